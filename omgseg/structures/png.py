@@ -1,0 +1,52 @@
+"""Label maps in image files: reading with errors that name the file, writing without loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+
+def load_image(path: str | Path) -> Image.Image:
+    """Open an image file and decode it completely.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+        OSError: the file is truncated or not an image.
+    """
+    path = Path(path)
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{path} not found; check the dataset's folders against data/README.md"
+        ) from None
+    except (OSError, SyntaxError, UnidentifiedImageError) as error:
+        # Pillow reports a broken PNG chunk as SyntaxError.
+        raise OSError(f"{path} is truncated or not an image ({error}); copy or download it again") from error
+
+
+def read_index_png(path: str | Path) -> np.ndarray:
+    """Read a label map that holds one number a pixel: palette (DAVIS) or greyscale, 8 or 16 bits.
+
+    Returns:
+        int32 (H, W).
+
+    Raises:
+        FileNotFoundError, OSError: see :func:`load_image`.
+        ValueError: the image has colour channels.
+    """
+    array = np.asarray(load_image(path))
+    if array.ndim != 2:
+        raise ValueError(f"{path}: expected one channel (palette or greyscale), got shape {array.shape}")
+    return array.astype(np.int32)
+
+
+def write_png(path: str | Path, array: np.ndarray) -> None:
+    """Write a uint8 (H, W), uint8 (H, W, 3) or uint16 (H, W) array as PNG; missing folders are created."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.ascontiguousarray(array)).save(path, format="PNG")
