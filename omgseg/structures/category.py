@@ -1,0 +1,72 @@
+"""A category: the words by which a class is known in text space."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+
+def normalize_words(name: str) -> tuple[str, ...]:
+    """Split a dataset's class name into the words it stands for.
+
+    ``_or_`` and ``/`` separate synonyms, ``_`` is a space, case folds:
+    ``"Wall_or_floor/Tile" -> ("wall", "floor", "tile")``.
+    """
+    words = (re.sub(r"[_\s]+", " ", part).strip().casefold() for part in re.split(r"_or_|/", name))
+    return tuple(dict.fromkeys(word for word in words if word))
+
+
+@dataclass(frozen=True)
+class Category:
+    """One class of a label space.
+
+    Attributes:
+        name: the name in the dataset's files, shown to users.
+        is_thing: countable object (True) or amorphous stuff (False).
+        synonyms: further names.
+        id: the id in the dataset's files; None where a category stands for words only.
+        color: RGB, 0..255, where the dataset defines one.
+    """
+
+    name: str
+    is_thing: bool = True
+    synonyms: tuple[str, ...] = ()
+    id: int | None = None
+    color: tuple[int, int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.words:
+            raise ValueError(
+                f"category {self.id if self.id is not None else ''} has an empty name: {self.name!r}"
+            )
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All normalised names, the own one first, without repetition."""
+        return tuple(
+            dict.fromkeys(word for name in (self.name, *self.synonyms) for word in normalize_words(name))
+        )
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Category:
+        """Read an entry of a COCO ``categories`` list; ``isthing`` is 1 where the file has no such field."""
+        if "name" not in data:
+            raise ValueError(f"category entry {data} has no field 'name'")
+        color = data.get("color")
+        return cls(
+            name=data["name"],
+            is_thing=bool(data.get("isthing", True)),
+            synonyms=tuple(data.get("synonyms", ())),
+            id=data.get("id"),
+            color=tuple(color) if color is not None else None,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The inverse of :meth:`from_dict`, ready for JSON."""
+        data: dict[str, Any] = {"id": self.id, "name": self.name, "isthing": int(self.is_thing)}
+        if self.synonyms:
+            data["synonyms"] = list(self.synonyms)
+        if self.color is not None:
+            data["color"] = list(self.color)
+        return data
