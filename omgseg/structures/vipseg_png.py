@@ -27,8 +27,8 @@ def decode_vipseg_panomask(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         class_map: int32 (...), category ids 0..123, 255 is void.
-        instance_map: int32 (...), 0 for stuff and void, 1..100 for things (the file's number plus 1, since the
-            file counts instances of a category from 0).
+        instance_map: int32 (...), 0 for stuff and void, 1..100 for things (the number in the file plus 1: it
+            counts the instances of a category from 0).
 
     Raises:
         ValueError: a value names a category above 124.
@@ -58,8 +58,8 @@ def encode_vipseg_panomask(class_map: np.ndarray, instance_map: np.ndarray) -> n
         uint16 (...).
 
     Raises:
-        ValueError: a number is out of range, or an instance cannot be told from stuff (category id 0 is stuff in
-            VIPSeg: its first 25 instances would have the numbers of stuff).
+        ValueError: a number is out of range, or an instance cannot be told from stuff (category id 0 is stuff
+            in VIPSeg: its first 25 instances would have the numbers of stuff).
     """
     classes, instances = np.asarray(class_map).astype(np.int64), np.asarray(instance_map).astype(np.int64)
     if classes.shape != instances.shape:

@@ -1,0 +1,1 @@
+"""Evaluation: ``functional`` computes numbers from arrays and files, ``metrics`` serves mmengine's loops."""

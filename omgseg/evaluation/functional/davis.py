@@ -1,0 +1,146 @@
+"""Video object segmentation: region similarity J and contour accuracy F.
+
+Perazzi et al., A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation, CVPR 2016, with
+the rules of the official DAVIS 2017 evaluation, semi-supervised task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+
+from omgseg.evaluation.functional.label_map import check_same_size
+
+VOID = 255
+BOUNDARY_TOLERANCE = 0.008  # of the image diagonal
+
+
+def region_similarity(ground_truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """J: IoU of paired masks, bool (N, H, W) each -> float64 (N,); 1 where both are empty."""
+    union = np.count_nonzero(ground_truth | predicted, axis=(1, 2))
+    common = np.count_nonzero(ground_truth & predicted, axis=(1, 2))
+    return np.where(union > 0, common / np.maximum(union, 1), 1.0)
+
+
+def mask_boundary(masks: np.ndarray) -> np.ndarray:
+    """Pixels unlike their right, lower or lower-right neighbour: bool (N, H, W) -> bool (N, H, W)."""
+    padded = np.pad(masks, ((0, 0), (0, 1), (0, 1)), mode="edge")
+    right, below, diagonal = padded[:, :-1, 1:], padded[:, 1:, :-1], padded[:, 1:, 1:]
+    return (masks ^ right) | (masks ^ below) | (masks ^ diagonal)
+
+
+def boundary_measure(ground_truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """F: harmonic mean of boundary precision and recall of paired masks, bool (N, H, W) each -> float64 (N,).
+
+    A boundary pixel counts when it lies within a distance of 0.008 image diagonals of the other boundary.
+    """
+    height, width = ground_truth.shape[1:]
+    radius = int(np.ceil(BOUNDARY_TOLERANCE * np.hypot(height, width)))
+    offsets = np.arange(-radius, radius + 1)
+    disk = (offsets[:, None] ** 2 + offsets[None] ** 2 <= radius**2).astype(np.uint8)
+    boundaries = zip(mask_boundary(ground_truth), mask_boundary(predicted), strict=True)
+    return np.array([_boundary_f(gt, pred, disk) for gt, pred in boundaries], dtype=float)
+
+
+def _boundary_f(gt: np.ndarray, pred: np.ndarray, disk: np.ndarray) -> float:
+    gt_count, pred_count = int(gt.sum()), int(pred.sum())
+    if gt_count == 0 or pred_count == 0:
+        return float(gt_count == pred_count)
+    # Everything outside the common bounding box is empty in both: dilating there is wasted.
+    either = gt | pred
+    rows, columns = np.flatnonzero(either.any(axis=1)), np.flatnonzero(either.any(axis=0))
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    gt, pred = gt[box], pred[box]
+    near_gt = cv2.dilate(gt.astype(np.uint8), disk, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+    near_pred = cv2.dilate(pred.astype(np.uint8), disk, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
+    precision = np.count_nonzero(pred & near_gt) / pred_count
+    recall = np.count_nonzero(gt & near_pred) / gt_count
+    return 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0
+
+
+def count_objects(first_frame: np.ndarray) -> int:
+    """Objects of a sequence: the largest id in its first ground-truth frame, void aside."""
+    return int(np.where(first_frame == VOID, 0, first_frame).max(initial=0))
+
+
+def frame_scores(
+    ground_truth: np.ndarray, predicted: np.ndarray, num_objects: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """J and F of each object in one frame.
+
+    Args:
+        ground_truth: object ids (H, W); 0 background, 255 void (background in this task), as are ids above
+            `num_objects`, which appear later than in the first frame.
+        predicted: object ids (H, W).
+        num_objects: see :func:`count_objects`.
+
+    Returns:
+        float64 (num_objects,) each.
+
+    Raises:
+        ValueError: the sizes differ, or the prediction holds an id above `num_objects`.
+    """
+    check_same_size(ground_truth, predicted, "frame")
+    if predicted.size and (predicted.max() > num_objects or predicted.min() < 0):
+        wrong = predicted.max() if predicted.max() > num_objects else predicted.min()
+        raise ValueError(
+            f"the prediction holds object id {wrong}, but the first frame has objects 1..{num_objects}"
+        )
+    objects = np.arange(1, num_objects + 1)[:, None, None]
+    gt_masks, pred_masks = ground_truth[None] == objects, predicted[None] == objects
+    return region_similarity(gt_masks, pred_masks), boundary_measure(gt_masks, pred_masks)
+
+
+def sequence_scores(ground_truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """J and F of each object in the evaluated frames of a sequence, all but the first and the last.
+
+    Args:
+        ground_truth, predicted: object ids (T, H, W), T >= 3.
+
+    Returns:
+        float64 (num_objects, T - 2) each.
+
+    Raises:
+        ValueError: see :func:`frame_scores`; the sequence has no frame to evaluate.
+    """
+    if len(ground_truth) != len(predicted):
+        raise ValueError(f"{len(predicted)} predicted frames for {len(ground_truth)} frames of ground truth")
+    if len(ground_truth) < 3:
+        raise ValueError(
+            f"a sequence of {len(ground_truth)} frames has nothing to evaluate: first and last are left out"
+        )
+    num_objects = count_objects(ground_truth[0])
+    frames = zip(ground_truth[1:-1], predicted[1:-1], strict=True)
+    scores = [frame_scores(gt, pred, num_objects) for gt, pred in frames]
+    j, f = (np.stack(values, axis=1) for values in zip(*scores, strict=True))
+    return j, f
+
+
+def mean_recall_decay(values: np.ndarray) -> tuple[float, float, float]:
+    """Statistics of one object's values over the frames, float64 (T,).
+
+    Returns:
+        Mean; recall, the share of frames above 0.5; decay, mean of the first quarter minus mean of the last.
+        Neighbouring quarters share one frame.
+    """
+    limits = np.round(np.linspace(1, len(values), 5) + 1e-10).astype(int) - 1
+    first, last = values[limits[0] : limits[1] + 1], values[limits[3] : limits[4] + 1]
+    return float(values.mean()), float((values > 0.5).mean()), float(first.mean() - last.mean())
+
+
+def summarize_davis(objects: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+    """Averages over all objects of all sequences (not over sequences); fractions.
+
+    Args:
+        objects: J and F over the evaluated frames, float64 (T,) each, one pair an object.
+
+    Returns:
+        ``J&F``, ``J``, ``J_recall``, ``J_decay``, ``F``, ``F_recall``, ``F_decay``; NaN without any object.
+    """
+    rows = [(*mean_recall_decay(j), *mean_recall_decay(f)) for j, f in objects]
+    means = np.mean(rows, axis=0) if rows else np.full(6, np.nan)
+    names = ("J", "J_recall", "J_decay", "F", "F_recall", "F_decay")
+    scores = dict(zip(names, map(float, means), strict=True))
+    return {"J&F": (scores["J"] + scores["F"]) / 2, **scores}

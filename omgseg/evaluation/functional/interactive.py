@@ -1,0 +1,46 @@
+"""Interactive segmentation: one mask a prompt, paired with the prompted object."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def mask_overlaps(ground_truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Intersections and unions of paired masks, bool (N, H, W) each -> int64 (N,), int64 (N,), pixels.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if ground_truth.shape != predicted.shape:
+        raise ValueError(
+            f"predicted masks {predicted.shape} and ground-truth masks {ground_truth.shape} differ "
+            "(instances, height, width); one mask a prompt at the original image size is needed"
+        )
+    ground_truth, predicted = ground_truth.astype(bool), predicted.astype(bool)
+    intersection = np.count_nonzero(ground_truth & predicted, axis=(1, 2))
+    union = np.count_nonzero(ground_truth | predicted, axis=(1, 2))
+    return intersection.astype(np.int64), union.astype(np.int64)
+
+
+def summarize_overlaps(intersection: np.ndarray, union: np.ndarray) -> dict[str, np.ndarray | float]:
+    """Scores of all pairs; all fractions.
+
+    Args:
+        intersection, union: int64 (N,).
+
+    Returns:
+        ``IoU`` (N,), 1 where both masks are empty; ``mIoU``, its mean; ``IoU@50`` and ``IoU@75``, the shares
+        of pairs at or above; ``oIoU``, summed intersections over summed unions. NaN without any pair.
+    """
+    iou = np.where(union > 0, intersection / np.maximum(union, 1), 1.0)
+    if not len(iou):
+        return {"IoU": iou, **dict.fromkeys(("mIoU", "IoU@50", "IoU@75", "oIoU"), float("nan"))}
+    total = int(union.sum())
+    return {
+        "IoU": iou,
+        "mIoU": float(iou.mean()),
+        # in integers: a quotient could round to either side of the threshold
+        "IoU@50": float((2 * intersection >= union).mean()),
+        "IoU@75": float((4 * intersection >= 3 * union).mean()),
+        "oIoU": float(intersection.sum() / total) if total else 1.0,
+    }

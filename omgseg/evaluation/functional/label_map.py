@@ -1,0 +1,77 @@
+"""Label maps as small dense indices: the common ground of PQ, VPQ and their relatives."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Look-up tables are indexed by segment id; larger ids mean that the input is no segment map.
+_MAX_ID = 2**28
+
+
+def _check_range(values: np.ndarray) -> int:
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high >= _MAX_ID:
+        raise ValueError(f"segment ids must lie in [0, {_MAX_ID}), got {low} to {high}")
+    return high
+
+
+def check_same_size(ground_truth: np.ndarray, predicted: np.ndarray, where: str = "image") -> None:
+    """Raise a ValueError that names the image if the two maps differ in size."""
+    if ground_truth.shape != predicted.shape:
+        raise ValueError(
+            f"{where}: the prediction has size {predicted.shape}, the ground truth {ground_truth.shape}; "
+            "predictions must be resized to the original image (ori_shape)"
+        )
+
+
+def unique_index(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``np.unique(values, return_inverse=True)`` without sorting the pixels.
+
+    Args:
+        values: integers (...), >= 0.
+
+    Returns:
+        unique: int64 (U,), ascending.
+        index: int32 (...), position of each value in `unique`.
+    """
+    values = np.asarray(values)
+    if not values.size:
+        return np.zeros(0, np.int64), np.zeros(values.shape, np.int32)
+    present = np.zeros(_check_range(values) + 1, dtype=bool)
+    present[values] = True
+    unique = np.flatnonzero(present)
+    return unique, index_of(values, unique)
+
+
+def index_of(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Position of each value in `known`; -1 where the value is not in it.
+
+    Args:
+        values: integers (...), >= 0.
+        known: integers (K,), >= 0, without repetition.
+
+    Returns:
+        int32 (...).
+    """
+    values, known = np.asarray(values), np.asarray(known, dtype=np.int64)
+    if not values.size:
+        return np.zeros(values.shape, np.int32)
+    size = _check_range(values) + 1
+    # Zero stands for "unknown": a table of zeros costs no memory where it is not touched.
+    table = np.zeros(size, dtype=np.int32)
+    inside = known < size
+    table[known[inside]] = np.flatnonzero(inside) + 1
+    return table[values] - 1
+
+
+def overlap_table(rows: np.ndarray, columns: np.ndarray, num_rows: int, num_columns: int) -> np.ndarray:
+    """Pixel counts of all pairs of indices.
+
+    Args:
+        rows, columns: integers of equal shape, in [0, num_rows) and [0, num_columns).
+
+    Returns:
+        int64 (num_rows, num_columns).
+    """
+    pairs = rows.astype(np.int64).ravel() * num_columns + columns.ravel()
+    return np.bincount(pairs, minlength=num_rows * num_columns).reshape(num_rows, num_columns)
