@@ -1,0 +1,113 @@
+"""Multi-scale deformable attention that also runs, and runs fast, without compiled operators."""
+
+import torch
+import torch.nn.functional as F
+from mmcv.ops.multi_scale_deform_attn import (
+    MultiScaleDeformableAttention,
+    MultiScaleDeformableAttnFunction,
+    multi_scale_deformable_attn_pytorch,
+)
+from torch import Tensor
+
+from omgseg.compat import has_compiled_ops
+
+
+def deformable_attention_gather(
+    value: Tensor, spatial_shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor
+) -> Tensor:
+    """Deformable attention as one weighted gather over the corners of all sampling points.
+
+    Equal to the usual ``grid_sample`` form; about twice as fast on CPUs without gradient.
+
+    Args:
+        value: (B, K, heads, d), the levels one after another; K is the sum of h * w.
+        spatial_shapes: (h, w) of each level.
+        locations: (B, N, heads, levels, points, 2), x and y in 0..1 of a level.
+        weights: (B, N, heads, levels, points).
+
+    Returns:
+        (B, N, heads * d).
+    """
+    batch, num_keys, heads, channels = value.shape
+    num_queries, points = locations.shape[1], locations.shape[4]
+    indices, factors = [], []
+    start = 0
+    for level, (height, width) in enumerate(spatial_shapes):
+        x = locations[:, :, :, level, :, 0] * width - 0.5
+        y = locations[:, :, :, level, :, 1] * height - 0.5
+        left, top = x.floor(), y.floor()
+        right_share, bottom_share = x - left, y - top
+        for column, share_x in ((left, 1 - right_share), (left + 1, right_share)):
+            for row, share_y in ((top, 1 - bottom_share), (top + 1, bottom_share)):
+                inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+                cell = row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
+                indices.append(cell + start)
+                factors.append(share_x * share_y * inside * weights[:, :, :, level])
+        start += height * width
+    bags = len(indices) * points
+    index = torch.stack(indices, dim=-1).view(batch, num_queries, heads, bags)
+    offset = torch.arange(batch, device=value.device).view(-1, 1, 1, 1) * num_keys
+    head = torch.arange(heads, device=value.device).view(1, 1, -1, 1)
+    index = (index + offset) * heads + head
+    factor = torch.stack(factors, dim=-1).view(-1, bags)
+    table = value.reshape(-1, channels)
+    gathered = F.embedding_bag(
+        index.view(-1, bags), table, per_sample_weights=factor.to(table.dtype), mode="sum"
+    )
+    return gathered.view(batch, num_queries, heads * channels)
+
+
+class DeformableAttention(MultiScaleDeformableAttention):
+    """mmcv's module with another forward: same parameters, same result.
+
+    Uses the compiled operator where there is one for the device, a weighted gather without gradient, and the
+    ``grid_sample`` form with gradient (each the fastest of its case). ``batch_first`` is required.
+    """
+
+    def forward(
+        self,
+        query: Tensor,
+        value: Tensor | None = None,
+        identity: Tensor | None = None,
+        query_pos: Tensor | None = None,
+        reference_points: Tensor | None = None,
+        spatial_shapes: Tensor | None = None,
+        level_start_index: Tensor | None = None,
+        **_: object,
+    ) -> Tensor:
+        """Attend from every query to its sampling points.
+
+        Args:
+            query: (B, N, C).
+            value: (B, K, C), the flattened levels; `query` where None.
+            identity: (B, N, C), what the result is added to; `query` where None.
+            query_pos: (B, N, C), added to the query.
+            reference_points: (B, N, levels, 2), in 0..1.
+            spatial_shapes: int64 (levels, 2), height and width.
+            level_start_index: int64 (levels,), where a level starts in the K keys.
+
+        Returns:
+            (B, N, C).
+        """
+        value = query if value is None else value
+        identity = query if identity is None else identity
+        query = query if query_pos is None else query + query_pos
+        batch, num_queries, _ = query.shape
+        grid = (self.num_heads, self.num_levels, self.num_points)
+
+        value = self.value_proj(value).view(batch, value.shape[1], self.num_heads, -1)
+        offsets = self.sampling_offsets(query).view(batch, num_queries, *grid, 2)
+        weights = self.attention_weights(query).view(batch, num_queries, self.num_heads, -1).softmax(-1)
+        weights = weights.view(batch, num_queries, *grid)
+        size = spatial_shapes.flip(-1)[None, None, None, :, None, :]
+        locations = reference_points[:, :, None, :, None, :] + offsets / size
+
+        if has_compiled_ops() and value.device.type != "cpu" and value.dtype != torch.bfloat16:
+            attended = MultiScaleDeformableAttnFunction.apply(
+                value, spatial_shapes, level_start_index, locations, weights, self.im2col_step
+            )
+        elif torch.is_grad_enabled():
+            attended = multi_scale_deformable_attn_pytorch(value, spatial_shapes.tolist(), locations, weights)
+        else:
+            attended = deformable_attention_gather(value, spatial_shapes.tolist(), locations, weights)
+        return self.dropout(self.output_proj(attended)) + identity

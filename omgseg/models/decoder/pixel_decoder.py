@@ -1,0 +1,26 @@
+"""The pixel decoder of Mask2Former (arXiv:2112.01527, section 3.2)."""
+
+from mmdet.models.layers import MSDeformAttnPixelDecoder
+
+from omgseg.models.decoder.deformable_attention import DeformableAttention
+from omgseg.registry import MODELS
+
+
+@MODELS.register_module()
+class PixelDecoder(MSDeformAttnPixelDecoder):
+    """mmdet's pixel decoder with our deformable attention; same arguments and the same state keys.
+
+    ``forward(features)`` takes the encoder's four maps (N, C_i, h_i, w_i) and returns the mask features (N, D, h, w)
+    of the finest stride, and three maps (N, D, h_i, w_i) from coarse to fine.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        attention = dict(kwargs["encoder"]["layer_cfg"]["self_attn_cfg"], batch_first=True)
+        for layer in self.encoder.layers:
+            layer.self_attn = DeformableAttention(**attention)
+
+    @property
+    def num_levels(self) -> int:
+        """How many maps the query decoder attends to."""
+        return self.num_outs

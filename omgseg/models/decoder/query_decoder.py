@@ -1,0 +1,161 @@
+"""The shared query decoder: one set of queries for images, clips and prompts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from mmdet.models.layers import SinePositionalEncoding3D
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from omgseg.models.decoder.layers import QueryDecoderLayer, mlp
+from omgseg.registry import MODELS
+
+
+@dataclass
+class DecoderOutput:
+    """What the queries say after one layer.
+
+    Attributes:
+        queries: (B, Q, D), as the layer left them; associates the clips of a video.
+        normed_queries: (B, Q, D), after the decoder's norm; the classifier's input.
+        mask_embeddings: (B, Q, D).
+        mask_features: (B, D, T, h, w), shared by all layers.
+        objectness_logits: (B, Q).
+        class_logits: (B, Q, C + 1), filled in by the classifier where classes are wanted.
+    """
+
+    queries: Tensor
+    normed_queries: Tensor
+    mask_embeddings: Tensor
+    mask_features: Tensor
+    objectness_logits: Tensor
+    class_logits: Tensor | None = None
+
+    @property
+    def mask_logits(self) -> Tensor:
+        """(B, Q, T, h, w): ``mask_embeddings . mask_features``, computed at each access."""
+        return torch.einsum("bqd,bdthw->bqthw", self.mask_embeddings, self.mask_features)
+
+
+@MODELS.register_module()
+class SharedQueryDecoder(nn.Module):
+    """Transformer decoder with masked attention (Mask2Former), over the frames of a clip at once.
+
+    An image is a clip of one frame; learned (semantic) queries and prompt (location) queries share all weights.
+    A level's attention mask comes from features resized to that level, which equals resizing the masks, as masks
+    are linear in the features.
+
+    Args:
+        num_queries: learned queries.
+        num_layers: decoder layers; layer i attends to level i modulo `num_levels`.
+        channels: D.
+        num_heads: attention heads.
+        feedforward_channels: width of the feed-forward part.
+        num_levels: feature levels, coarse to fine.
+        checkpoint_layers: recompute a layer in the backward pass instead of keeping its activations.
+    """
+
+    def __init__(
+        self,
+        num_queries: int = 300,
+        num_layers: int = 9,
+        channels: int = 256,
+        num_heads: int = 8,
+        feedforward_channels: int = 2048,
+        num_levels: int = 3,
+        checkpoint_layers: bool = False,
+    ) -> None:
+        super().__init__()
+        self.num_levels = num_levels
+        self.checkpoint_layers = checkpoint_layers
+        self.query_feat = nn.Embedding(num_queries, channels)
+        self.query_embed = nn.Embedding(num_queries, channels)
+        self.level_embed = nn.Embedding(num_levels, channels)
+        self.layers = nn.ModuleList(
+            QueryDecoderLayer(channels, num_heads, feedforward_channels) for _ in range(num_layers)
+        )
+        self.post_norm = nn.LayerNorm(channels)
+        self.mask_embed = mlp(channels, channels, channels)
+        self.objectness = mlp(channels, channels, 1)
+        self.position_encoding = SinePositionalEncoding3D(channels // 2, normalize=True)
+        for parameter in self.layers.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_normal_(parameter)
+
+    def forward(
+        self,
+        mask_features: Tensor,
+        levels: list[Tensor],
+        num_frames: int = 1,
+        prompt_queries: tuple[Tensor, Tensor] | None = None,
+        every_layer: bool = True,
+    ) -> list[DecoderOutput]:
+        """Decode clips.
+
+        Args:
+            mask_features: (B * T, D, h, w).
+            levels: features (B * T, D, h_i, w_i), coarse to fine.
+            num_frames: T.
+            prompt_queries: features and positions, both (B, N, D), in place of the learned queries. Prompts do not
+                see each other.
+            every_layer: return the initial prediction and one a layer (training), or the last one only.
+
+        Returns:
+            ``num_layers + 1`` outputs, or one.
+        """
+        mask_features = mask_features.unflatten(0, (-1, num_frames)).transpose(1, 2)
+        batch = len(mask_features)
+        if prompt_queries is None:
+            query = self.query_feat.weight.expand(batch, -1, -1)
+            position = self.query_embed.weight.expand(batch, -1, -1)
+            attend_queries = None
+        else:
+            query, position = prompt_queries
+            attend_queries = torch.eye(query.shape[1], dtype=torch.bool, device=query.device)
+        memory = [self._memory(index, level, num_frames) for index, level in enumerate(levels)]
+        guides = [_resize_frames(mask_features.detach(), level.shape[-2:]) for level in levels]
+
+        outputs = []
+        for index in range(len(self.layers) + 1):
+            last = index == len(self.layers)
+            normed = self.post_norm(query)
+            embedding = self.mask_embed(normed)
+            if every_layer or last:
+                objectness = self.objectness(normed).squeeze(-1)
+                outputs.append(DecoderOutput(query, normed, embedding, mask_features, objectness))
+            if last:
+                return outputs
+            level = index % self.num_levels
+            attend = _attended_cells(embedding.detach(), guides[level])
+            arguments = (query, position, *memory[level], attend, attend_queries)
+            if self.checkpoint_layers and self.training:
+                query = checkpoint(self.layers[index], *arguments, use_reentrant=False)
+            else:
+                query = self.layers[index](*arguments)
+
+    def _memory(self, index: int, level: Tensor, num_frames: int) -> tuple[Tensor, Tensor]:
+        """Key and value (B, T * h * w, D) of one level, the frames one after another."""
+        clips = level.unflatten(0, (-1, num_frames))
+        value = clips.permute(0, 1, 3, 4, 2).flatten(1, 3) + self.level_embed.weight[index]
+        grid = clips.new_zeros((1, num_frames, *level.shape[-2:]), dtype=torch.bool)
+        position = self.position_encoding(grid).permute(0, 1, 3, 4, 2).flatten(1, 3)
+        return value + position.to(value.dtype), value
+
+
+def _resize_frames(features: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, D, T, h, w) -> (B, D, T * h' * w'), bilinear."""
+    batch, _, frames = features.shape[:3]
+    resized = F.interpolate(
+        features.transpose(1, 2).flatten(0, 1), size, mode="bilinear", align_corners=False
+    )
+    return resized.unflatten(0, (batch, frames)).transpose(1, 2).flatten(2)
+
+
+@torch.no_grad()
+def _attended_cells(mask_embeddings: Tensor, guide: Tensor) -> Tensor:
+    """bool (B, 1, Q, cells): the cells inside a query's own mask; all cells where the mask is empty."""
+    inside = torch.bmm(mask_embeddings, guide.to(mask_embeddings.dtype)) >= 0
+    return (inside | ~inside.any(-1, keepdim=True)).unsqueeze(1)

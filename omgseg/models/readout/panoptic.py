@@ -1,0 +1,133 @@
+"""Panoptic read-out: every pixel to the query of the best score x mask probability (MaskFormer, section 3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from mmdet.evaluation.functional import INSTANCE_OFFSET
+from torch import Tensor
+
+from omgseg.models.readout.geometry import MaskGeometry
+
+
+@dataclass(frozen=True)
+class PanopticConfig:
+    """Thresholds, in mmdet's words.
+
+    Attributes:
+        object_mask_thr: queries of a lower score are left out.
+        iou_thr: a segment survives when it keeps this share of its own mask's area.
+        filter_low_score: a segment does not reach beyond its own mask.
+    """
+
+    object_mask_thr: float = 0.0
+    iou_thr: float = 0.8
+    filter_low_score: bool = True
+
+
+@dataclass(frozen=True)
+class _FrameWinners:
+    """Winners of one frame: row of the winning query (H, W), and whether the pixel lies in the winner's mask."""
+
+    rows: Tensor
+    inside: Tensor
+
+
+def select_queries(class_probs: Tensor, config: PanopticConfig) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries that name a class.
+
+    Args:
+        class_probs: (Q, C + 1), the background last.
+
+    Returns:
+        Indices, scores and labels of the selected queries, (K,) each.
+    """
+    scores, labels = class_probs.max(-1)
+    keep = (labels != class_probs.shape[-1] - 1) & (scores > config.object_mask_thr)
+    indices = keep.nonzero().squeeze(-1)
+    return indices, scores[indices], labels[indices]
+
+
+def read_panoptic(
+    frames: Sequence[Tensor],
+    scores: Tensor,
+    labels: Tensor,
+    num_things: int,
+    num_classes: int,
+    geometry: MaskGeometry,
+    config: PanopticConfig,
+) -> list[Tensor]:
+    """Panoptic maps of the frames of a clip; an image is a clip of one frame.
+
+    A query is one segment of the whole clip: it survives or not as a tube, and its instance number is constant.
+
+    Args:
+        frames: mask logits (K, h, w) of the selected queries, one a frame.
+        scores, labels: (K,).
+        num_things: labels below are things.
+        num_classes: the value of void.
+        geometry: sizes.
+        config: thresholds.
+
+    Returns:
+        int32 (H, W) for each frame in mmdet's encoding: ``label + 1000 * instance``, instance 0 for stuff.
+    """
+    if num_classes >= INSTANCE_OFFSET:
+        raise ValueError(
+            f"panoptic maps hold fewer than {INSTANCE_OFFSET} classes (mmdet's encoding), the vocabulary has"
+            f" {num_classes}: use instance or semantic read-out, or a smaller vocabulary"
+        )
+    if not len(scores):
+        return [
+            torch.full(geometry.original, num_classes, dtype=torch.int32, device=scores.device)
+            for _ in frames
+        ]
+    won = torch.zeros(len(scores), dtype=torch.long, device=scores.device)
+    own = torch.zeros_like(won)
+    winners = []
+    for logits in frames:
+        winner, areas = _winners(logits, scores, geometry)
+        won += torch.bincount(winner.rows.flatten(), minlength=len(scores))
+        own += areas
+        winners.append(winner)
+    values = _segment_values(won, own, labels, num_things, num_classes, config.iou_thr)
+    maps = []
+    for winner in winners:
+        segments = values[winner.rows.long()]
+        maps.append(
+            segments.where(winner.inside, segments.new_tensor(num_classes))
+            if config.filter_low_score
+            else segments
+        )
+    return maps
+
+
+def _winners(logits: Tensor, scores: Tensor, geometry: MaskGeometry) -> tuple[_FrameWinners, Tensor]:
+    """A running arg-max over small chunks of queries; also the area (K,) of each query's own mask."""
+    best = torch.full(geometry.original, -1.0, device=logits.device)
+    rows = torch.zeros(geometry.original, dtype=torch.int32, device=logits.device)
+    inside = torch.zeros(geometry.original, dtype=torch.bool, device=logits.device)
+    areas = []
+    for chunk, masks in geometry.resized_chunks(logits):
+        probability = masks.sigmoid_()
+        in_mask = probability >= 0.5
+        areas.append(in_mask.flatten(1).sum(1))
+        value, row = (probability * scores[chunk].view(-1, 1, 1)).max(0)
+        better = value > best
+        best = torch.where(better, value, best)
+        rows = torch.where(better, (row + chunk.start).int(), rows)
+        inside = torch.where(better, in_mask.gather(0, row.unsqueeze(0)).squeeze(0), inside)
+    return _FrameWinners(rows, inside), torch.cat(areas)
+
+
+def _segment_values(
+    won: Tensor, own: Tensor, labels: Tensor, num_things: int, num_classes: int, iou_thr: float
+) -> Tensor:
+    """The map value int32 (K,) of each query: its segment where it survives, else void."""
+    survives = (won > 0) & ((own == 0) | (won / own.clamp(min=1) >= iou_thr))
+    is_thing = labels < num_things
+    instance = (survives & is_thing).cumsum(0) * is_thing
+    value = labels + instance * INSTANCE_OFFSET
+    return torch.where(survives, value, num_classes).int()

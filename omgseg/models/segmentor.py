@@ -1,0 +1,230 @@
+"""OMGSeg: encode, decode, then loss or read-out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmdet.structures import DetDataSample, TrackDataSample
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from omgseg.models.convert import published_to_ours_inplace
+from omgseg.models.decoder import DecoderOutput, text_logits
+from omgseg.models.losses import clip_targets, frames_of
+from omgseg.models.preprocessor import normalize
+from omgseg.models.readout import fuse_with_clip
+from omgseg.models.readout.config import TestConfig
+from omgseg.models.readout.results import read_image, read_prompts
+from omgseg.models.video import TubeMemory, split_clips
+from omgseg.models.video.readout import read_video
+from omgseg.registry import MODELS
+from omgseg.structures import Task, Vocabulary
+
+Sample = DetDataSample | TrackDataSample
+
+
+@dataclass
+class Features:
+    """Of B clips with T frames.
+
+    Attributes:
+        mask_features: (B * T, D, h, w).
+        levels: (B * T, D, h_i, w_i), coarse to fine.
+        clip_feature: (B * T, C, h', w'), the image encoder's last feature.
+        num_frames: T.
+    """
+
+    mask_features: Tensor
+    levels: list[Tensor]
+    clip_feature: Tensor
+    num_frames: int
+
+
+@MODELS.register_module()
+class OMGSeg(BaseModel):
+    """One model for all segmentation (arXiv:2401.10229).
+
+    An image is a clip of one frame, every entity is a query, a task is a choice of queries, vocabulary and read-out.
+
+    Args:
+        image_encoder, text_encoder, pixel_decoder, query_decoder, prompt_encoder, classifier, criterion: the parts,
+            or their configs. The pixel decoder's `in_channels` and `strides` and the classifier's `embed_dim` are
+            those of the image encoder where a config does not give them.
+        test_cfg: see :class:`TestConfig`.
+        vocabulary: words to start with; the data's vocabulary replaces it (:meth:`set_vocabulary`).
+        data_preprocessor: config of :class:`ClipPreprocessor`.
+    """
+
+    def __init__(
+        self,
+        image_encoder: dict[str, Any],
+        text_encoder: dict[str, Any],
+        pixel_decoder: dict[str, Any],
+        query_decoder: dict[str, Any],
+        prompt_encoder: dict[str, Any],
+        classifier: dict[str, Any],
+        criterion: dict[str, Any],
+        test_cfg: dict[str, Any] | None = None,
+        vocabulary: Vocabulary | list[str] | None = None,
+        data_preprocessor: dict[str, Any] | None = None,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(_build(data_preprocessor or dict(type="ClipPreprocessor")), init_cfg)
+        self.image_encoder = _build(image_encoder)
+        self.text_encoder = _build(text_encoder)
+        self.pixel_decoder = _build(
+            pixel_decoder, in_channels=self.image_encoder.channels, strides=self.image_encoder.strides
+        )
+        self.query_decoder = _build(query_decoder)
+        self.prompt_encoder = _build(prompt_encoder)
+        self.classifier = _build(classifier, embed_dim=self.image_encoder.embed_dim)
+        self.criterion = _build(criterion)
+        self.test_config = TestConfig.from_dict(test_cfg)
+        self.vocabulary = Vocabulary()
+        self.train_vocabulary: Vocabulary | None = None
+        self.register_buffer("class_embeddings", torch.empty(0), persistent=False)
+        if vocabulary is not None:
+            self.set_vocabulary(vocabulary)
+        self.register_load_state_dict_pre_hook(published_to_ours_inplace)
+
+    def set_vocabulary(self, vocabulary: Vocabulary | list[str]) -> None:
+        """Choose the words that predictions are made of. Changes no weight.
+
+        Args:
+            vocabulary: a list of words means things.
+        """
+        if not isinstance(vocabulary, Vocabulary):
+            vocabulary = Vocabulary.from_names(vocabulary)
+        if vocabulary == self.vocabulary:
+            return
+        device = self.class_embeddings.device
+        self.class_embeddings = (
+            self.text_encoder(vocabulary).to(device) if len(vocabulary) else torch.empty(0)
+        )
+        self.vocabulary = vocabulary
+
+    def forward(self, inputs: Tensor, data_samples: list[Sample], mode: str = "tensor"):
+        """mmengine's entry.
+
+        Args:
+            inputs: uint8 (B, T, 3, H, W), of one source.
+            data_samples: B samples.
+            mode: ``loss``, ``predict`` or ``tensor`` (the decoder's last output).
+        """
+        if mode == "loss":
+            return self.loss(inputs, data_samples)
+        if mode == "predict":
+            return self.predict(inputs, data_samples)
+        if mode == "tensor":
+            return self.decode(self.encode(inputs, data_samples), data_samples, every_layer=False)[0]
+        raise ValueError(f"mode is 'loss', 'predict' or 'tensor', not {mode!r}")
+
+    def encode(self, inputs: Tensor, data_samples: list[Sample]) -> Features:
+        """uint8 (B, T, 3, H, W) -> features."""
+        shapes = [tuple(frames_of(sample)[0].img_shape[:2]) for sample in data_samples]
+        images = normalize(inputs, shapes, self.image_encoder.mean, self.image_encoder.std)
+        features = self.image_encoder(images)
+        mask_features, levels = self.pixel_decoder(features)
+        return Features(mask_features, levels, features[-1], inputs.shape[1])
+
+    def decode(
+        self, features: Features, data_samples: list[Sample], every_layer: bool = True
+    ) -> list[DecoderOutput]:
+        """Run the queries that the task asks for; class logits are filled in unless the queries are prompts."""
+        prompts = self._encode_prompts(data_samples) if _is_interactive(data_samples) else None
+        outputs = self.query_decoder(
+            features.mask_features, features.levels, features.num_frames, prompts, every_layer
+        )
+        if prompts is None:
+            if not len(self.vocabulary):
+                raise ValueError("the model has no vocabulary: call set_vocabulary, or add VocabularyHook")
+            for output in outputs:
+                output.class_logits = self.classifier(
+                    output.normed_queries, output.mask_embeddings, output.mask_features, self.class_embeddings
+                )
+        return outputs
+
+    def _encode_prompts(self, samples: list[Sample]) -> tuple[Tensor, Tensor]:
+        """Prompts of all clips (B, N, ...), shorter lists padded with prompts at the origin."""
+        kind = "boxes" if "boxes" in samples[0].prompts else "points"
+        prompts = [sample.prompts[kind].float() for sample in samples]
+        count = max(1, *(len(prompt) for prompt in prompts))
+        batch = torch.stack([F.pad(prompt, (0, 0, 0, count - len(prompt))) for prompt in prompts])
+        return self.prompt_encoder(frames_of(samples[0])[0].batch_input_shape, **{kind: batch})
+
+    def loss(self, inputs: Tensor, data_samples: list[Sample]) -> dict[str, Tensor]:
+        """Named losses of a batch of one source."""
+        outputs = self.decode(self.encode(inputs, data_samples), data_samples)
+        targets = [clip_targets(sample, inputs.shape[-2:]) for sample in data_samples]
+        if _is_interactive(data_samples):
+            return self.criterion.prompt_losses(outputs, targets)
+        return self.criterion.entity_losses(outputs, targets)
+
+    @torch.no_grad()
+    def predict(self, inputs: Tensor, data_samples: list[Sample]) -> list[Sample]:
+        """Set the predictions of each sample's tasks, and return the samples."""
+        if isinstance(data_samples[0], TrackDataSample):
+            for clip, sample in zip(inputs, data_samples, strict=True):
+                self._predict_video(clip, sample)
+            return data_samples
+        features = self.encode(inputs, data_samples)
+        (output,) = self.decode(features, data_samples, every_layer=False)
+        masks = output.mask_logits[:, :, 0].float()
+        if _is_interactive(data_samples):
+            for sample, logits in zip(data_samples, masks, strict=True):
+                read_prompts(sample, logits[: len(next(iter(sample.prompts.values())))])
+            return data_samples
+        pooled, area = self._pool_clip(features, output)
+        for index, sample in enumerate(data_samples):
+            probs = self._class_probs(output.class_logits[index], pooled[index], area[index])
+            read_image(sample, probs, masks[index], self.vocabulary, self.test_config)
+        return data_samples
+
+    def _predict_video(self, inputs: Tensor, sample: TrackDataSample) -> None:
+        """Read a video (T, 3, H, W) clip by clip, then read it out."""
+        frames = frames_of(sample)
+        memory = TubeMemory(self.test_config.num_candidates)
+        start = 0
+        for end in split_clips(len(frames), self.test_config.clip_size_for(len(frames))):
+            features = self.encode(inputs[None, start:end], [sample])
+            (output,) = self.decode(features, [sample], every_layer=False)
+            pooled, area = self._pool_clip(features, output)
+            memory.add(output, pooled=pooled[0], area=area[0])
+            start = end
+        probs = self._class_probs(memory.mean("class_logits"), memory.sum("pooled"), memory.sum("area"))
+        read_video(frames, memory, probs, self.vocabulary, self.test_config)
+
+    def _pool_clip(self, features: Features, output: DecoderOutput) -> tuple[Tensor, Tensor]:
+        """CLIP's last feature summed under each tube's masks (B, Q, C), and the number of cells (B, Q)."""
+        masks = output.mask_features.transpose(1, 2)
+        size = features.clip_feature.shape[-2:]
+        # masks are linear in the features, so the few channels are resized instead of the many masks
+        small = F.interpolate(masks.flatten(0, 1), size, mode="bilinear", align_corners=False)
+        small = small.unflatten(0, masks.shape[:2])
+        logits = torch.einsum("bqd,btdhw->btqhw", output.mask_embeddings, small).flatten(0, 1)
+        pooled, area = self.image_encoder.pool_masks(features.clip_feature, logits)
+        return tuple(x.unflatten(0, (-1, features.num_frames)).sum(1) for x in (pooled, area))
+
+    def _class_probs(self, class_logits: Tensor, pooled: Tensor, area: Tensor) -> Tensor:
+        """Class probabilities (Q, C + 1), fused with CLIP's own where the test config asks for it."""
+        config = self.test_config
+        if not config.ensemble:
+            return class_logits.softmax(-1)
+        embeddings = self.image_encoder.embed_pooled(pooled, area)
+        clip = text_logits(embeddings, self.class_embeddings, self.image_encoder.logit_scale)[..., :-1]
+        seen = [True] * len(self.vocabulary)
+        if self.train_vocabulary is not None:
+            seen = self.vocabulary.shares_word_with(self.train_vocabulary)
+        seen = torch.tensor(seen, device=class_logits.device)
+        return fuse_with_clip(class_logits, clip, seen, (area > 0).float(), config.alpha, config.beta).exp()
+
+
+def _build(part: Any, **defaults: Any) -> Any:
+    return MODELS.build({**defaults, **part}) if isinstance(part, dict) else part
+
+
+def _is_interactive(samples: list[Sample]) -> bool:
+    return Task.INTERACTIVE in frames_of(samples[0])[0].tasks

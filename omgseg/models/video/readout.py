@@ -1,0 +1,92 @@
+"""Read-outs of a whole video from its tube memory."""
+
+from __future__ import annotations
+
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData, PixelData
+from torch import Tensor
+
+from omgseg.models.readout import read_panoptic, read_semantic, select_pairs, select_queries
+from omgseg.models.readout.config import TestConfig
+from omgseg.models.readout.geometry import MaskGeometry
+from omgseg.models.readout.results import encode_masks, geometry_of
+from omgseg.models.video.tube_memory import TubeMemory
+from omgseg.models.video.vos import read_vos
+from omgseg.structures import Task, Vocabulary
+
+
+def read_video(
+    frames: list[DetDataSample],
+    memory: TubeMemory,
+    class_probs: Tensor,
+    vocabulary: Vocabulary,
+    config: TestConfig,
+) -> None:
+    """Set the predictions of the frames' tasks.
+
+    Args:
+        frames: get ``pred_panoptic_seg``, ``pred_track_instances``, ``pred_sem_seg``, ``pred_vos_seg``.
+        memory: the whole video.
+        class_probs: (Q, C + 1), of the tubes.
+    """
+    tasks, geometry = frames[0].tasks, geometry_of(frames[0])
+    if Task.PANOPTIC in tasks:
+        tubes, scores, labels = select_queries(class_probs, config.panoptic)
+        maps = read_panoptic(
+            [frame.select(tubes) for frame in memory.frames],
+            scores,
+            labels,
+            vocabulary.num_things,
+            len(vocabulary),
+            geometry,
+            config.panoptic,
+        )
+        for frame, panoptic in zip(frames, maps, strict=True):
+            frame.pred_panoptic_seg = PixelData(sem_seg=panoptic.unsqueeze(0))
+    if Task.INSTANCE in tasks:
+        _read_tracks(frames, memory, class_probs, vocabulary.num_things, config.max_per_image, geometry)
+    if Task.SEMANTIC in tasks:
+        every = torch.arange(len(class_probs), device=class_probs.device)
+        for frame, masks in zip(frames, memory.frames, strict=True):
+            labels = read_semantic(class_probs, masks.select(every), geometry)
+            frame.pred_sem_seg = PixelData(sem_seg=labels.unsqueeze(0))
+    if Task.VOS in tasks:
+        given = frames[0].gt_instances
+        maps = read_vos(memory, given.masks, given.instances_ids, geometry, config.num_proposals)
+        for frame, objects in zip(frames, maps, strict=True):
+            frame.pred_vos_seg = PixelData(sem_seg=objects.unsqueeze(0))
+
+
+def _read_tracks(
+    frames: list[DetDataSample],
+    memory: TubeMemory,
+    class_probs: Tensor,
+    num_things: int,
+    max_per_video: int,
+    geometry: MaskGeometry,
+) -> None:
+    """Tracks as run lengths; a track's score is its class probability x the mean probability inside its masks."""
+    pairs = select_pairs(class_probs, num_things, max_per_video)
+    tubes, row = pairs.queries.unique(return_inverse=True)
+    inside, area = class_probs.new_zeros(len(tubes)), class_probs.new_zeros(len(tubes))
+    encoded = []
+    for masks in memory.frames:
+        run_lengths: list[dict] = []
+        for rows, resized in geometry.resized_chunks(masks.select(tubes)):
+            binary = resized > 0
+            inside[rows] += (resized.sigmoid() * binary).flatten(1).sum(1)
+            area[rows] += binary.flatten(1).sum(1)
+            run_lengths += encode_masks(binary)
+        encoded.append(run_lengths)
+    scores = pairs.scores * (inside / (area + 1e-6))[row]
+    order = torch.argsort(scores, descending=True, stable=True)
+    scores, labels, row = scores[order], pairs.labels[order], row[order]
+    identities = torch.arange(1, len(row) + 1, device=row.device)
+    for frame, run_lengths in zip(frames, encoded, strict=True):
+        frame.pred_track_instances = InstanceData(
+            instances_id=identities,
+            labels=labels,
+            scores=scores,
+            masks=[run_lengths[index] for index in row.tolist()],
+        )
