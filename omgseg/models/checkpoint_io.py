@@ -1,0 +1,107 @@
+"""Reading and writing weights without running code from the file."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from omgseg.compat.safe_globals import training_state_globals
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Read the named tensors of a weight file onto the CPU.
+
+    Args:
+        path: ``.safetensors``, or a PyTorch file (``.pt``, ``.pth``, ``.bin``). A training checkpoint is
+            accepted: its tensors are under ``state_dict``. A leading ``module.`` (a data-parallel wrapper)
+            is removed.
+
+    Returns:
+        Name to tensor.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is damaged, holds Python objects that are never unpickled, or holds no tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"weight file {path} not found")
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pytorch(path)
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    tensors = {}
+    if isinstance(content, Mapping):
+        tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise ValueError(
+            f"{path} holds no weights: expected a mapping of names to tensors, maybe under 'state_dict'"
+        )
+    if all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
+    return tensors
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
+
+
+def _read_pytorch(path: Path) -> object:
+    try:
+        # Mapping into memory reads only the tensors that are used; the format before torch 1.6 cannot.
+        with training_state_globals():
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path} is not a PyTorch file, or holds Python objects besides tensors and mmengine's log; they are "
+            "never loaded. On a machine where the file is trusted, save its tensors alone, best as safetensors. "
+            f"({str(error).splitlines()[0]})"
+        ) from error
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # on damaged files the reader fails with whatever its next step meets
+        raise ValueError(f"{path} is damaged or not a PyTorch file: {error}") from error
+
+
+def write_state_dict(
+    path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors as safetensors, to a temporary name first and then renamed: no reader sees half a file.
+
+    Args:
+        path: the file to create or replace; its folder is created.
+        tensors: name to tensor, any device; tensors that share memory are written once each.
+        metadata: text kept in the file's header.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    own = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, value in tensors.items()
+    }
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    try:
+        save_file(own, temporary, metadata=dict(metadata or {}))
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files private to the user
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

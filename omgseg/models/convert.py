@@ -1,0 +1,157 @@
+"""The published OMG-Seg key layout, and loading weights with a full account of what did not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+PREFIXES: tuple[tuple[str, str], ...] = (
+    ("backbone.stem.", "image_encoder.stem."),
+    ("backbone.layer1.", "image_encoder.stages.0."),
+    ("backbone.layer2.", "image_encoder.stages.1."),
+    ("backbone.layer3.", "image_encoder.stages.2."),
+    ("backbone.layer4.", "image_encoder.stages.3."),
+    ("backbone.norm_pre.", "image_encoder.norm_pre."),
+    ("backbone.head.0.", "image_encoder.pooling_head."),
+    ("backbone.head.1.", "image_encoder.projection."),
+    ("panoptic_head.pixel_decoder.", "pixel_decoder."),
+    ("panoptic_head.transformer_decoder.", "query_decoder."),
+    ("panoptic_head.query_embed.", "query_decoder.query_embed."),
+    ("panoptic_head.query_feat.", "query_decoder.query_feat."),
+    ("panoptic_head.level_embed.", "query_decoder.level_embed."),
+    ("panoptic_head.mask_embed.", "query_decoder.mask_embed."),
+    ("panoptic_head.iou_embed.", "query_decoder.objectness."),
+    ("panoptic_head.cls_proj.", "classifier.projection."),
+    ("panoptic_head.mask_pooling_proj.", "classifier.mask_pooling."),
+    ("panoptic_head.mask_tokens.", "prompt_encoder.mask_tokens."),
+    ("panoptic_head.pb_embedding.", "prompt_encoder.kind_embed."),
+    ("panoptic_head.pos_linear.", "prompt_encoder.position_proj."),
+)
+"""(published, ours): the first prefix that fits replaces the start of a key; what follows it is the same in
+both."""
+
+_ROOTS = ("backbone.", "panoptic_head.")
+_LOGIT_SCALE = "image_encoder.logit_scale"
+_PUBLISHED_LOGIT_SCALE = (
+    100.0  # not stored; all published weights sit on CLIPs whose learned scale is at its clamp
+)
+
+
+def is_published_layout(state_dict: Mapping[str, Any]) -> bool:
+    """Does any key start as in the published checkpoints (``backbone.``, ``panoptic_head.``)?"""
+    return any(key.startswith(_ROOTS) for key in state_dict)
+
+
+def convert_state_dict(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the keys of a published checkpoint to ours.
+
+    Keys that the table does not know keep their name, so that loading reports them as unexpected. CLIP's
+    scale of similarities is added when the image encoder is there: published checkpoints do not store it.
+    """
+    converted = {_rename(key): value for key, value in published.items()}
+    has_encoder = any(key.startswith("backbone.") for key in published)
+    if has_encoder:
+        converted.setdefault(_LOGIT_SCALE, torch.tensor(_PUBLISHED_LOGIT_SCALE))
+    return converted
+
+
+def _rename(key: str) -> str:
+    for published, ours in PREFIXES:
+        if key.startswith(published):
+            return ours + key[len(published) :]
+    return key
+
+
+def published_to_ours_inplace(
+    module: nn.Module, state_dict: dict[str, Any], prefix: str = "", *_: Any
+) -> None:
+    """Rename published keys under `prefix` in place; leaves any other state dict alone.
+
+    Its signature is that of ``nn.Module.register_load_state_dict_pre_hook``: registered on the segmentor, the
+    published layout is accepted wherever weights are loaded, mmengine's ``load_from`` included.
+    """
+    inside = {key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix)}
+    if not is_published_layout(inside):
+        return
+    for key in inside:
+        del state_dict[prefix + key]
+    state_dict.update({prefix + key: value for key, value in convert_state_dict(inside).items()})
+
+
+@dataclass
+class LoadReport:
+    """What did not fit when weights were loaded.
+
+    Attributes:
+        missing: keys of the model that the weights lack.
+        unexpected: keys of the weights that the model lacks.
+        mismatched: key to (shape in the weights, shape in the model).
+        loaded: how many tensors were loaded.
+    """
+
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    loaded: int = 0
+
+    @property
+    def is_clean(self) -> bool:
+        return not (self.missing or self.unexpected or self.mismatched)
+
+    def __str__(self) -> str:
+        lines = [f"{self.loaded} tensors loaded"]
+        for title, entries in (
+            ("missing in the weights", self.missing),
+            ("unexpected in the weights", self.unexpected),
+            (
+                "of another shape",
+                [f"{key}: weights {a}, model {b}" for key, (a, b) in self.mismatched.items()],
+            ),
+        ):
+            lines += [
+                f"{len(entries)} keys {title}{':' if entries else ''}",
+                *(f"  {entry}" for entry in entries),
+            ]
+        return "\n".join(lines)
+
+
+def load_state(model: nn.Module, state_dict: Mapping[str, Tensor], strict: bool = True) -> LoadReport:
+    """Load weights, in our layout or the published one, and account for every key.
+
+    Args:
+        model: any module with our names.
+        state_dict: name to tensor.
+        strict: raise when anything does not fit; else load what fits.
+
+    Returns:
+        What did not fit.
+
+    Raises:
+        ValueError: `strict`, and a key is missing, unexpected or of another shape; the message lists all of
+            them. The model is then partly loaded.
+    """
+    weights = convert_state_dict(state_dict) if is_published_layout(state_dict) else dict(state_dict)
+    own = {
+        **dict(model.named_parameters(remove_duplicate=False)),
+        **dict(model.named_buffers(remove_duplicate=False)),
+    }
+    mismatched = {
+        key: (tuple(value.shape), tuple(own[key].shape))
+        for key, value in weights.items()
+        if key in own and value.shape != own[key].shape
+    }
+    fitting = {key: value for key, value in weights.items() if key not in mismatched}
+    result = model.load_state_dict(fitting, strict=False)
+    report = LoadReport(
+        missing=[key for key in result.missing_keys if key not in mismatched],
+        unexpected=list(result.unexpected_keys),
+        mismatched=mismatched,
+        loaded=len(fitting) - len(result.unexpected_keys),
+    )
+    if strict and not report.is_clean:
+        raise ValueError(f"the weights do not fit the model:\n{report}")
+    return report

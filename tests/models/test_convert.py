@@ -1,0 +1,142 @@
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.runner.checkpoint import load_state_dict as mmengine_load_state_dict
+from torch import nn
+
+from omgseg.models.checkpoint_io import read_state_dict
+from omgseg.models.convert import (
+    PREFIXES,
+    convert_state_dict,
+    is_published_layout,
+    load_state,
+    published_to_ours_inplace,
+)
+
+TOOL = Path(__file__).parents[2] / "tools" / "convert_checkpoint.py"
+
+
+@pytest.fixture
+def published(golden_dir):
+    """The published layout at a small size, with a stand-in for the image encoder's keys."""
+    head = torch.load(golden_dir / "model" / "omgseg_small.pt", weights_only=True)["state_dict"]
+    encoder = ["stem.0.weight", "layer1.blocks.0.gamma", "layer4.downsample.1.bias", "head.0.norm.weight"]
+    encoder += ["head.1.mlp.fc1.weight"]
+    backbone = {f"backbone.{key}": torch.full((2,), float(index)) for index, key in enumerate(encoder)}
+    return backbone | {f"panoptic_head.{key}": value for key, value in head.items()}
+
+
+class _Tree(nn.Module):
+    """Parameters at given dotted names."""
+
+    def __init__(self, tensors):
+        super().__init__()
+        for name, value in tensors.items():
+            parent, _, leaf = name.rpartition(".")
+            module = self
+            for part in filter(None, parent.split(".")):
+                if not hasattr(module, part):
+                    module.add_module(part, nn.Module())
+                module = getattr(module, part)
+            module.register_parameter(leaf, nn.Parameter(torch.zeros(value.shape)))
+
+
+def test_every_published_key_has_a_new_name(published):
+    converted = convert_state_dict(published)
+    assert len(converted) == len(published) + 1
+    assert not is_published_layout(converted) and is_published_layout(published)
+    parts = {key.split(".")[0] for key in converted}
+    assert parts == {"image_encoder", "pixel_decoder", "query_decoder", "classifier", "prompt_encoder"}
+    assert converted["image_encoder.logit_scale"] == 100
+    for old, new in [
+        ("backbone.layer4.downsample.1.bias", "image_encoder.stages.3.downsample.1.bias"),
+        ("backbone.head.0.norm.weight", "image_encoder.pooling_head.norm.weight"),
+        ("backbone.head.1.mlp.fc1.weight", "image_encoder.projection.mlp.fc1.weight"),
+        ("panoptic_head.transformer_decoder.post_norm.bias", "query_decoder.post_norm.bias"),
+        ("panoptic_head.iou_embed.4.weight", "query_decoder.objectness.4.weight"),
+        ("panoptic_head.pb_embedding.weight", "prompt_encoder.kind_embed.weight"),
+    ]:
+        assert converted[new] is published[old]
+
+
+def test_the_table_is_one_to_one(published):
+    assert len({ours for _, ours in PREFIXES}) == len(PREFIXES)
+    used = {prefix for prefix, _ in PREFIXES if any(key.startswith(prefix) for key in published)}
+    assert all(key.startswith(tuple(used)) for key in published)
+
+
+def test_head_alone_has_no_logit_scale_and_unknown_keys_keep_their_name():
+    converted = convert_state_dict(
+        {"panoptic_head.query_feat.weight": torch.zeros(1), "panoptic_head.new": torch.ones(1)}
+    )
+    assert set(converted) == {"query_decoder.query_feat.weight", "panoptic_head.new"}
+
+
+def test_load_state_accepts_both_layouts(published):
+    converted = convert_state_dict(published)
+    for weights in (published, converted):
+        model = _Tree(converted)
+        report = load_state(model, weights)
+        assert report.is_clean and report.loaded == len(converted)
+        assert all(torch.equal(value, converted[key].float()) for key, value in model.state_dict().items())
+
+
+def test_load_state_names_every_key_that_does_not_fit():
+    model = _Tree({"a.weight": torch.zeros(2, 3), "a.bias": torch.zeros(2), "b": torch.zeros(1)})
+    weights = {"a.weight": torch.ones(3, 2), "a.bias": torch.ones(2), "c": torch.ones(1)}
+    with pytest.raises(ValueError) as error:
+        load_state(model, weights)
+    for part in (
+        "1 keys missing in the weights:\n  b",
+        "unexpected in the weights:\n  c",
+        "a.weight: weights (3, 2), model (2, 3)",
+    ):
+        assert part in str(error.value)
+    report = load_state(model, weights, strict=False)
+    assert (report.missing, report.unexpected, report.loaded) == (["b"], ["c"], 1)
+    assert report.mismatched == {"a.weight": ((3, 2), (2, 3))}
+    assert model.a.bias.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("load", [nn.Module.load_state_dict, mmengine_load_state_dict])
+@pytest.mark.parametrize("prefix", ["", "model."])
+def test_the_hook_lets_any_loader_read_the_published_layout(published, load, prefix):
+    converted = convert_state_dict(published)
+    inner = _Tree(converted)
+    inner.register_load_state_dict_pre_hook(published_to_ours_inplace)
+    model = inner
+    if prefix:
+        model = nn.Module()
+        model.model = inner
+    load(model, {prefix + key: value for key, value in published.items()}, strict=True)
+    assert all(torch.equal(value, converted[key].float()) for key, value in inner.state_dict().items())
+    load(model, {prefix + key: value + 1 for key, value in converted.items()}, strict=True)
+    assert inner.image_encoder.logit_scale == 101
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt"])
+def test_the_tool_converts_files(published, tmp_path, capsys, suffix):
+    source, target = tmp_path / f"published{suffix}", tmp_path / "ours.safetensors"
+    torch.save({"state_dict": published, "meta": {"epoch": 12}}, source)
+    main = runpy.run_path(str(TOOL))["main"]
+    assert main([str(source), str(target)]) == 0
+    assert "110 tensors" in capsys.readouterr().out
+    converted = convert_state_dict(published)
+    written = read_state_dict(target)
+    assert set(written) == set(converted)
+    assert all(torch.equal(written[key], converted[key]) for key in converted)
+    assert main([str(target), str(tmp_path / "twice.safetensors")]) == 1
+    assert "nothing to convert" in capsys.readouterr().out
+
+
+def test_the_tool_reports_keys_that_it_does_not_know(tmp_path, capsys):
+    torch.save({"panoptic_head.strange.weight": torch.zeros(1)}, tmp_path / "in.pt")
+    main = runpy.run_path(str(TOOL))["main"]
+    assert main([str(tmp_path / "in.pt"), str(tmp_path / "out.safetensors")]) == 1
+    assert "panoptic_head.strange.weight" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main([str(tmp_path / "in.pt"), str(tmp_path / "out.pth")])
+    assert "must end in .safetensors" in capsys.readouterr().err
+    assert not (tmp_path / "out.pth").exists()
