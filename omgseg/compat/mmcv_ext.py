@@ -5,6 +5,8 @@
 answers the look-up and refuses the call.
 """
 
+import functools
+import importlib
 import importlib.abc
 import importlib.machinery
 import sys
@@ -61,3 +63,9 @@ def install() -> None:
     """Append the finder to ``sys.meta_path``, once."""
     if not any(isinstance(finder, _StandInFinder) for finder in sys.meta_path):
         sys.meta_path.append(_StandInFinder())
+
+
+@functools.cache
+def has_compiled_ops() -> bool:
+    """Are mmcv's compiled operators there? Imports mmcv."""
+    return not isinstance(importlib.import_module(MODULE), _StandIn)

@@ -1,0 +1,25 @@
+"""Hooks, the runner and checks that mmengine does not have."""
+
+from omgseg.engine.bf16_optim_wrapper import Bf16OptimWrapper
+from omgseg.engine.checkpoint import CheckpointError, load_weights, read_checkpoint
+from omgseg.engine.config import ConfigError, check_arguments, merge_options
+from omgseg.engine.finite_loss_hook import FiniteLossHook, NonFiniteLossError
+from omgseg.engine.runner import Runner
+from omgseg.engine.unwrap import unwrap
+from omgseg.engine.vocabulary_hook import VocabularyHook, vocabulary_of
+
+__all__ = [
+    "Bf16OptimWrapper",
+    "CheckpointError",
+    "ConfigError",
+    "FiniteLossHook",
+    "NonFiniteLossError",
+    "Runner",
+    "VocabularyHook",
+    "check_arguments",
+    "load_weights",
+    "merge_options",
+    "read_checkpoint",
+    "unwrap",
+    "vocabulary_of",
+]

@@ -1,0 +1,53 @@
+"""Stops training when the loss is not a number, and says on which files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from omgseg.registry import HOOKS
+
+
+class NonFiniteLossError(ArithmeticError):
+    """A loss became NaN or infinite."""
+
+
+def batch_files(data_samples: Iterable[Any]) -> list[str]:
+    """Image files of a batch; a clip (``TrackDataSample``) gives all its frames."""
+    files: list[str] = []
+    for sample in data_samples:
+        frames = getattr(sample, "video_data_samples", None)
+        if frames is not None:
+            files.extend(batch_files(frames))
+        else:
+            files.append(str(sample.metainfo.get("img_path", "(file unknown)")))
+    return files
+
+
+@HOOKS.register_module()
+class FiniteLossHook(Hook):
+    """Checks the losses of every iteration; the last checkpoint on disk is from before the bad step."""
+
+    priority = "VERY_HIGH"  # before the logger and the checkpoint of this iteration
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Mapping[str, Any] | None = None,
+        outputs: Mapping[str, Any] | None = None,
+    ) -> None:
+        losses = {name: torch.as_tensor(value).detach().item() for name, value in (outputs or {}).items()}
+        bad = {name: value for name, value in losses.items() if not math.isfinite(value)}
+        if bad:
+            samples = data_batch.get("data_samples", ()) if isinstance(data_batch, Mapping) else ()
+            raise NonFiniteLossError(
+                f"iteration {runner.iter}: {', '.join(f'{name} = {value}' for name, value in bad.items())}. "
+                f"Files of the batch: {', '.join(batch_files(samples)) or '(none named)'}. "
+                "Look at these files, or lower the learning rate and resume from the last checkpoint."
+            )

@@ -1,0 +1,131 @@
+"""mmengine's Runner with safe checkpoints, checked configs and distributed training on CPUs."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import is_distributed, master_only
+from mmengine.runner import Runner as MMEngineRunner
+
+from omgseg.engine.checkpoint import (
+    CheckpointError,
+    guard_mmengine_loading,
+    load_weights,
+    read_checkpoint,
+    replace_file,
+)
+from omgseg.engine.config import check_arguments
+from omgseg.engine.unwrap import unwrap
+from omgseg.registry import RUNNERS
+
+_TRAINING_STATE = ("meta", "message_hub", "optimizer")
+
+
+@RUNNERS.register_module()
+class Runner(MMEngineRunner):
+    """Runs training, validation and testing from a config, as mmengine's Runner does.
+
+    What differs: the config's arguments are checked before anything is built; ``VocabularyHook`` and ``FiniteLossHook``
+    are default hooks (``default_hooks=dict(vocabulary=None)`` removes one); checkpoints are read without unpickling
+    foreign objects, must fit the model unless the config says ``load_strict = False``, and are written to a temporary
+    name first; without GPUs ``torchrun`` works, over gloo.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        guard_mmengine_loading()
+        super().__init__(*args, **kwargs)
+
+    @classmethod
+    def from_cfg(cls, cfg: Any) -> Runner:
+        """Build a runner.
+
+        Raises:
+            ConfigError: an argument in the config is none of its class.
+        """
+        check_arguments(cfg)
+        return super().from_cfg(cfg)
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """Choose the backend (nccl on GPUs, gloo on CPUs), unless the config does, and start the process group."""
+        env_cfg = copy.deepcopy(env_cfg)
+        if self.distributed and not is_distributed():
+            dist_cfg = env_cfg.setdefault("dist_cfg", {})
+            if torch.cuda.is_available():
+                dist_cfg.setdefault("backend", "nccl")
+                self._check_device_count()
+            else:
+                self._init_gloo(dist_cfg)
+        super().setup_env(env_cfg)
+
+    @staticmethod
+    def _check_device_count() -> None:
+        local_rank, devices = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
+        if local_rank >= devices:
+            raise RuntimeError(
+                f"process {local_rank} has no GPU: this machine has {devices}; start {devices} processes"
+            )
+
+    def _init_gloo(self, dist_cfg: Mapping[str, Any]) -> None:
+        # mmengine would select a CUDA device, which fails where there is none
+        if self.launcher != "pytorch":
+            raise RuntimeError(
+                f"launcher {self.launcher!r} needs GPUs; without them use tools/dist_train.sh (launcher 'pytorch')"
+            )
+        torch.distributed.init_process_group(backend=dist_cfg.get("backend", "gloo"))
+
+    def register_default_hooks(self, hooks: dict | None = None) -> None:
+        """mmengine's default hooks, the vocabulary and the loss check; ``hooks`` overrides them by name."""
+        defaults = dict(vocabulary=dict(type="VocabularyHook"), finite_loss=dict(type="FiniteLossHook"))
+        merged = {**defaults, **(hooks or {})}
+        removed = [name for name in defaults if merged[name] is None]
+        super().register_default_hooks({name: hook for name, hook in merged.items() if name not in removed})
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: Any = "cpu",
+        strict: bool | None = None,
+        revise_keys: object = None,
+    ) -> dict[str, Any]:
+        """Load weights, without unpickling foreign objects.
+
+        Args:
+            filename: local checkpoint file.
+            map_location: where tensors go, as in ``torch.load``.
+            strict: must every key fit? None takes ``load_strict`` of the config, True if it has none.
+            revise_keys: mmengine's argument; models rename their keys themselves (see ``load_weights``).
+
+        Raises:
+            FileNotFoundError, CheckpointError: see ``read_checkpoint`` and ``load_weights``.
+        """
+        checkpoint = read_checkpoint(filename, map_location)
+        if self._resume:
+            absent = [key for key in _TRAINING_STATE if key not in checkpoint]
+            if absent:
+                raise CheckpointError(
+                    f"{filename} holds weights only (no {', '.join(absent)}): training cannot resume from it; "
+                    "start a new one from these weights with load_from"
+                )
+        self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
+        if strict is None:
+            strict = self.cfg.get("load_strict", True)
+        load_weights(unwrap(self.model), checkpoint["state_dict"], str(filename), strict)
+        self._has_loaded = True
+        self.logger.info(f"Load checkpoint from {filename}")
+        return checkpoint
+
+    @master_only
+    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Write a checkpoint under a temporary name, then rename it. ``out_dir`` is a local folder."""
+        final = Path(out_dir) / filename
+        temporary = final.with_name(f".{filename}.{os.getpid()}.tmp")
+        try:
+            super().save_checkpoint(str(out_dir), temporary.name, *args, **kwargs)
+            replace_file(temporary, final)
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,86 @@
+"""Tells the model which classes the data at hand has, and remembers in checkpoints which ones it was trained on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from omgseg.engine.unwrap import unwrap
+from omgseg.registry import HOOKS
+from omgseg.structures import Vocabulary
+
+META_KEY = "train_vocabulary"
+
+
+def vocabulary_of(dataset: Any) -> Vocabulary:
+    """The vocabulary of a dataset, also inside mmengine's wrappers (``RepeatDataset`` and the like).
+
+    Raises:
+        TypeError: neither the dataset nor what it wraps has one.
+    """
+    inner = dataset
+    while not isinstance(getattr(inner, "vocabulary", None), Vocabulary):
+        if not hasattr(inner, "dataset"):
+            raise TypeError(
+                f"{type(dataset).__name__} has no vocabulary: give it an attribute `vocabulary`, or join datasets with "
+                "omgseg's JointDataset, which merges theirs"
+            )
+        inner = inner.dataset
+    return inner.vocabulary
+
+
+@HOOKS.register_module()
+class VocabularyHook(Hook):
+    """Sets ``model.set_vocabulary(dataset.vocabulary)`` before training, validation and testing.
+
+    After a validation inside the training loop the training vocabulary returns. Checkpoints hold the training
+    vocabulary as JSON under ``meta["train_vocabulary"]``, and loading one restores ``model.train_vocabulary``.
+    """
+
+    def __init__(self) -> None:
+        self._training: Vocabulary | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        self._training = vocabulary_of(runner.train_dataloader.dataset)
+        model = unwrap(runner.model)
+        model.train_vocabulary = self._training
+        model.set_vocabulary(self._training)
+
+    def after_train(self, runner: Runner) -> None:
+        self._training = None
+
+    def before_val(self, runner: Runner) -> None:
+        unwrap(runner.model).set_vocabulary(vocabulary_of(runner.val_dataloader.dataset))
+
+    def after_val(self, runner: Runner) -> None:
+        if self._training is not None:
+            unwrap(runner.model).set_vocabulary(self._training)
+
+    def before_test(self, runner: Runner) -> None:
+        unwrap(runner.model).set_vocabulary(vocabulary_of(runner.test_dataloader.dataset))
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Put the vocabulary in as JSON and take mmengine's copies of the dataset's ``metainfo`` out: objects of our
+        classes would tie the file to the code that wrote it."""
+        checkpoint["meta"].pop("dataset_meta", None)
+        checkpoint["message_hub"]["runtime_info"].pop("dataset_meta", None)
+        vocabulary = getattr(unwrap(runner.model), "train_vocabulary", None)
+        if vocabulary is not None:
+            checkpoint["meta"][META_KEY] = json.dumps(vocabulary.to_dict())
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
+        meta = checkpoint.get("meta") or {}
+        if META_KEY not in meta:
+            return
+        vocabulary = Vocabulary.from_dict(json.loads(meta[META_KEY]))
+        unwrap(runner.model).train_vocabulary = vocabulary
+        if isinstance(runner._train_loop, Mapping) or runner._train_loop is None:
+            return
+        # mmengine warns on resuming unless this equals the dataset's metainfo; the vocabulary is what matters in it
+        dataset = runner.train_dataloader.dataset
+        if vocabulary == vocabulary_of(dataset):
+            meta["dataset_meta"] = getattr(dataset, "metainfo", None)
