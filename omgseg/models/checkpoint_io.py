@@ -65,8 +65,7 @@ def _read_pytorch(path: Path) -> object:
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path} is not a PyTorch file, or holds Python objects besides tensors and mmengine's log; they are "
-            "never loaded. On a machine where the file is trusted, save its tensors alone, best as safetensors. "
-            f"({str(error).splitlines()[0]})"
+            "never loaded. On a machine where the file is trusted, save its tensors alone, best as safetensors"
         ) from error
     except (OSError, MemoryError):
         raise

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.runner.checkpoint import load_state_dict as mmengine_load_state_dict
 from torch import nn
 
@@ -14,8 +15,10 @@ from omgseg.models.convert import (
     load_state,
     published_to_ours_inplace,
 )
+from omgseg.registry import MODELS
 
 TOOL = Path(__file__).parents[2] / "tools" / "convert_checkpoint.py"
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 @pytest.fixture
@@ -100,6 +103,19 @@ def test_load_state_names_every_key_that_does_not_fit():
     assert model.a.bias.tolist() == [1, 1]
 
 
+def test_the_table_names_every_part_of_the_published_size_model(published):
+    config = Config.fromfile(CONFIGS / "_base_" / "models" / "omg_convnext_l.py").model
+    config.image_encoder.pretrained = None
+    with torch.device("meta"):
+        keys = set(MODELS.build(config).state_dict())
+    ours = tuple(prefix for _, prefix in PREFIXES)
+    assert {key for key in keys if not key.startswith(ours)} == {"image_encoder.logit_scale"}
+    head = convert_state_dict(
+        {key: value for key, value in published.items() if key.startswith("panoptic_head.")}
+    )
+    assert set(head) <= keys  # the same, with fewer layers
+
+
 @pytest.mark.parametrize("load", [nn.Module.load_state_dict, mmengine_load_state_dict])
 @pytest.mark.parametrize("prefix", ["", "model."])
 def test_the_hook_lets_any_loader_read_the_published_layout(published, load, prefix):
@@ -129,6 +145,30 @@ def test_the_tool_converts_files(published, tmp_path, capsys, suffix):
     assert all(torch.equal(written[key], converted[key]) for key in converted)
     assert main([str(target), str(tmp_path / "twice.safetensors")]) == 1
     assert "nothing to convert" in capsys.readouterr().out
+
+
+def test_the_tool_checks_the_result_against_a_config(published, tmp_path, capsys):
+    class Small(_Tree):
+        def __init__(self, image_encoder):
+            assert image_encoder["pretrained"] is None  # the checkpoint brings the weights: no download
+            super().__init__(convert_state_dict(published))
+
+    config = tmp_path / "config.py"
+    config.write_text("model = dict(type='SmallTree', image_encoder=dict(pretrained='tag'))\n")
+    torch.save(published, tmp_path / "fits.pt")
+    torch.save(
+        {key: value for key, value in published.items() if "query_feat" not in key}, tmp_path / "lacks.pt"
+    )
+    main = runpy.run_path(str(TOOL))["main"]
+    MODELS.register_module(name="SmallTree", module=Small)
+    try:
+        target = str(tmp_path / "out.safetensors")
+        assert main([str(tmp_path / "fits.pt"), target, "--config", str(config)]) == 0
+        assert "110 tensors loaded\n0 keys missing" in capsys.readouterr().out
+        assert main([str(tmp_path / "lacks.pt"), target, "--config", str(config)]) == 1
+        assert "1 keys missing in the weights:\n  query_decoder.query_feat.weight" in capsys.readouterr().out
+    finally:
+        MODELS.module_dict.pop("SmallTree")
 
 
 def test_the_tool_reports_keys_that_it_does_not_know(tmp_path, capsys):
