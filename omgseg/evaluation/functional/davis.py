@@ -66,7 +66,7 @@ def count_objects(first_frame: np.ndarray) -> int:
 
 
 def frame_scores(
-    ground_truth: np.ndarray, predicted: np.ndarray, num_objects: int
+    ground_truth: np.ndarray, predicted: np.ndarray, num_objects: int, where: str = "frame"
 ) -> tuple[np.ndarray, np.ndarray]:
     """J and F of each object in one frame.
 
@@ -75,6 +75,7 @@ def frame_scores(
             `num_objects`, which appear later than in the first frame.
         predicted: object ids (H, W).
         num_objects: see :func:`count_objects`.
+        where: name of the frame, for errors.
 
     Returns:
         float64 (num_objects,) each.
@@ -82,11 +83,11 @@ def frame_scores(
     Raises:
         ValueError: the sizes differ, or the prediction holds an id above `num_objects`.
     """
-    check_same_size(ground_truth, predicted, "frame")
+    check_same_size(ground_truth, predicted, where)
     if predicted.size and (predicted.max() > num_objects or predicted.min() < 0):
         wrong = predicted.max() if predicted.max() > num_objects else predicted.min()
         raise ValueError(
-            f"the prediction holds object id {wrong}, but the first frame has objects 1..{num_objects}"
+            f"{where}: the prediction holds object id {wrong}, the first frame has objects 1..{num_objects}"
         )
     objects = np.arange(1, num_objects + 1)[:, None, None]
     gt_masks, pred_masks = ground_truth[None] == objects, predicted[None] == objects

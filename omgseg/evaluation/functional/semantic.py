@@ -8,13 +8,18 @@ from omgseg.evaluation.functional.label_map import check_same_size, overlap_tabl
 
 
 def confusion_matrix(
-    ground_truth: np.ndarray, predicted: np.ndarray, num_classes: int, ignore_index: int = 255
+    ground_truth: np.ndarray,
+    predicted: np.ndarray,
+    num_classes: int,
+    ignore_index: int = 255,
+    where: str = "image",
 ) -> np.ndarray:
     """Pixels of each (true, predicted) pair.
 
     Args:
         ground_truth: integers (...), 0..num_classes - 1 or `ignore_index`, whose pixels are left out.
         predicted: integers (...), 0..num_classes - 1; may hold anything where the ground truth is ignored.
+        where: name of the image, for errors.
 
     Returns:
         int64 (num_classes, num_classes), rows are ground truth.
@@ -23,13 +28,13 @@ def confusion_matrix(
         ValueError: the sizes differ, or a label is out of range.
     """
     ground_truth, predicted = np.asarray(ground_truth), np.asarray(predicted)
-    check_same_size(ground_truth, predicted)
+    check_same_size(ground_truth, predicted, where)
     labelled = ground_truth != ignore_index
     pair = {"ground truth": ground_truth[labelled], "prediction": predicted[labelled]}
     for name, labels in pair.items():
         if labels.size and (labels.min() < 0 or labels.max() >= num_classes):
             wrong = labels.max() if labels.max() >= num_classes else labels.min()
-            raise ValueError(f"the {name} holds label {wrong}, but there are {num_classes} classes")
+            raise ValueError(f"{where}: the {name} holds label {wrong}, but there are {num_classes} classes")
     return overlap_table(*pair.values(), num_classes, num_classes)
 
 

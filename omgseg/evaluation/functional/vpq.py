@@ -32,14 +32,19 @@ class VideoOverlap:
         self._frames: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     def add_frame(
-        self, gt_class: np.ndarray, gt_instance: np.ndarray, pred_class: np.ndarray, pred_instance: np.ndarray
+        self,
+        gt_class: np.ndarray,
+        gt_instance: np.ndarray,
+        pred_class: np.ndarray,
+        pred_instance: np.ndarray,
+        where: str = "frame",
     ) -> None:
-        """Count one frame; all maps are integers (H, W), instances 0 for stuff.
+        """Count one frame; all maps are integers (H, W), instances 0 for stuff. `where` names it in errors.
 
         Raises:
             ValueError: the sizes differ, or a class is out of range.
         """
-        check_same_size(gt_class, pred_class, "frame")
+        check_same_size(gt_class, pred_class, where)
         gt_tubes, gt_index = unique_index(self._tube_ids(gt_class, gt_instance))
         pred_tubes, pred_index = unique_index(self._tube_ids(pred_class, pred_instance))
         self._frames.append(

@@ -1,0 +1,19 @@
+"""mmengine metrics: thin adapters from data samples to ``evaluation.functional``. Values are percent."""
+
+from omgseg.evaluation.metrics.coco_instance import CocoInstanceMetric
+from omgseg.evaluation.metrics.coco_panoptic import CocoPanopticMetric
+from omgseg.evaluation.metrics.davis import DavisMetric
+from omgseg.evaluation.metrics.interactive import InteractiveMetric
+from omgseg.evaluation.metrics.semantic import SemanticMetric
+from omgseg.evaluation.metrics.video_panoptic import VideoPanopticMetric
+from omgseg.evaluation.metrics.youtube_vis import YouTubeVISMetric
+
+__all__ = [
+    "CocoInstanceMetric",
+    "CocoPanopticMetric",
+    "DavisMetric",
+    "InteractiveMetric",
+    "SemanticMetric",
+    "VideoPanopticMetric",
+    "YouTubeVISMetric",
+]

@@ -1,0 +1,142 @@
+"""What all metrics share: one small result a sample, whatever the number of processes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from mmdet.evaluation.functional import INSTANCE_OFFSET
+from mmengine.evaluator import BaseMetric
+from pycocotools import mask as coco_mask
+
+from omgseg.structures import Vocabulary
+
+
+class SampleMetric(BaseMetric):
+    """A metric that reduces each sample to counts or run-length encodings as soon as it is predicted.
+
+    Exactly one result is stored for each sample, so that mmengine drops the right ones when it padded the
+    data set to the number of processes. Results are put in the order of the image or video ids before they
+    are summed or
+    ranked: the number of processes changes nothing.
+    """
+
+    @abstractmethod
+    def reduce(self, sample: dict[str, Any]) -> Any:
+        """The part of a sample (an image, or a whole video) that :meth:`summarize` needs."""
+
+    @abstractmethod
+    def summarize(self, results: dict[Any, Any]) -> dict[str, float]:
+        """Metric values from the reduced samples by image or video id, ascending; never empty."""
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
+        """Reduce a batch of predicted samples, given as dicts (mmengine's evaluator converts them)."""
+        for sample in data_samples:
+            key = "video_id" if is_video(sample) else "img_id"
+            self.results.append((self.field(sample, key), self.reduce(sample)))
+
+    def compute_metrics(self, results: list[tuple[Any, Any]]) -> dict[str, float]:
+        """Values from the results of all processes.
+
+        Raises:
+            ValueError: there are none.
+        """
+        if not results:
+            raise ValueError(
+                f"{type(self).__name__} saw no sample; the evaluation data set is empty, "
+                "check its ann_file and data_prefix"
+            )
+        first_of_each = {key: value for key, value in reversed(results)}
+        return self.summarize({key: first_of_each[key] for key in sorted(first_of_each)})
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The categories that predicted labels index, from the data set's metainfo."""
+        vocabulary = (self.dataset_meta or {}).get("vocabulary")
+        if vocabulary is None:
+            raise ValueError(
+                f"{type(self).__name__} needs dataset_meta['vocabulary']; "
+                "data sets of omgseg have it in `metainfo`"
+            )
+        return vocabulary
+
+    def field(self, sample: dict[str, Any], name: str) -> Any:
+        """A field of a sample or frame, or a ValueError that says who should have set it."""
+        if name not in sample:
+            setter = (
+                "the model sets it when the sample's `tasks` ask for it"
+                if name.startswith("pred_")
+                else "the data set's test pipeline must pack it"
+            )
+            raise ValueError(
+                f"{type(self).__name__}: sample without {name!r} (it has {sorted(sample)}); {setter}"
+            )
+        return sample[name]
+
+    def label_map(self, frame: dict[str, Any], name: str) -> np.ndarray:
+        """A predicted map of a frame: PixelData with ``sem_seg`` (1, H, W) -> integers (H, W)."""
+        return to_numpy(self.field(frame, name)["sem_seg"])[0]
+
+    def category_ids(self, labels: np.ndarray) -> np.ndarray:
+        """The file's category ids of predicted labels.
+
+        Raises:
+            ValueError: a label is outside of the vocabulary, or its category has no id.
+        """
+        ids = self.vocabulary.label_to_id
+        labels = np.asarray(labels, dtype=np.int64)
+        wrong = [x for x in np.unique(labels).tolist() if not 0 <= x < len(ids) or ids[x] is None]
+        if wrong:
+            raise ValueError(
+                f"{type(self).__name__}: predicted label {wrong[0]} has no category id in the data set's "
+                f"vocabulary of {len(ids)} categories; was the model given another vocabulary?"
+            )
+        return np.array([ids[x] for x in labels.tolist()], dtype=np.int64)
+
+
+def is_video(sample: Mapping[str, Any]) -> bool:
+    return "video_data_samples" in sample
+
+
+def frames_of(sample: dict[str, Any]) -> list[dict[str, Any]]:
+    """The frames of a sample as dicts; an image is its own only frame."""
+    if not is_video(sample):
+        return [sample]
+    # mmengine converts the video's sample, but not the samples in its list of frames.
+    return [f if isinstance(f, dict) else f.to_dict() for f in sample["video_data_samples"]]
+
+
+def to_numpy(values: Any) -> np.ndarray:
+    """Array of a tensor on any device, or of an array."""
+    return values.detach().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)
+
+
+def encode_masks(masks: np.ndarray) -> list[dict[str, Any]]:
+    """Compressed run-length encodings of bool masks (N, H, W)."""
+    return [coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)) for mask in masks]
+
+
+def split_panoptic(values: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Split a predicted panoptic map, ``label + 1000 * instance`` (mmdet's encoding).
+
+    Returns:
+        Labels (0..num_classes - 1, num_classes is void) and instances (0 for stuff).
+
+    Raises:
+        ValueError: a label is above num_classes.
+    """
+    labels, instances = values % INSTANCE_OFFSET, values // INSTANCE_OFFSET
+    if values.size and (values.min() < 0 or labels.max() > num_classes):
+        wrong = values.min() if values.min() < 0 else labels.max()
+        raise ValueError(
+            f"the panoptic prediction holds label {wrong}, but the vocabulary has {num_classes} categories "
+            f"(and {num_classes} is void); was the model given another vocabulary?"
+        )
+    return labels, instances
+
+
+def percent(values: Mapping[str, float]) -> dict[str, float]:
+    """Fractions as percent; -1 (undefined, as COCO has it) stays."""
+    return {name: float(value) if value == -1 else 100 * float(value) for name, value in values.items()}
