@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.runner.checkpoint import CheckpointLoader
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from omgseg.compat.safe_globals import training_state_globals
-
-_LISTED = 20  # keys of each kind that an error spells out
+from omgseg.models.checkpoint_io import read_file
+from omgseg.models.convert import load_state
 
 
 class CheckpointError(ValueError):
@@ -42,10 +37,10 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         raise CheckpointError(
             f"{path} is not a local file; download it, check its source, and name the local path"
         )
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"checkpoint {path} not found")
-    content = _read_file(path, map_location)
+    try:
+        content = read_file(Path(path).expanduser(), map_location or "cpu")
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
     if isinstance(content, Mapping) and "state_dict" not in content:
         content = {"state_dict": content}
     weights = content["state_dict"] if isinstance(content, Mapping) else None
@@ -60,35 +55,11 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
     return dict(content)
 
 
-def _read_file(path: Path, map_location: Any) -> Any:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path, device=str(map_location or "cpu"))
-        with training_state_globals():
-            return torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} is not a PyTorch file, or holds Python objects that are never loaded, as they could run code. "
-            f"Where the file is trusted, save its tensors alone, best as safetensors. ({_refusal(error)})"
-        ) from error
-    except (RuntimeError, EOFError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path} is damaged or not a checkpoint: {(str(error) or type(error).__name__).splitlines()[0]}"
-        ) from error
-
-
-def _refusal(error: Exception) -> str:
-    """What the file held, without torch's advice to load it all the same."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    reasons = [line for line in lines if line and not line.startswith("Check the documentation")]
-    return reasons[-1].removeprefix("WeightsUnpickler error: ").split(" Please use ")[0]
-
-
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str, strict: bool = True) -> None:
     """Load named tensors into a model.
 
-    A model may rename keys (``register_load_state_dict_pre_hook``), and need not save all its weights (a frozen encoder
-    that overrides ``state_dict``): what it does not save is not missing.
+    The published layout is accepted, and what the model leaves out of its checkpoints (a frozen encoder) is not
+    missing in them.
 
     Args:
         model: any module, not wrapped.
@@ -101,38 +72,9 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str, s
     """
     if all(name.startswith("module.") for name in weights):
         weights = {name.removeprefix("module."): value for name, value in weights.items()}
-    own = model.state_dict()
-    mismatched = [
-        f"{name}: {tuple(value.shape)} in the file, {tuple(own[name].shape)} in the model"
-        for name, value in weights.items()
-        if name in own and own[name].shape != value.shape
-    ]
-    if mismatched:
-        missing = [name for name in own if name not in weights]
-        unexpected = [name for name in weights if name not in own]
-        raise CheckpointError(_difference(source, missing, unexpected, mismatched))
-    try:
-        result = model.load_state_dict(weights, strict=False)
-    except RuntimeError as error:  # shapes that differ after the model renamed its keys
-        raise CheckpointError(f"{source} does not fit the model: {error}") from error
-    missing = [name for name in result.missing_keys if name in own]
-    unexpected = list(result.unexpected_keys)
-    nothing_fits = bool(own) and len(missing) == len(own)
-    if nothing_fits or (strict and (missing or unexpected)):
-        raise CheckpointError(_difference(source, missing, unexpected, []))
-
-
-def _difference(source: str, missing: list[str], unexpected: list[str], mismatched: list[str]) -> str:
-    parts = [f"{source} does not fit the model"]
-    for title, keys in (
-        ("missing in the file", missing),
-        ("unexpected in the file", unexpected),
-        ("of another shape", mismatched),
-    ):
-        if keys:
-            more = [f"... and {len(keys) - _LISTED} more"] if len(keys) > _LISTED else []
-            parts.append(f"{len(keys)} {title}:\n    " + "\n    ".join([*keys[:_LISTED], *more]))
-    return "\n  ".join(parts)
+    report = load_state(model, weights, strict=False)
+    if report.mismatched or not report.loaded or (strict and not report.is_clean):
+        raise CheckpointError(f"{source} does not fit the model:\n{report}")
 
 
 def replace_file(temporary: Path, final: Path) -> None:

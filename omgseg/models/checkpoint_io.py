@@ -8,6 +8,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -32,10 +33,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged, holds Python objects that are never unpickled, or holds no tensors.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"weight file {path} not found")
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pytorch(path)
+    content = read_file(path)
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     tensors = {}
@@ -50,18 +48,34 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def read_file(path: str | Path, map_location: Any = "cpu") -> Any:
+    """Read everything a weight file or a training checkpoint holds, tensors to `map_location`.
+
+    Raises:
+        FileNotFoundError, ValueError: see :func:`read_state_dict`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"weight file {path} not found")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path, map_location)
+    return _read_pytorch(path, map_location)
+
+
+def _read_safetensors(path: Path, map_location: Any) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        return load_file(path, device=str(map_location))
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
 
 
-def _read_pytorch(path: Path) -> object:
+def _read_pytorch(path: Path, map_location: Any) -> Any:
     try:
         # Mapping into memory reads only the tensors that are used; the format before torch 1.6 cannot.
         with training_state_globals():
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+            return torch.load(
+                path, map_location=map_location, weights_only=True, mmap=zipfile.is_zipfile(path)
+            )
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path} is not a PyTorch file, or holds Python objects besides tensors and mmengine's log; they are "

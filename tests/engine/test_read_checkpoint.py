@@ -63,7 +63,7 @@ def test_code_in_a_file_does_not_run(tmp_path):
 
 def test_getattr_reaches_statistics_only(tmp_path):
     torch.save({"state_dict": {"w": torch.ones(1)}, "meta": GetattrPayload()}, tmp_path / "a.pth")
-    with pytest.raises(CheckpointError, match="not allowed"):
+    with pytest.raises(CheckpointError, match="never loaded"):
         read_checkpoint(tmp_path / "a.pth")
 
 
@@ -77,14 +77,14 @@ def test_nothing_stays_allowed_after_reading(tmp_path):
     ("content", "message"),
     [
         (b"not a checkpoint", "not a PyTorch file"),
-        (b"", "damaged or not a checkpoint"),
-        (b"PK\x03\x04 half a zip file", "damaged or not a checkpoint"),
+        (b"", "damaged or not a PyTorch file"),
+        (b"PK\x03\x04 half a zip file", "damaged or not a PyTorch file"),
     ],
 )
 def test_files_that_are_no_checkpoints(tmp_path, content, message):
     file = tmp_path / "photo.pth"
     file.write_bytes(content)
-    with pytest.raises(CheckpointError, match=rf"photo\.pth.*{message}|{message}.*photo\.pth"):
+    with pytest.raises(CheckpointError, match=rf"photo\.pth .*{message}"):
         read_checkpoint(file)
 
 
@@ -93,7 +93,7 @@ def test_other_content_and_missing_files(tmp_path):
     with pytest.raises(CheckpointError, match="expected a mapping of names to tensors"):
         read_checkpoint(tmp_path / "list.pth")
     (tmp_path / "a.safetensors").write_bytes(b"123")
-    with pytest.raises(CheckpointError, match="damaged"):
+    with pytest.raises(CheckpointError, match="not a readable safetensors file"):
         read_checkpoint(tmp_path / "a.safetensors")
     with pytest.raises(FileNotFoundError, match=r"none\.pth not found"):
         read_checkpoint(tmp_path / "none.pth")
