@@ -1,0 +1,85 @@
+"""The fast forms equal the plain ones, forward and backward."""
+
+import pytest
+import torch
+from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
+from torch.testing import assert_close
+
+from omgseg.models.decoder import PromptEncoder, text_logits
+from omgseg.models.decoder.deformable_attention import deformable_attention_gather
+from omgseg.models.decoder.layers import Attention
+from omgseg.models.decoder.mask_pooling import pool_under_masks
+from omgseg.models.decoder.query_decoder import _attended_cells, _resize_frames
+
+
+def test_gather_equals_grid_sample_attention():
+    torch.manual_seed(0)
+    shapes = [(3, 5), (6, 4)]
+    value = torch.randn(2, 39, 2, 4)
+    locations = torch.rand(2, 7, 2, 2, 3, 2) * 1.6 - 0.3
+    weights = torch.rand(2, 7, 2, 2, 3)
+    expected = multi_scale_deformable_attn_pytorch(value, shapes, locations, weights)
+    assert_close(
+        deformable_attention_gather(value, shapes, locations, weights), expected, atol=2e-6, rtol=1e-5
+    )
+
+
+def test_pooling_equals_a_plain_loop_and_its_gradient():
+    torch.manual_seed(0)
+    embeddings = torch.randn(2, 5, 8)
+    embeddings[0, 0] = 0
+    features = torch.randn(2, 8, 30, requires_grad=True)
+    pooled = pool_under_masks(embeddings, features)
+    plain = torch.zeros_like(pooled)
+    masks = torch.einsum("bqd,bdl->bql", embeddings, features) > 0
+    for b in range(2):
+        for q in range(5):
+            if masks[b, q].any():
+                plain[b, q] = features[b][:, masks[b, q]].mean(-1)
+    assert_close(pooled, plain)
+    assert pooled[0, 0].abs().sum() == 0
+    weight = torch.randn_like(pooled)
+    (ours,) = torch.autograd.grad((pooled * weight).sum(), features, retain_graph=True)
+    (theirs,) = torch.autograd.grad((plain * weight).sum(), features)
+    assert_close(ours, theirs)
+
+
+def test_attention_equals_torch_with_a_mask_repeated_for_each_head():
+    torch.manual_seed(0)
+    attention = Attention(16, 4).eval()
+    query, position, memory = torch.randn(2, 3, 16), torch.randn(2, 3, 16), torch.randn(2, 9, 16)
+    attend = torch.rand(2, 1, 3, 9) > 0.4
+    attend[..., 0] = True
+    expected, _ = attention.attn(
+        query + position, memory, memory, attn_mask=~attend.expand(-1, 4, -1, -1).flatten(0, 1)
+    )
+    assert_close(attention(query, memory, memory, position, attend), query + expected)
+
+
+def test_attended_cells_equal_resized_masks_and_open_up_when_empty():
+    torch.manual_seed(0)
+    features, embeddings = torch.randn(1, 8, 2, 8, 8), torch.randn(1, 4, 8)
+    embeddings[0, 3] = 0
+    embeddings[0, 3, 0], features[:, 0] = -1, 1.0
+    attend = _attended_cells(embeddings, _resize_frames(features, (4, 4)))
+    masks = torch.einsum("bqd,bdthw->bqthw", embeddings, features).flatten(1, 2)
+    resized = torch.nn.functional.interpolate(masks, (4, 4), mode="bilinear").view(1, 4, -1)
+    assert torch.equal(attend[:, 0, :3], resized[:, :3].sigmoid() >= 0.5)
+    assert not (resized[:, 3] >= 0).any() and attend[:, 0, 3].all()
+
+
+def test_best_synonym_counts_and_background_is_zero():
+    classes = torch.eye(4)[[0, 1, 2, 2]].view(2, 2, 4)
+    logits = text_logits(torch.eye(4)[None, [1, 2, 3]], classes, 10.0)
+    assert logits.tolist() == [[[10, 0, 0], [0, 10, 0], [0, 0, 0]]]
+
+
+def test_a_point_is_a_small_box_of_another_kind():
+    encoder = PromptEncoder(16)
+    points, boxes = torch.tensor([[[20.0, 30.0]]]), torch.tensor([[[17.0, 27.0, 23.0, 33.0]]])
+    point_feature, point_position = encoder((64, 96), points=points)
+    box_feature, box_position = encoder((64, 96), boxes=boxes)
+    assert_close(point_position, box_position)
+    assert not torch.equal(point_feature, box_feature)
+    with pytest.raises(ValueError, match="exactly one"):
+        encoder((64, 96), points=points, boxes=boxes)
