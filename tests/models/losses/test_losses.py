@@ -144,7 +144,7 @@ def test_prompts_keep_their_order_and_have_no_class_loss():
         outputs[0].mask_features, outputs[0].mask_embeddings = features, embeddings
         losses.append(criterion.prompt_losses(outputs, [targets]))
     assert set(losses[0]) == {"loss_mask", "loss_dice"}
-    assert losses[0]["loss_dice"] < 0.5 < losses[1]["loss_dice"]
+    assert losses[0]["loss_dice"] < 0.3 * losses[1]["loss_dice"]
 
 
 def test_the_graph_of_point_losses_equals_full_maps():
