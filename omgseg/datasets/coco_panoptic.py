@@ -1,0 +1,74 @@
+"""COCO panoptic images: with classes, and class-agnostic as prompts."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from mmengine.logging import print_log
+
+from omgseg.datasets.base import SegmentationDataset
+from omgseg.datasets.files import read_json
+from omgseg.registry import DATASETS
+
+
+@DATASETS.register_module()
+class CocoPanopticDataset(SegmentationDataset):
+    """Images in the COCO panoptic format (https://cocodataset.org/#format-data, section 4).
+
+    ``data_prefix`` has the folders ``img`` (images) and ``seg`` (panoptic PNGs). Training leaves out images
+    without an annotation; test mode keeps them, as test images have none.
+    """
+
+    README_ANCHOR = "coco"
+    SEG_FORMAT = "coco_panoptic"
+    SOURCE = "coco_panoptic"
+    TASKS = ("panoptic", "instance")
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        data = read_json(self.ann_file, ("images", "categories"), self.README_ANCHOR)
+        annotations = {entry["image_id"]: entry for entry in data.get("annotations") or ()}
+        if not annotations and not self.test_mode:
+            raise ValueError(
+                f"{self.ann_file}: 'annotations' is empty, training needs the panoptic annotations; "
+                f"see data/README.md#{self.README_ANCHOR}"
+            )
+        segments = (segment for entry in annotations.values() for segment in self._segments_of(entry))
+        self.use_categories(data["categories"], (segment["category_id"] for segment in segments))
+        images = data["images"]
+        if not self.test_mode:
+            images = [image for image in images if image["id"] in annotations]
+        if len(images) < len(data["images"]):
+            left_out = len(data["images"]) - len(images)
+            print_log(
+                f"{self.ann_file}: {left_out} images without annotation left out", "current", logging.INFO
+            )
+        return [self._entry(image, annotations.get(image["id"])) for image in images]
+
+    def _segments_of(self, annotation: dict[str, Any]) -> list[dict[str, Any]]:
+        if "segments_info" not in annotation:
+            raise ValueError(
+                f"{self.ann_file}: an annotation has no field 'segments_info', this is no panoptic file "
+                f"(panoptic_*.json); see data/README.md#{self.README_ANCHOR}"
+            )
+        return annotation["segments_info"]
+
+    def _entry(self, image: dict[str, Any], annotation: dict[str, Any] | None) -> dict[str, Any]:
+        frame = {
+            "img_path": f"{self.data_prefix['img'].rstrip('/')}/{image['file_name']}",
+            "img_id": image["id"],
+            "frame_id": 0,
+        }
+        if annotation is not None:
+            frame["seg_map_path"] = f"{self.data_prefix['seg'].rstrip('/')}/{annotation['file_name']}"
+            frame["segments_info"] = annotation["segments_info"]
+        return {"frames": [frame], "is_video": False, "height": image["height"], "width": image["width"]}
+
+
+@DATASETS.register_module()
+class CocoPromptDataset(CocoPanopticDataset):
+    """The same images as class-agnostic masks to prompt for; a stuff segment counts as one object."""
+
+    SOURCE = "coco_prompts"
+    TASKS = ("interactive",)
+    CLASS_AGNOSTIC = True

@@ -1,0 +1,58 @@
+"""Reading annotation files with errors that name the file, the field and the fix."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def require_file(path: str | Path, anchor: str) -> Path:
+    """Return `path`, or say which part of data/README.md (`anchor`) describes the folder that lacks it."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} not found; see data/README.md#{anchor}")
+    return path
+
+
+def require_folder(path: str | Path, anchor: str) -> Path:
+    """As :func:`require_file`, for a folder."""
+    path = Path(path)
+    if not path.is_dir():
+        raise FileNotFoundError(f"folder {path} not found; see data/README.md#{anchor}")
+    return path
+
+
+def read_json(path: str | Path, fields: Sequence[str], anchor: str) -> dict[str, Any]:
+    """Read a JSON object that must have the given fields.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+        ValueError: not JSON (e.g. a half finished download), or a field is missing.
+    """
+    path = require_file(path, anchor)
+    try:
+        data = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON ({error}); download it again") from error
+    missing = [field for field in fields if not isinstance(data, dict) or field not in data]
+    if missing:
+        raise ValueError(
+            f"{path} has no field {missing[0]!r}; see data/README.md#{anchor} for the file meant"
+        )
+    return data
+
+
+def read_lines(path: str | Path, anchor: str) -> list[str]:
+    """Read a split file: one name a line, empty lines are skipped.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+        ValueError: it lists nothing.
+    """
+    path = require_file(path, anchor)
+    lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    if not lines:
+        raise ValueError(f"{path} lists no videos; see data/README.md#{anchor}")
+    return lines

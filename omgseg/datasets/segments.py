@@ -1,0 +1,152 @@
+"""Segments of one frame as masks, from the formats in which datasets store them. No loop over pixels."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from pycocotools import mask as coco_mask
+
+from omgseg.structures import NO_CLASS, Vocabulary
+from omgseg.structures.panoptic_png import decode_panoptic_png
+from omgseg.structures.png import read_index_png
+from omgseg.structures.vipseg_png import VOID_CLASS, read_vipseg_panomask
+
+CLASS_STRIDE = 1000
+"""A VIPSeg segment's id is class * CLASS_STRIDE + instance."""
+DAVIS_VOID = 255
+
+
+class Segments(NamedTuple):
+    """The segments of one frame.
+
+    Attributes:
+        ids: int64 (n,), the same object has the same id in all frames of a video.
+        labels: int64 (n,), NO_CLASS where the dataset has no classes.
+        masks: uint8 0/1 (n, H, W).
+    """
+
+    ids: np.ndarray
+    labels: np.ndarray
+    masks: np.ndarray
+
+
+def read_segments(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
+    """Read the segments of a frame of a sample.
+
+    Args:
+        frame: an entry of ``results["frames"]``.
+        results: the sample, with ``seg_format``, ``vocabulary`` (None: class-agnostic), ``ann_file`` and
+            ``ori_shape`` (H, W).
+
+    Raises:
+        FileNotFoundError, OSError: the mask file is missing or truncated.
+        ValueError: the mask's size is not the image's, a segment is not in the annotation file, or a category
+            is not in the vocabulary.
+    """
+    reader = {"coco_panoptic": _read_coco, "vipseg": _read_vipseg, "davis": _read_davis, "rle": _read_rle}
+    if results["seg_format"] != "rle" and "seg_map_path" not in frame:
+        raise FileNotFoundError(
+            f"{frame['img_path']} has no mask file; see data/README.md#{results['readme_anchor']}"
+        )
+    return reader[results["seg_format"]](frame, results)
+
+
+def split_map(id_map: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a map of segment ids into masks.
+
+    Args:
+        id_map: integers (H, W).
+        ids: integers (n,), distinct.
+
+    Returns:
+        uint8 masks (n, H, W), and the sorted values of the map that are not in `ids`.
+    """
+    if len(ids) == 0:
+        return np.zeros((0, *id_map.shape), np.uint8), np.unique(id_map)
+    order = np.argsort(ids)
+    position = np.searchsorted(ids[order], id_map)
+    np.minimum(position, len(ids) - 1, out=position)
+    known = ids[order][position] == id_map
+    rows = np.where(known, order[position], -1).astype(np.int16)
+    masks = rows[None] == np.arange(len(ids), dtype=np.int16)[:, None, None]
+    return masks.view(np.uint8), np.unique(id_map[~known])
+
+
+def to_rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
+    """Compressed run-length encoding of polygons, an uncompressed or a compressed encoding."""
+    if isinstance(segmentation, list):
+        return coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
+    if isinstance(segmentation["counts"], list):
+        return coco_mask.frPyObjects(segmentation, *segmentation["size"])
+    return segmentation
+
+
+def _check_size(size: tuple[int, ...], results: dict[str, Any], path: str, image: str) -> None:
+    if tuple(size) != tuple(results["ori_shape"]):
+        raise ValueError(
+            f"{path}: the mask is {size[1]}x{size[0]}, its image {image} is "
+            f"{results['ori_shape'][1]}x{results['ori_shape'][0]} (width x height)"
+        )
+
+
+def _labels(category_ids: np.ndarray, vocabulary: Vocabulary | None, path: str) -> np.ndarray:
+    if vocabulary is None:
+        return np.full(len(category_ids), NO_CLASS, np.int64)
+    try:
+        return np.array([vocabulary.index_of_id(int(index)) for index in category_ids], np.int64)
+    except KeyError as error:
+        raise ValueError(f"{path}: {error.args[0]}") from error
+
+
+def _read_coco(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
+    path, segments = frame["seg_map_path"], frame["segments_info"]
+    id_map = decode_panoptic_png(path)
+    _check_size(id_map.shape, results, path, frame["img_path"])
+    ids = np.array([segment["id"] for segment in segments], np.int64)
+    masks, other = split_map(id_map, ids)
+    other = other[other != 0]
+    if len(other):
+        raise ValueError(
+            f"{path}: segment id {other[0]} is not in 'segments_info' of {results['ann_file']} "
+            f"(image {frame['img_id']}); the PNG and the JSON are not of the same set"
+        )
+    keep = np.array([not segment.get("iscrowd", 0) for segment in segments], bool)
+    category_ids = np.array([segment["category_id"] for segment in segments], np.int64)[keep]
+    return Segments(ids[keep], _labels(category_ids, results["vocabulary"], results["ann_file"]), masks[keep])
+
+
+def _read_vipseg(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
+    path, vocabulary = frame["seg_map_path"], results["vocabulary"]
+    class_map, instance_map = read_vipseg_panomask(path)
+    _check_size(class_map.shape, results, path, frame["img_path"])
+    # Some stuff regions carry an instance number in the official masks: a stuff class is one segment.
+    countable = np.zeros(VOID_CLASS + 1, np.int32)
+    countable[[c.id for c in vocabulary if c.is_thing]] = 1
+    id_map = class_map * CLASS_STRIDE + instance_map * countable[class_map]
+    ids = np.flatnonzero(np.bincount(id_map.ravel(), minlength=1))
+    ids = ids[ids < VOID_CLASS * CLASS_STRIDE]
+    labels = _labels(ids // CLASS_STRIDE, vocabulary, path)
+    return Segments(ids, labels, split_map(id_map, ids)[0])
+
+
+def _read_davis(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
+    path = frame["seg_map_path"]
+    id_map = read_index_png(path)
+    _check_size(id_map.shape, results, path, frame["img_path"])
+    ids = np.flatnonzero(np.bincount(id_map.ravel()))
+    ids = ids[(ids != 0) & (ids != DAVIS_VOID)]
+    return Segments(ids, _labels(ids, None, path), split_map(id_map, ids)[0])
+
+
+def _read_rle(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
+    instances = frame["instances"]
+    for instance in instances:
+        where = f"{results['ann_file']}, annotation {instance['id']}"
+        _check_size(instance["segmentation"]["size"], results, where, frame["img_path"])
+    ids = np.array([instance["id"] for instance in instances], np.int64)
+    category_ids = np.array([instance["category_id"] for instance in instances], np.int64)
+    masks = np.zeros((0, *results["ori_shape"]), np.uint8)
+    if instances:
+        masks = coco_mask.decode([instance["segmentation"] for instance in instances]).transpose(2, 0, 1)
+    return Segments(ids, _labels(category_ids, results["vocabulary"], results["ann_file"]), masks)

@@ -1,0 +1,66 @@
+"""From the pipeline's dict to what the model gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmdet.structures import DetDataSample, TrackDataSample
+from mmengine.structures import InstanceData
+
+from omgseg.registry import TRANSFORMS
+
+FRAME_KEYS = ("img_path", "img_id", "frame_id", "seg_map_path", "segments_info")
+CLIP_KEYS = ("ori_shape", "img_shape", "scale_factor", "flip", "tasks", "source")
+VIDEO_KEYS = ("video_id", "video_length")
+
+
+@TRANSFORMS.register_module()
+class PackClip(BaseTransform):
+    """Make the model's input.
+
+    Returns ``inputs``, uint8 (T, 3, h, w) RGB, and ``data_samples``: a ``DetDataSample`` for an image, a
+    ``TrackDataSample`` of T of them for a clip. A frame with ground truth has ``gt_instances`` with
+    ``labels`` (N,), ``masks`` bool (N, H, W), ``instances_ids`` (N,) and ``bboxes`` float32 (N, 4), whose
+    rows are aligned over the frames of a clip; sampled prompts are ``data_sample.prompts``, on the same rows.
+    """
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        imgs = np.stack(results["imgs"]).transpose(0, 3, 1, 2)
+        samples = [self._pack_frame(results, t) for t in range(len(imgs))]
+        sample: DetDataSample | TrackDataSample = samples[0]
+        if results["is_video"]:
+            sample = TrackDataSample(metainfo={key: results[key] for key in CLIP_KEYS + VIDEO_KEYS})
+            sample.video_data_samples = samples
+        return {"inputs": torch.from_numpy(np.ascontiguousarray(imgs)), "data_samples": sample}
+
+    def _pack_frame(self, results: dict[str, Any], t: int) -> DetDataSample:
+        frame = results["frames"][t]
+        metainfo = {key: results[key] for key in CLIP_KEYS}
+        metainfo.update({key: results[key] for key in VIDEO_KEYS if key in results})
+        metainfo.update({key: frame[key] for key in FRAME_KEYS if key in frame})
+        sample = DetDataSample(metainfo=metainfo)
+        if "gt_masks" in results and t < results["gt_masks"].shape[1]:
+            masks = np.ascontiguousarray(results["gt_masks"][:, t]).view(np.bool_)
+            sample.gt_instances = InstanceData(
+                labels=torch.from_numpy(results["gt_labels"]),
+                masks=torch.from_numpy(masks),
+                instances_ids=torch.from_numpy(results["gt_instance_ids"]),
+                bboxes=mask_boxes(masks),
+            )
+        if "prompts" in results and t == 0:
+            sample.prompts = InstanceData(**{k: torch.from_numpy(v) for k, v in results["prompts"].items()})
+        return sample
+
+
+def mask_boxes(masks: np.ndarray) -> torch.Tensor:
+    """Bounding boxes of masks bool (N, H, W): float32 (N, 4), x1 y1 x2 y2; zeros for an empty mask."""
+    boxes = np.zeros((len(masks), 4), np.float32)
+    for axis, first in ((1, 0), (2, 1)):
+        line = masks.any(axis)
+        present = line.any(1)
+        boxes[:, first] = line.argmax(1)
+        boxes[:, first + 2] = np.where(present, line.shape[1] - line[:, ::-1].argmax(1), 0)
+    return torch.from_numpy(boxes)

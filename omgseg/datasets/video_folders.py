@@ -1,0 +1,58 @@
+"""Videos as folders of frames, with one label map a frame: what VIPSeg and DAVIS share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from omgseg.datasets.base import SegmentationDataset
+from omgseg.datasets.files import read_lines, require_folder
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+class VideoFolderDataset(SegmentationDataset):
+    """One sample a video: ``<img>/<video>/<frame>.jpg`` with masks in ``<seg>/<video>/<frame>.png``.
+
+    ``ann_file`` lists the videos, one a line.
+    """
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        return [self._entry(video) for video in read_lines(self.ann_file, self.README_ANCHOR)]
+
+    def _entry(self, video: str) -> dict[str, Any]:
+        folder = require_folder(Path(self.data_prefix["img"]) / video, self.README_ANCHOR)
+        images = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+        if not images:
+            raise FileNotFoundError(f"folder {folder} has no images; see data/README.md#{self.README_ANCHOR}")
+        masks = {path.stem: path for path in self._mask_folder(video).glob("*.png")}
+        frames: list[dict[str, Any]] = []
+        for index, path in enumerate(images):
+            frame = {"img_path": str(path), "frame_id": index}
+            if path.stem in masks:
+                frame["seg_map_path"] = str(masks[path.stem])
+            frames.append(frame)
+        width, height = _image_size(images[0])
+        return {
+            "frames": frames,
+            "is_video": True,
+            "video_id": video,
+            "video_length": len(frames),
+            "height": height,
+            "width": width,
+        }
+
+    def _mask_folder(self, video: str) -> Path:
+        folder = Path(self.data_prefix["seg"]) / video
+        return folder if self.test_mode else require_folder(folder, self.README_ANCHOR)
+
+
+def _image_size(path: Path) -> tuple[int, int]:
+    """(width, height) from the file's header."""
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except UnidentifiedImageError:
+        raise OSError(f"{path} is not an image; copy or download it again") from None

@@ -1,0 +1,36 @@
+"""The vocabularies that ship with the package, one JSON file each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from omgseg.structures import Vocabulary
+
+FOLDER = Path(__file__).parent
+
+
+def shipped_vocabularies() -> list[str]:
+    """Names that :func:`load_vocabulary` knows."""
+    return sorted(path.stem for path in FOLDER.glob("*.json"))
+
+
+def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
+    """Load a vocabulary by name (``"coco_panoptic"``) or from a JSON file.
+
+    The shipped files keep the datasets' category ids and kinds. Where an official name is no word
+    (``"wall-other-merged"``) or is ambiguous (COCO's ``"mouse"`` is the computer's), a plain one stands
+    instead, as names are text for CLIP.
+
+    Raises:
+        FileNotFoundError: neither a shipped name nor a file.
+        ValueError: the file is not a vocabulary.
+    """
+    shipped = FOLDER / f"{name_or_path}.json"
+    if shipped.is_file():
+        return Vocabulary.load(shipped)
+    if not Path(name_or_path).is_file():
+        raise FileNotFoundError(
+            f"vocabulary {str(name_or_path)!r} is neither a JSON file nor one of "
+            f"{', '.join(shipped_vocabularies())}"
+        )
+    return Vocabulary.load(name_or_path)

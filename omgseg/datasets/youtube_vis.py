@@ -1,0 +1,75 @@
+"""YouTube-VIS, from the official per-video JSON."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from omgseg.datasets.base import SegmentationDataset
+from omgseg.datasets.files import read_json
+from omgseg.datasets.segments import to_rle
+from omgseg.registry import DATASETS
+
+
+@DATASETS.register_module()
+class YouTubeVISDataset(SegmentationDataset):
+    """YouTube-VIS 2019 and 2021 (https://youtube-vos.org/dataset/vis/): one sample a video.
+
+    ``ann_file`` is the official file as downloaded, whose videos list ``file_names`` and whose annotations
+    are whole tracks. The files of the valid and test splits have no annotations. ``data_prefix`` has the
+    folder ``img``.
+    """
+
+    README_ANCHOR = "youtube-vis"
+    SEG_FORMAT = "rle"
+    SOURCE = "youtube_vis"
+    TASKS = ("instance",)
+    PREFIXES = ("img",)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        data = read_json(self.ann_file, ("videos", "categories"), self.README_ANCHOR)
+        if "images" in data or not all("file_names" in video for video in data["videos"]):
+            raise ValueError(
+                f"{self.ann_file} is in the per-frame COCO-video schema (field 'images'), a conversion; use "
+                f"the official file as downloaded (train.json, valid.json); see "
+                f"data/README.md#{self.README_ANCHOR}"
+            )
+        annotations = data.get("annotations") or []
+        if not annotations and not self.test_mode:
+            raise ValueError(
+                f"{self.ann_file}: 'annotations' is empty, training needs the official file of the train "
+                f"split; see data/README.md#{self.README_ANCHOR}"
+            )
+        self.use_categories(data["categories"], (track["category_id"] for track in annotations))
+        tracks = defaultdict(list)
+        for track in annotations:
+            tracks[track["video_id"]].append(track)
+        return [self._entry(video, tracks[video["id"]]) for video in data["videos"]]
+
+    def _entry(self, video: dict[str, Any], tracks: list[dict[str, Any]]) -> dict[str, Any]:
+        length, folder = len(video["file_names"]), self.data_prefix["img"].rstrip("/")
+        frames: list[dict[str, Any]] = [
+            {"img_path": f"{folder}/{name}", "frame_id": index, "instances": []}
+            for index, name in enumerate(video["file_names"])
+        ]
+        for track in tracks:
+            if len(track["segmentations"]) != length:
+                raise ValueError(
+                    f"{self.ann_file}: annotation {track['id']} has {len(track['segmentations'])} "
+                    f"segmentations, its video {video['id']} has {length} frames"
+                )
+            if track.get("iscrowd"):
+                continue
+            for frame, segmentation in zip(frames, track["segmentations"], strict=True):
+                if segmentation is not None:
+                    rle = to_rle(segmentation, video["height"], video["width"])
+                    instance = {"id": track["id"], "category_id": track["category_id"], "segmentation": rle}
+                    frame["instances"].append(instance)
+        return {
+            "frames": frames,
+            "is_video": True,
+            "video_id": video["id"],
+            "video_length": length,
+            "height": video["height"],
+            "width": video["width"],
+        }

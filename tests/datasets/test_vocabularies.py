@@ -1,0 +1,62 @@
+"""The shipped vocabularies are the official label spaces."""
+
+import json
+
+import pytest
+
+from omgseg.datasets import load_vocabulary, shipped_vocabularies
+from omgseg.structures import Vocabulary
+
+
+def test_sizes():
+    sizes = {
+        name: (len(load_vocabulary(name)), load_vocabulary(name).num_things)
+        for name in shipped_vocabularies()
+    }
+    assert sizes == {
+        "coco_panoptic": (133, 80),
+        "vipseg": (124, 58),
+        "youtube_vis_2019": (40, 40),
+        "youtube_vis_2021": (40, 40),
+    }
+
+
+@pytest.mark.parametrize("name", shipped_vocabularies())
+def test_no_two_categories_of_one_dataset_share_a_word(name):
+    vocabulary = load_vocabulary(name)
+    merged, (label_map,) = Vocabulary.merge([vocabulary])
+    assert len(merged) == len(vocabulary)
+    assert len(set(label_map.tolist()[:-1])) == len(vocabulary)
+
+
+def test_coco_agrees_with_the_official_file(real_samples_dir):
+    path = real_samples_dir / "coco/annotations/panoptic_coco_categories.json"
+    official = {entry["id"]: entry for entry in json.loads(path.read_text())}
+    vocabulary = load_vocabulary("coco_panoptic")
+    assert set(vocabulary.id_to_label) == set(official)
+    for category in vocabulary:
+        entry = official[category.id]
+        assert (category.is_thing, list(category.color)) == (bool(entry["isthing"]), entry["color"])
+
+
+def test_youtube_vis_2019_agrees_with_the_official_file(real_samples_dir):
+    path = real_samples_dir / "youtube_vis_2019/annotations/youtube_vis_2019_train.json"
+    official = {entry["id"]: entry["name"] for entry in json.loads(path.read_text())["categories"]}
+    assert {category.id: category.name for category in load_vocabulary("youtube_vis_2019")} == official
+
+
+def test_animals_and_computers_do_not_merge():
+    coco, youtube = load_vocabulary("coco_panoptic"), load_vocabulary("youtube_vis_2019")
+    _, maps = Vocabulary.merge([coco, youtube])
+    assert maps[0][coco.names.index("computer mouse")] != maps[1][youtube.names.index("mouse")]
+    assert maps[0][coco.names.index("motorcycle")] == maps[1][youtube.names.index("motorbike")]
+
+
+def test_a_vocabulary_file(tmp_path):
+    Vocabulary.from_names(["red ball", "blue box"]).save(tmp_path / "toys.json")
+    assert load_vocabulary(tmp_path / "toys.json").names == ["red ball", "blue box"]
+
+
+def test_an_unknown_name_lists_the_shipped_ones():
+    with pytest.raises(FileNotFoundError, match="'coco'.*coco_panoptic, vipseg"):
+        load_vocabulary("coco")
