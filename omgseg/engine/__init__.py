@@ -4,6 +4,7 @@ from omgseg.engine.bf16_optim_wrapper import Bf16OptimWrapper
 from omgseg.engine.checkpoint import CheckpointError, load_weights, read_checkpoint
 from omgseg.engine.config import ConfigError, check_arguments, merge_options
 from omgseg.engine.finite_loss_hook import FiniteLossHook, NonFiniteLossError
+from omgseg.engine.pictures_hook import PicturesHook
 from omgseg.engine.runner import Runner
 from omgseg.engine.unwrap import unwrap
 from omgseg.engine.vocabulary_hook import VocabularyHook, vocabulary_of
@@ -14,6 +15,7 @@ __all__ = [
     "ConfigError",
     "FiniteLossHook",
     "NonFiniteLossError",
+    "PicturesHook",
     "Runner",
     "VocabularyHook",
     "check_arguments",

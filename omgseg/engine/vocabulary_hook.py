@@ -37,6 +37,7 @@ def vocabulary_of(dataset: Any) -> Vocabulary:
 class VocabularyHook(Hook):
     """Sets ``model.set_vocabulary(dataset.vocabulary)`` before training, validation and testing.
 
+    A class-agnostic dataset (an empty vocabulary) has no words to set; the training vocabulary stays, or returns.
     After a validation inside the training loop the training vocabulary returns. Checkpoints hold the training
     vocabulary as JSON under ``meta["train_vocabulary"]``, and loading one restores ``model.train_vocabulary``.
     """
@@ -54,14 +55,20 @@ class VocabularyHook(Hook):
         self._training = None
 
     def before_val(self, runner: Runner) -> None:
-        unwrap(runner.model).set_vocabulary(vocabulary_of(runner.val_dataloader.dataset))
+        self._set(runner, runner.val_dataloader.dataset)
 
     def after_val(self, runner: Runner) -> None:
         if self._training is not None:
             unwrap(runner.model).set_vocabulary(self._training)
 
     def before_test(self, runner: Runner) -> None:
-        unwrap(runner.model).set_vocabulary(vocabulary_of(runner.test_dataloader.dataset))
+        self._set(runner, runner.test_dataloader.dataset)
+
+    @staticmethod
+    def _set(runner: Runner, dataset: Any) -> None:
+        model = unwrap(runner.model)
+        vocabulary = vocabulary_of(dataset)
+        model.set_vocabulary(vocabulary if len(vocabulary) else model.train_vocabulary or vocabulary)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Put the vocabulary in as JSON and take mmengine's copies of the dataset's ``metainfo`` out: objects of our

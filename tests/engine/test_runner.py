@@ -31,6 +31,13 @@ def test_vocabulary_follows_the_loop(make_runner):
     assert runner.model.calls[-1] == ["road", "sky"]
 
 
+def test_class_agnostic_data_keeps_the_training_vocabulary(make_runner):
+    runner = make_runner(**{"test_dataloader.dataset.names": ()})
+    runner.train()
+    runner.test()
+    assert runner.model.calls[-1] == ["cat", "dog"]
+
+
 def test_vocabulary_is_stored_as_json_and_restored(make_runner, tmp_path):
     make_runner().train()
     file = tmp_path / "work" / "epoch_2.pth"

@@ -1,0 +1,57 @@
+"""Pictures of a test: found by image, with the ground truth of the dataset where it has one."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.structures import PixelData
+
+from omgseg.datasets import CocoPanopticDataset
+from omgseg.engine import PicturesHook
+from omgseg.structures.panoptic_png import write_panoptic_png
+from omgseg.structures.png import load_image, write_png
+
+
+@pytest.fixture
+def dataset(tmp_path) -> CocoPanopticDataset:
+    """Two images, of which the first is annotated."""
+    ids = np.full((40, 60), 5)
+    ids[10:30, 10:40] = 9
+    for name in ("a.png", "b.png"):
+        write_png(tmp_path / "img" / name, np.full((40, 60, 3), 80, np.uint8))
+    write_panoptic_png(tmp_path / "seg" / "a.png", ids)
+    segments = [dict(id=5, category_id=2, iscrowd=0), dict(id=9, category_id=1, iscrowd=0)]
+    content = dict(
+        images=[dict(id=n, file_name=name, height=40, width=60) for n, name in enumerate(("a.png", "b.png"))],
+        annotations=[dict(image_id=0, file_name="a.png", segments_info=segments)],
+        categories=[dict(id=1, name="cat", isthing=1), dict(id=2, name="grass", isthing=0)],
+    )
+    (tmp_path / "panoptic.json").write_text(json.dumps(content))
+    return CocoPanopticDataset(
+        ann_file=str(tmp_path / "panoptic.json"),
+        data_prefix=dict(img=str(tmp_path / "img"), seg=str(tmp_path / "seg")),
+        test_mode=True,
+    )
+
+
+def test_writes_a_picture_for_every_sample(dataset, tmp_path):
+    runner = SimpleNamespace(
+        test_dataloader=SimpleNamespace(dataset=dataset),
+        model=SimpleNamespace(vocabulary=dataset.vocabulary, module=None),
+    )
+    hook = PicturesHook(tmp_path / "shown")
+    hook.before_test(runner)
+    for index in (1, 0):
+        path = dataset.get_data_info(index)["frames"][0]["img_path"]
+        sample = DetDataSample(metainfo=dict(img_path=path, source="coco"))
+        sample.pred_panoptic_seg = PixelData(sem_seg=torch.zeros(1, 40, 60, dtype=torch.int32))
+        hook.after_test_iter(runner, 0, outputs=[sample])
+    with_truth = np.asarray(load_image(tmp_path / "shown" / "coco" / "panoptic" / "a.png"))
+    without = np.asarray(load_image(tmp_path / "shown" / "coco" / "panoptic" / "b.png"))
+    assert with_truth.shape[1] == 3 * 480 + 2 * 6
+    assert without.shape[1] == 2 * 480 + 6
+    truth = with_truth[-320:, 486:966].astype(int)
+    assert np.abs(truth[8:16, 8:16].mean((0, 1)) - truth[100:110, 100:110].mean((0, 1))).max() > 20
