@@ -10,7 +10,7 @@ import pytest
 from pycocotools import mask as coco_mask
 
 WORKER = """
-import json, sys
+import json, os, sys
 import numpy as np, torch, torch.distributed as dist
 from mmdet.structures import DetDataSample
 from mmengine.evaluator import Evaluator
@@ -39,10 +39,10 @@ for index in (np.arange(per_rank) * world + rank) % count:  # mmengine's sampler
     evaluator.process([sample])
 values = evaluator.evaluate(count)
 if rank == 0:
-    print(json.dumps(values))
+    print(json.dumps(values), flush=True)
 if world > 1:
     dist.barrier()
-    dist.destroy_process_group()
+    os._exit(0)  # gloo's threads now and then abort an ordinary interpreter exit
 """
 
 
