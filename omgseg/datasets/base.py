@@ -12,7 +12,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from omgseg.datasets.files import require_folder
+from omgseg.datasets.files import paused_garbage_collection, require_folder
 from omgseg.datasets.vocabularies import load_vocabulary
 from omgseg.registry import TRANSFORMS
 from omgseg.structures import Task, Vocabulary
@@ -91,12 +91,15 @@ class SegmentationDataset(BaseDataset):
                     f"{type(self).__name__}: data_prefix has no folder {key!r}: {self.data_prefix}"
                 )
             require_folder(self.data_prefix[key], self.README_ANCHOR)
-        super().full_init()
+        with paused_garbage_collection():
+            super().full_init()
 
     def filter_data(self) -> list[dict[str, Any]]:
-        """mmengine's hook after parsing. Nothing is filtered, but an empty dataset is a mistake."""
+        """Called by mmengine after parsing. Nothing is filtered, but an empty dataset is a mistake."""
         if not self.data_list:
             raise ValueError(f"{self.ann_file} holds no samples; see data/README.md#{self.README_ANCHOR}")
+        if self._indices is None:  # otherwise a subset follows
+            self._wide = np.array([entry["width"] > entry["height"] for entry in self.data_list])
         return self.data_list
 
     @property

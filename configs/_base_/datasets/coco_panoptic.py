@@ -1,0 +1,42 @@
+"""COCO panoptic: images with classes. See data/README.md#coco."""
+
+coco_panoptic_train = dict(
+    type="CocoPanopticDataset",
+    data_root="data/coco/",
+    ann_file="annotations/panoptic_train2017.json",
+    data_prefix=dict(img="train2017/", seg="annotations/panoptic_train2017/"),
+    vocabulary="coco_panoptic",
+    image_size=(1024, 1024),
+    pipeline=[
+        dict(type="LoadFrames"),
+        dict(type="LoadSegments"),
+        dict(type="LargeScaleJitter", ratio_range=(0.1, 2.0)),
+        dict(type="RandomFlip"),
+        dict(type="PackClip"),
+    ],
+)
+
+coco_panoptic_test_dataloader = dict(
+    batch_size=1,
+    num_workers=2,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(
+        type="CocoPanopticDataset",
+        data_root="data/coco/",
+        ann_file="annotations/panoptic_val2017.json",
+        data_prefix=dict(img="val2017/", seg="annotations/panoptic_val2017/"),
+        vocabulary="coco_panoptic",
+        image_size=(1333, 800),
+        test_mode=True,
+        pipeline=[dict(type="LoadFrames"), dict(type="Resize"), dict(type="PackClip")],
+    ),
+)
+
+coco_panoptic_evaluator = [
+    dict(
+        type="CocoPanopticMetric",
+        ann_file="data/coco/annotations/panoptic_val2017.json",
+        seg_prefix="data/coco/annotations/panoptic_val2017/",
+    ),
+    dict(type="CocoInstanceMetric", ann_file="data/coco/annotations/instances_val2017.json"),
+]
