@@ -8,6 +8,7 @@ default_hooks = dict(
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=3),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    resume_data=dict(type="ResumeDataHook"),
     vocabulary=dict(type="VocabularyHook"),
     finite_loss=dict(type="FiniteLossHook"),
 )

@@ -5,6 +5,7 @@ from omgseg.engine.checkpoint import CheckpointError, load_weights, read_checkpo
 from omgseg.engine.config import ConfigError, check_arguments, merge_options
 from omgseg.engine.finite_loss_hook import FiniteLossHook, NonFiniteLossError
 from omgseg.engine.pictures_hook import PicturesHook
+from omgseg.engine.resume_data_hook import ResumeDataHook
 from omgseg.engine.runner import Runner
 from omgseg.engine.unwrap import unwrap
 from omgseg.engine.vocabulary_hook import VocabularyHook, vocabulary_of
@@ -15,6 +16,7 @@ __all__ = [
     "ConfigError",
     "FiniteLossHook",
     "NonFiniteLossError",
+    "ResumeDataHook",
     "PicturesHook",
     "Runner",
     "VocabularyHook",
