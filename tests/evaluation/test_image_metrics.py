@@ -11,6 +11,7 @@ from pycocotools import mask as coco_mask
 from omgseg.evaluation.functional.coco_instance import evaluate_instances
 from omgseg.evaluation.functional.coco_panoptic import PanopticAnnotations, evaluate_files
 from omgseg.evaluation.functional.semantic import confusion_matrix, summarize_confusion
+from omgseg.evaluation.metrics import base
 from omgseg.structures.panoptic_png import write_panoptic_png
 from omgseg.structures.png import write_png
 
@@ -56,6 +57,12 @@ def test_panoptic_metric_equals_evaluation_of_files(panoptic_set, make_sample, r
         expected[name] = 100 * stat.mean(np.array(select))["pq"]
     assert values == pytest.approx({f"coco_panoptic/{k}": v for k, v in expected.items()}, abs=1e-12)
     assert 0 < values["coco_panoptic/PQ"] < 100
+
+
+def test_panoptic_maps_are_encoded_as_in_mmdet():
+    from mmdet.evaluation import functional
+
+    assert base.INSTANCE_OFFSET == functional.INSTANCE_OFFSET
 
 
 def test_perfect_panoptic_prediction(panoptic_set, make_sample, run_metric):

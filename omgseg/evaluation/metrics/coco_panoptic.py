@@ -8,7 +8,6 @@ from operator import add
 from typing import Any
 
 import numpy as np
-from mmdet.evaluation.functional import INSTANCE_OFFSET
 
 from omgseg.evaluation.functional.coco_panoptic import (
     PanopticAnnotations,
@@ -18,7 +17,7 @@ from omgseg.evaluation.functional.coco_panoptic import (
 )
 from omgseg.evaluation.functional.label_map import unique_index
 from omgseg.evaluation.functional.panoptic import PanopticStat
-from omgseg.evaluation.metrics.base import SampleMetric, percent, split_panoptic
+from omgseg.evaluation.metrics.base import INSTANCE_OFFSET, SampleMetric, percent, split_panoptic
 from omgseg.registry import METRICS
 
 
