@@ -24,17 +24,21 @@ class PicturesHook(Hook):
 
     Args:
         folder: where the pictures go; created if missing.
+        max_samples: how many samples are drawn; None is all.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, max_samples: int | None = None) -> None:
         self.folder = Path(folder)
+        self.max_samples = max_samples
         self._view: Any = None
         self._index: dict[str, int] = {}
+        self._drawn = 0
 
     def before_test(self, runner: Runner) -> None:
         self._view = copy.copy(runner.test_dataloader.dataset)
         self._view.pipeline = LoadFrames()  # images as stored, without the model's resizing
         infos = (self._view.get_data_info(index) for index in range(len(self._view)))
+        self._drawn = 0
         self._index = {info["frames"][0]["img_path"]: index for index, info in enumerate(infos)}
 
     def after_test_iter(
@@ -45,6 +49,9 @@ class PicturesHook(Hook):
         outputs: Sequence[Any] | None = None,
     ) -> None:
         for sample in outputs or ():
+            if self._drawn == self.max_samples:
+                return
+            self._drawn += 1
             first = (getattr(sample, "video_data_samples", None) or [sample])[0]
             stored = self._view.prepare_data(self._index[first.img_path])
             vocabulary = unwrap(runner.model).vocabulary

@@ -6,6 +6,8 @@ base categories, so a model can recognise it only by understanding the words' pa
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from omgseg.structures import Category, Vocabulary
 
 COLORS: dict[str, tuple[int, int, int]] = {
@@ -71,4 +73,16 @@ def vocabulary(include_novel: bool = True) -> Vocabulary:
         Category(name=name, is_thing=index < NUM_THINGS, id=COCO_IDS[index], color=class_color(index))
         for index, name in enumerate(NAMES)
         if include_novel or is_base(index)
+    )
+
+
+def permuted_vocabulary() -> Vocabulary:
+    """The whole vocabulary with the words of the novel things exchanged in a ring, ids staying where they are.
+
+    A model that understands the words must score next to nothing on novel things with it: the control of the
+    open-vocabulary evaluation.
+    """
+    other = dict(zip(NOVEL_THINGS, NOVEL_THINGS[1:] + NOVEL_THINGS[:1], strict=True))
+    return Vocabulary(
+        replace(category, name=other.get(category.name, category.name)) for category in vocabulary()
     )

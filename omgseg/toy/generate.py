@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from omgseg.toy.annotation import annotate
-from omgseg.toy.categories import NOVEL_THINGS, NUM_THINGS, THINGS, is_base
+from omgseg.toy.categories import NOVEL_THINGS, NUM_THINGS, THINGS, is_base, permuted_vocabulary
 from omgseg.toy.coco import write_coco
 from omgseg.toy.videos import (
     Video,
@@ -24,7 +24,7 @@ from omgseg.toy.videos import (
 from omgseg.toy.world import World, render
 
 MANIFEST = "toy_manifest.json"
-WORLD_VERSION = 1
+WORLD_VERSION = 2
 """Goes up when equal seeds draw other pictures, so that older data are made anew."""
 
 _BASE_CLASSES = [index for index in range(NUM_THINGS) if is_base(index)]
@@ -111,6 +111,7 @@ def _write_parts(root: Path, seed: int, sizes: Sizes, report: Callable[[str], No
     open_world = world(2, novel=True)
     novel = (open_world.image_scene(_novel_pair(index)) for index in range(sizes.open_vocabulary_images))
     write_coco(root / "coco_open_vocabulary", "val", novel, 200_001, include_novel=True, instances=True)
+    permuted_vocabulary().save(root / "coco_open_vocabulary" / "annotations" / "permuted_vocabulary.json")
 
     report(f"youtube_vis_2019: {sizes.youtube_vis_train} + {sizes.youtube_vis_valid} videos")
     for part, split, count in ((3, "train", sizes.youtube_vis_train), (4, "valid", sizes.youtube_vis_valid)):

@@ -1,0 +1,111 @@
+"""The stages of the demo."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from omgseg.engine import Runner
+from omgseg.toy.clip import train_toy_clip
+from omgseg.toy.demo.evaluations import EVALUATIONS, Evaluation
+from omgseg.toy.demo.report import shortfalls, write_report
+from omgseg.toy.generate import Sizes, generate
+
+CONFIGS = Path(__file__).parents[3] / "configs" / "toy"
+PICTURES = 4
+"""Samples that are drawn for each evaluation."""
+
+
+def run_demo(
+    folder: str | Path,
+    seed: int = 0,
+    sizes: Sizes | None = None,
+    clip_steps: int | None = None,
+    iterations: int | None = None,
+) -> dict[str, Any]:
+    """Make the toy data and the toy CLIP, train the segmentor, evaluate its checkpoint on every task.
+
+    Args:
+        folder: gets ``data/``, ``clip.safetensors``, ``train/``, ``pictures/``, ``metrics.json``, ``report.md``.
+        seed: of data, weights and batches.
+        sizes, clip_steps, iterations: smaller than the demo's own for a quick look; None for the demo's.
+
+    Returns:
+        What ``metrics.json`` holds.
+    """
+    folder = Path(folder).resolve()
+    os.environ["OMGSEG_TOY"] = str(folder)  # where configs/toy looks
+    seconds: dict[str, float] = {}
+    steps = {} if clip_steps is None else {"steps": clip_steps}
+
+    with _stage("make the toy world", seconds):
+        generate(folder / "data", seed, sizes, report=_say)
+    with _stage("train the toy CLIP", seconds):
+        train_toy_clip(folder / "clip.safetensors", seed, report=_say, **steps)
+    with _stage("train jointly", seconds):
+        checkpoint = _train(folder / "train", seed, iterations)
+
+    metrics: dict[str, Any] = {}
+    shutil.rmtree(folder / "pictures", ignore_errors=True)
+    for evaluation in EVALUATIONS:
+        with _stage(f"evaluate {evaluation.config}", seconds):
+            values = _evaluate(evaluation, checkpoint, folder)
+            for metric in evaluation.metrics:
+                metrics[metric.key] = float(values[metric.source or metric.key])
+                _say(f"{metric.key} {metrics[metric.key]:.1f}")
+    metrics.update({"train/seconds": seconds["train jointly"], "checkpoint": str(checkpoint), "seed": seed})
+    metrics.update({f"seconds/{stage}": value for stage, value in seconds.items()})
+    write_report(folder, metrics, seconds)
+    for line in shortfalls(metrics):
+        _say(f"below the requirement: {line}")
+    print(f"{folder / 'report.md'}: {sum(seconds.values()) / 60:.1f} minutes", flush=True)
+    return metrics
+
+
+def _train(work_dir: Path, seed: int, iterations: int | None) -> Path:
+    config = _load("joint", work_dir)
+    config.randomness.seed = seed
+    config.custom_hooks.append(dict(type="ProgressHook"))
+    if iterations is not None:
+        config.train_cfg.max_iters = config.default_hooks.checkpoint.interval = iterations
+    shutil.rmtree(work_dir, ignore_errors=True)
+    runner = Runner.from_cfg(config)
+    runner.train()
+    return work_dir / f"iter_{config.train_cfg.max_iters}.pth"
+
+
+def _evaluate(evaluation: Evaluation, checkpoint: Path, folder: Path) -> dict[str, float]:
+    config = _load(evaluation.config, folder / "test")
+    config.load_from = str(checkpoint)
+    pictures = str(folder / "pictures" / evaluation.config)
+    config.custom_hooks.append(dict(type="PicturesHook", folder=pictures, max_samples=PICTURES))
+    return Runner.from_cfg(config).test()
+
+
+def _load(name: str, work_dir: Path) -> Config:
+    config = Config.fromfile(CONFIGS / f"{name}.py")
+    config.work_dir = str(work_dir)
+    config.log_level = "ERROR"
+    config.experiment_name = f"{name}_{time.time_ns()}"  # mmengine keeps one of each name in a process
+    config.custom_imports.imports = ["omgseg.toy", "omgseg.toy.demo.progress_hook"]
+    return config
+
+
+@contextmanager
+def _stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
+    print(f"== {name}", flush=True)
+    start = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - start
+    _say(f"{seconds[name]:.0f} s")
+
+
+def _say(line: str) -> None:
+    print(f"  {line}", flush=True)
