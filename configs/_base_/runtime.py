@@ -20,6 +20,9 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
     dist_cfg=dict(timeout=1800),
 )
+find_unused_parameters = (
+    True  # image batches leave the prompt encoder without gradient, prompts the class head
+)
 randomness = dict(seed=0, diff_rank_seed=True, deterministic=False)
 
 visualizer = dict(type="Visualizer", vis_backends=[dict(type="LocalVisBackend")])

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from mmengine.dist import is_distributed, master_only
 from mmengine.runner import Runner as MMEngineRunner
+from torch import nn
 
 from omgseg.engine.checkpoint import (
     CheckpointError,
@@ -77,6 +78,18 @@ class Runner(MMEngineRunner):
                 f"launcher {self.launcher!r} needs GPUs; without them use tools/dist_train.sh (launcher 'pytorch')"
             )
         torch.distributed.init_process_group(backend=dist_cfg.get("backend", "gloo"))
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
+        """Move the model to its device and wrap it for distributed training."""
+        if self.distributed and not torch.cuda.is_available():
+            wrapper = dict(
+                type="MMDistributedDataParallel",
+                broadcast_buffers=False,
+                find_unused_parameters=self.cfg.get("find_unused_parameters", False),
+            )
+            # mmengine would name a device, which CPU modules must not have
+            model_wrapper_cfg = {**(model_wrapper_cfg or wrapper), "device_ids": None}
+        return super().wrap_model(model_wrapper_cfg, model)
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
         """mmengine's default hooks, the vocabulary and the loss check; ``hooks`` overrides them by name."""

@@ -1,0 +1,82 @@
+"""From a command line to a config: what tools/train.py and tools/test.py share."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+
+from omgseg.engine.checkpoint import CheckpointError
+from omgseg.engine.config import ConfigError, merge_options
+
+LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the program with one line where a file, a key or a checkpoint is not what the user meant."""
+    try:
+        yield
+    except (CheckpointError, ConfigError, FileNotFoundError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of mmengine's usual tools that training and testing share."""
+    parser.add_argument("config", help="config file")
+    parser.add_argument(
+        "--work-dir", help="folder of logs and checkpoints; default work_dirs/<name of the config>"
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        help="change settings: key=value; nested keys with dots, list elements by number, lists as a,b or [a,b]",
+    )
+    parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="what started the processes")
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config that the arguments name and apply ``--cfg-options``, ``--work-dir`` and ``--launcher``.
+
+    Raises:
+        FileNotFoundError: there is no such config.
+        ConfigError: an option names a key that does not exist.
+    """
+    if not Path(args.config).is_file():
+        raise FileNotFoundError(f"config {args.config} not found")
+    cfg = Config.fromfile(args.config)
+    merge_options(cfg, args.cfg_options or {})
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = str(Path("work_dirs") / Path(args.config).stem)
+    return cfg
+
+
+def enable_amp(cfg: Config) -> None:
+    """Train in bfloat16 autocast."""
+    cfg.optim_wrapper.type = "Bf16OptimWrapper"
+
+
+def enable_lr_scaling(cfg: Config) -> None:
+    """Scale the learning rate with the batch.
+
+    Raises:
+        ConfigError: the config does not say for which batch its learning rate is.
+    """
+    if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
+        raise ConfigError("--auto-scale-lr: the config has no auto_scale_lr.base_batch_size to scale from")
+    cfg.auto_scale_lr.enable = True
+
+
+def set_resume(cfg: Config, resume: str | None) -> None:
+    """Continue from a checkpoint file, or from the newest one of the work folder (``"auto"``)."""
+    if resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if resume == "auto" else resume
