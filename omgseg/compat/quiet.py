@@ -1,9 +1,14 @@
-"""Keeps one line off the screen: ``mmdet.datasets`` prints that it has no OneDL, a storage service."""
+"""Keeps two lines off the screen that tell users nothing.
+
+``mmdet.datasets`` prints that it has no OneDL, a storage service; mmdet's point generator makes torch warn of a default that
+is the one it wants.
+"""
 
 import contextlib
 import importlib.abc
 import importlib.machinery
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any, TextIO
@@ -68,6 +73,7 @@ class _QuietFinder(importlib.abc.MetaPathFinder):
 
 
 def install() -> None:
-    """Put the finder first in ``sys.meta_path``, once."""
+    """Put the finder first in ``sys.meta_path``, and the warning's filter beside it, once."""
     if not any(isinstance(finder, _QuietFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _QuietFinder())
+        warnings.filterwarnings("ignore", message="torch.meshgrid: in an upcoming release", category=UserWarning)
