@@ -1,7 +1,7 @@
 """Keeps two lines off the screen that tell users nothing.
 
-``mmdet.datasets`` prints that it has no OneDL, a storage service; mmdet's point generator makes torch warn of a default that
-is the one it wants.
+``mmdet.datasets`` prints that it has no OneDL, a storage service; mmdet's point generator makes torch warn of a
+default that is the one it wants.
 """
 
 import contextlib
