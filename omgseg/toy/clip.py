@@ -1,4 +1,9 @@
-"""Training of the toy CLIP on captioned crops: small, but the contrastive objective of the real one."""
+"""Training of the toy CLIP on captioned crops: small, but the contrastive objective of the real one.
+
+Half of a batch are crops as such. For the other half, features are computed on the whole picture and averaged over
+the crop's square. A real CLIP learns from so many pictures that its features can be averaged over any region; this one
+sees 1500, from which it would learn the zeros that pad small crops, too.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +24,8 @@ from omgseg.toy.architecture import MODEL_NAME, register
 from omgseg.toy.categories import NAMES
 from omgseg.toy.crops import TEMPLATES, Crops, sample_crops
 
-BATCH_SIZE = 96
+CROPS_PER_BATCH = 48
+PICTURES_PER_BATCH = 8
 LEARNING_RATE = 4e-3
 WEIGHT_DECAY = 0.05
 WARM_UP = 0.1
@@ -27,8 +33,9 @@ CLIP_NORM = 1.0
 BRIGHTNESS = 0.1
 MAX_LOGIT_SCALE = 100.0
 REPORT_EVERY = 50
+EVALUATION_BATCH = 128
 NUM_STEPS = 500
-NUM_IMAGES = 1500
+NUM_PICTURES = 1500
 """Pictures from which the training crops are cut."""
 
 
@@ -64,7 +71,7 @@ def train_toy_clip(
     path: str | Path,
     seed: int = 0,
     steps: int = NUM_STEPS,
-    num_images: int = NUM_IMAGES,
+    num_pictures: int = NUM_PICTURES,
     report: Callable[[str], None] | None = None,
 ) -> TrainResult:
     """Train the toy CLIP and save it for ``open_clip.create_model("omgseg_toy", pretrained=path)``.
@@ -74,8 +81,8 @@ def train_toy_clip(
     Args:
         path: safetensors file; appears complete, by a rename.
         seed: of pictures, weights and batches; equal seeds give equal weights on the same machine.
-        steps: batches of 96 crops.
-        num_images: pictures from which the crops are cut.
+        steps: optimiser steps.
+        num_pictures: pictures from which the crops are cut.
         report: called with a line of progress.
     """
     path, report = Path(path), report or (lambda line: None)
@@ -84,10 +91,10 @@ def train_toy_clip(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = open_clip.create_model(MODEL_NAME)
-    crops = sample_crops(seed, num_images)
+    crops = sample_crops(seed, num_pictures)
     report(f"{len(crops.labels)} crops of {len(NAMES)} classes ({time.perf_counter() - start:.0f} s)")
     losses = _fit(model, crops, seed, steps, report)
-    accuracy = crop_accuracy(model, sample_crops(seed + 1, max(num_images // 12, 8)))
+    accuracy = crop_accuracy(model, sample_crops(seed + 1, max(num_pictures // 12, 8)))
     report(f"accuracy on crops of unseen pictures: {100 * accuracy:.1f} %")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
@@ -99,19 +106,17 @@ def train_toy_clip(
 def _fit(model: nn.Module, crops: Crops, seed: int, steps: int, report: Callable[[str], None]) -> list[float]:
     rng = torch.Generator().manual_seed(seed)
     captions = _captions()
-    labels = torch.from_numpy(crops.labels)
-    class_weight = 1 / torch.bincount(labels, minlength=len(NAMES)).clamp_min(1)
     optimizer, schedule = _optimizer(model, steps)
     losses: list[float] = []
     start = time.perf_counter()
     model.train()
     for step in range(1, steps + 1):
-        rows = torch.multinomial(class_weight[labels], BATCH_SIZE, replacement=True, generator=rng)
-        classes, targets = torch.unique(labels[rows], return_inverse=True)
+        crop_embeddings, crop_labels = _embed_crops(model, crops, rng)
+        box_embeddings, box_labels = _embed_boxes(model, crops, rng)
+        classes, targets = torch.unique(torch.cat([crop_labels, box_labels]), return_inverse=True)
         phrasing = torch.randint(len(TEMPLATES), (len(classes),), generator=rng)
-        pixels = _augment(torch.from_numpy(crops.images[rows.numpy()]).permute(0, 3, 1, 2).float(), rng)
-        image = model.encode_image(_normalize(model, pixels), normalize=True)
         text = model.encode_text(captions[classes, phrasing], normalize=True)
+        image = torch.cat([crop_embeddings, box_embeddings])
         loss = contrastive_loss(image, text, targets, model.logit_scale.exp())
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the toy CLIP's loss is {loss.item()} at step {step} (seed {seed})")
@@ -130,6 +135,50 @@ def _fit(model: nn.Module, crops: Crops, seed: int, steps: int, report: Callable
     return losses
 
 
+def _embed_crops(model: nn.Module, crops: Crops, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Random crops as images of their own: unit embeddings (N, E) and classes (N,)."""
+    rows = torch.randint(len(crops.labels), (CROPS_PER_BATCH,), generator=rng).numpy()
+    pixels = _augment(_pixels(crops.images[rows]), rng)
+    return model.encode_image(_normalize(model, pixels), normalize=True), torch.from_numpy(crops.labels[rows])
+
+
+def _embed_boxes(model: nn.Module, crops: Crops, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """All crops of random pictures, seen within their picture: unit embeddings (N, E) and classes (N,)."""
+    chosen = torch.randperm(len(crops.pictures), generator=rng)[:PICTURES_PER_BATCH].numpy()
+    pixels = _augment(_pixels(crops.pictures[chosen]), rng)
+    features = model.visual.trunk.forward_features(_normalize(model, pixels))
+    rows = [np.flatnonzero(crops.picture_of == picture) for picture in chosen]
+    inside = np.repeat(np.arange(len(chosen)), [len(found) for found in rows])
+    rows = np.concatenate(rows)
+    weights = box_weights(torch.from_numpy(crops.boxes[rows]), features.shape[-1], pixels.shape[-1])
+    pooled = torch.einsum("nchw,nhw->nc", features[inside], weights)
+    image = model.visual.head(model.visual.trunk.head(pooled[..., None, None]))
+    return F.normalize(image, dim=-1), torch.from_numpy(crops.labels[rows])
+
+
+def box_weights(boxes: Tensor, cells: int, size: int) -> Tensor:
+    """Weights of a box mean over a feature map.
+
+    Args:
+        boxes: (N, 4) x0, y0, x1, y1 in pixels of a square image.
+        cells, size: side of the feature map in cells, and of the image in pixels.
+
+    Returns:
+        (N, cells, cells): the share of the box that lies in each cell; sums to 1 over a box.
+    """
+    starts = torch.arange(cells, dtype=boxes.dtype) * (size / cells)
+    low = torch.maximum(boxes[:, :2, None], starts)
+    high = torch.minimum(boxes[:, 2:, None], starts + size / cells)
+    cover = (high - low).clamp_min(0)
+    cover = cover / cover.sum(-1, keepdim=True)
+    return cover[:, 1, :, None] * cover[:, 0, None, :]
+
+
+def _pixels(images: np.ndarray) -> Tensor:
+    """uint8 (N, H, W, 3) to float (N, 3, H, W), 0..255."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float()
+
+
 def _optimizer(
     model: nn.Module, steps: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
@@ -146,9 +195,7 @@ def _optimizer(
 
 
 def _augment(pixels: Tensor, rng: torch.Generator) -> Tensor:
-    """Mirror half of the batches and change each crop's brightness; (N, 3, H, W), 0..255."""
-    if torch.rand((), generator=rng) < 0.5:
-        pixels = pixels.flip(-1)
+    """Change each image's brightness; (N, 3, H, W), 0..255."""
     change = 2 * torch.rand(len(pixels), 1, 1, 1, generator=rng) - 1
     return (pixels * (1 + BRIGHTNESS * change)).clamp(0, 255)
 
@@ -179,12 +226,8 @@ def crop_accuracy(model: nn.Module, crops: Crops) -> float:
     """Zero-shot accuracy over all classes, 0..1."""
     text = text_embeddings(model)
     hits = 0
-    for images, labels in zip(
-        np.array_split(crops.images, len(crops.labels) // BATCH_SIZE + 1),
-        np.array_split(crops.labels, len(crops.labels) // BATCH_SIZE + 1),
-        strict=True,
-    ):
-        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float()
-        image = model.encode_image(_normalize(model, pixels), normalize=True)
-        hits += int(((image @ text.T).argmax(1) == torch.from_numpy(labels)).sum())
+    for start in range(0, len(crops.labels), EVALUATION_BATCH):
+        rows = slice(start, start + EVALUATION_BATCH)
+        image = model.encode_image(_normalize(model, _pixels(crops.images[rows])), normalize=True)
+        hits += int(((image @ text.T).argmax(1) == torch.from_numpy(crops.labels[rows])).sum())
     return hits / len(crops.labels)

@@ -8,18 +8,19 @@ from torch.nn import functional as F
 
 from omgseg.toy import MODEL_NAME, register
 from omgseg.toy.categories import NAMES
-from omgseg.toy.clip import contrastive_loss, crop_accuracy, text_embeddings, train_toy_clip
+from omgseg.toy.clip import box_weights, contrastive_loss, crop_accuracy, text_embeddings, train_toy_clip
 from omgseg.toy.crops import CROP_SIZE, sample_crops
+from omgseg.toy.world import SIZE
 
 STEPS = 30
-NUM_IMAGES = 40
+NUM_PICTURES = 40
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory):
     path = tmp_path_factory.mktemp("clip") / "folder" / "toy.safetensors"
     lines: list[str] = []
-    result = train_toy_clip(path, seed=1, steps=STEPS, num_images=NUM_IMAGES, report=lines.append)
+    result = train_toy_clip(path, seed=1, steps=STEPS, num_pictures=NUM_PICTURES, report=lines.append)
     return result, lines
 
 
@@ -63,6 +64,24 @@ def test_crops_of_one_caption_are_no_negatives_of_each_other():
     torch.testing.assert_close(loss, torch.tensor(np.log(3) / 4, dtype=torch.float32))
 
 
+def test_box_weights_are_the_mean_over_the_box():
+    pixels = torch.rand(32, 32, generator=torch.Generator().manual_seed(0))
+    cells = pixels.view(4, 8, 4, 8).mean((1, 3))
+    aligned, inside = torch.tensor([[8.0, 0.0, 32.0, 16.0], [9.0, 9.0, 13.0, 15.0]])
+    weights = box_weights(torch.stack([aligned, inside]), cells=4, size=32)
+    torch.testing.assert_close((weights[0] * cells).sum(), pixels[:16, 8:].mean())
+    torch.testing.assert_close((weights[1] * cells).sum(), cells[1, 1])
+
+
+def test_crops_lie_where_their_boxes_say():
+    crops = sample_crops(4, 6)
+    sides = crops.boxes[:, 2:] - crops.boxes[:, :2]
+    assert (sides[:, 0] == sides[:, 1]).all() and crops.boxes.min() >= 0 and crops.boxes.max() <= SIZE
+    for image, box, picture in zip(crops.images, crops.boxes.astype(int), crops.picture_of, strict=True):
+        region = crops.pictures[picture, box[1] : box[3], box[0] : box[2]]
+        assert np.abs(region.mean((0, 1)) - image.mean((0, 1))).max() < 4
+
+
 def test_thirty_steps_lower_the_loss(trained):
     result, lines = trained
     assert len(result.losses) == STEPS
@@ -82,7 +101,7 @@ def test_open_clip_loads_the_saved_file(trained):
 
 def test_equal_seeds_train_equal_weights(tmp_path):
     first, again, other = (
-        train_toy_clip(tmp_path / f"{name}.safetensors", seed, steps=2, num_images=4)
+        train_toy_clip(tmp_path / f"{name}.safetensors", seed, steps=2, num_pictures=4)
         for name, seed in (("first", 0), ("again", 0), ("other", 1))
     )
     assert first.losses == again.losses != other.losses
