@@ -8,21 +8,15 @@ from __future__ import annotations
 import argparse
 
 from omgseg.toy.demo import run_demo
-from omgseg.toy.generate import TINY
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work-dir", default="work_dirs/demo")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--quick", action="store_true", help="a minute instead of a quarter of an hour: proves nothing"
-    )
+    parser.add_argument("--quick", action="store_true", help="hardly any data and steps: shows that it runs")
     args = parser.parse_args()
-    if args.quick:
-        run_demo(args.work_dir, args.seed, sizes=TINY, clip_steps=5, iterations=5)
-    else:
-        run_demo(args.work_dir, args.seed)
+    run_demo(args.work_dir, args.seed, args.quick)
 
 
 if __name__ == "__main__":

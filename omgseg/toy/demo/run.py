@@ -15,27 +15,23 @@ from mmengine.config import Config
 from omgseg.engine import Runner
 from omgseg.toy.clip import train_toy_clip
 from omgseg.toy.demo.evaluations import EVALUATIONS, Evaluation
+from omgseg.toy.demo.progress_hook import ProgressHook
 from omgseg.toy.demo.report import shortfalls, write_report
-from omgseg.toy.generate import Sizes, generate
+from omgseg.toy.generate import TINY, generate
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "toy"
 PICTURES = 4
 """Samples that are drawn for each evaluation."""
+QUICK_ITERATIONS = 3
 
 
-def run_demo(
-    folder: str | Path,
-    seed: int = 0,
-    sizes: Sizes | None = None,
-    clip_steps: int | None = None,
-    iterations: int | None = None,
-) -> dict[str, Any]:
+def run_demo(folder: str | Path, seed: int = 0, quick: bool = False) -> dict[str, Any]:
     """Make the toy data and the toy CLIP, train the segmentor, evaluate its checkpoint on every task.
 
     Args:
         folder: gets ``data/``, ``clip.safetensors``, ``train/``, ``pictures/``, ``metrics.json``, ``report.md``.
         seed: of data, weights and batches.
-        sizes, clip_steps, iterations: smaller than the demo's own for a quick look; None for the demo's.
+        quick: hardly any data and steps: every stage runs, nothing is learned.
 
     Returns:
         What ``metrics.json`` holds.
@@ -43,14 +39,14 @@ def run_demo(
     folder = Path(folder).resolve()
     os.environ["OMGSEG_TOY"] = str(folder)  # where configs/toy looks
     seconds: dict[str, float] = {}
-    steps = {} if clip_steps is None else {"steps": clip_steps}
 
     with _stage("make the toy world", seconds):
-        generate(folder / "data", seed, sizes, report=_say)
+        generate(folder / "data", seed, TINY if quick else None, report=_say)
     with _stage("train the toy CLIP", seconds):
-        train_toy_clip(folder / "clip.safetensors", seed, report=_say, **steps)
+        size = {"steps": 2, "num_pictures": 8} if quick else {}
+        train_toy_clip(folder / "clip.safetensors", seed, report=_say, **size)
     with _stage("train jointly", seconds):
-        checkpoint = _train(folder / "train", seed, iterations)
+        checkpoint = _train(folder / "train", seed, QUICK_ITERATIONS if quick else None)
 
     metrics: dict[str, Any] = {}
     shutil.rmtree(folder / "pictures", ignore_errors=True)
@@ -72,7 +68,7 @@ def run_demo(
 def _train(work_dir: Path, seed: int, iterations: int | None) -> Path:
     config = _load("joint", work_dir)
     config.randomness.seed = seed
-    config.custom_hooks.append(dict(type="ProgressHook"))
+    config.custom_hooks.append(dict(type=ProgressHook.__name__))
     if iterations is not None:
         config.train_cfg.max_iters = config.default_hooks.checkpoint.interval = iterations
     shutil.rmtree(work_dir, ignore_errors=True)
@@ -94,7 +90,6 @@ def _load(name: str, work_dir: Path) -> Config:
     config.work_dir = str(work_dir)
     config.log_level = "ERROR"
     config.experiment_name = f"{name}_{time.time_ns()}"  # mmengine keeps one of each name in a process
-    config.custom_imports.imports = ["omgseg.toy", "omgseg.toy.demo.progress_hook"]
     return config
 
 
