@@ -16,7 +16,7 @@ data_root = toy_root + "data/"
 clip_weights = toy_root + "clip.safetensors"
 image_size = (128, 128)
 channels = 64
-max_iters = 900
+max_iters = 1300
 
 model = dict(
     image_encoder=dict(model_name="omgseg_toy", pretrained=clip_weights),
@@ -60,7 +60,9 @@ train_dataloader = dict(
                 **coco,
                 pipeline=load + [dict(type="PseudoClip", num_frames=2, transforms=jitter)] + pack,
             ),
-            coco_prompts=dict(**coco, pipeline=load + jitter + [dict(type="SamplePrompts")] + pack),
+            coco_prompts=dict(
+                **coco, pipeline=load + jitter + [dict(type="SamplePrompts", repeat=True)] + pack
+            ),
             vipseg=dict(
                 data_root=data_root + "VIPSeg/",
                 vocabulary=data_root + "VIPSeg/vocabulary.json",
@@ -74,7 +76,7 @@ train_dataloader = dict(
                 pipeline=sample_frames + load + jitter + pack,
             ),
         ),
-        repeat=dict(vipseg=8, youtube_vis_2019=8),
+        repeat=dict(coco_prompts=2, vipseg=8, youtube_vis_2019=8),
     ),
 )
 

@@ -230,3 +230,16 @@ def test_prompts_of_an_image_without_objects():
     results["gt_masks"][:] = 0
     results = SamplePrompts()(results)
     assert results["prompts"]["points"].shape == (0, 2) and len(results["gt_labels"]) == 0
+
+
+def test_few_objects_are_prompted_again_elsewhere():
+    np.random.seed(0)
+    results = SamplePrompts(max_prompts=8, repeat=True)(make_clip(num_frames=1))
+    points, ids = results["prompts"]["points"], results["gt_instance_ids"]
+    assert len(points) == len(results["gt_masks"]) == len(results["gt_labels"]) == 8
+    assert ids[:3].tolist() == ids[3:6].tolist() and len(set(ids.tolist())) == 3
+    assert len({tuple(point) for point in points}) > 3
+    for mask, (x, y) in zip(results["gt_masks"][:, 0], points.astype(int)):
+        assert mask[y, x]
+    with pytest.raises(ValueError, match="repeat=True needs max_prompts"):
+        SamplePrompts(max_prompts=None, repeat=True)

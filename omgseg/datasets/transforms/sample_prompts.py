@@ -13,7 +13,7 @@ from omgseg.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class SamplePrompts(BaseTransform):
-    """Choose objects of the (first) frame and make one prompt for each; the other objects are removed.
+    """Make prompts for objects of the (first) frame; objects without a prompt are removed.
 
     Adds ``prompts``: ``points`` float32 (N, 2), x y, or ``boxes`` float32 (N, 4), x1 y1 x2 y2, row by row
     those of ``gt_masks``, in pixels of the image that the model gets (the centre of the first pixel is 0.5),
@@ -21,16 +21,25 @@ class SamplePrompts(BaseTransform):
 
     Args:
         max_prompts: objects to choose, at random. None: all.
+        repeat: with fewer objects than `max_prompts`, prompt them again, elsewhere, until there are that many.
+            An image with few objects then says as much about prompts as one with many.
         kind: "point" or "box".
         deterministic: the point farthest from the mask's edge, instead of a random one.
     """
 
     def __init__(
-        self, max_prompts: int | None = 20, kind: str = "point", deterministic: bool = False
+        self,
+        max_prompts: int | None = 20,
+        repeat: bool = False,
+        kind: str = "point",
+        deterministic: bool = False,
     ) -> None:
         if kind not in ("point", "box"):
             raise ValueError(f"SamplePrompts: kind {kind!r} must be 'point' or 'box'")
+        if repeat and max_prompts is None:
+            raise ValueError("SamplePrompts: repeat=True needs max_prompts")
         self.max_prompts = max_prompts
+        self.repeat = repeat
         self.kind = kind
         self.deterministic = deterministic
 
@@ -38,6 +47,8 @@ class SamplePrompts(BaseTransform):
         rows = np.flatnonzero(results["gt_masks"][:, 0].any((1, 2)))
         if self.max_prompts is not None and len(rows) > self.max_prompts:
             rows = np.sort(np.random.choice(rows, self.max_prompts, replace=False))
+        if self.repeat and len(rows):
+            rows = np.resize(rows, self.max_prompts)
         for key in ("gt_masks", "gt_labels", "gt_instance_ids"):
             results[key] = results[key][rows]
         masks = results["gt_masks"][:, 0]

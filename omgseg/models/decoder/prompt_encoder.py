@@ -11,6 +11,9 @@ from omgseg.registry import MODELS
 POINT, BOX = 0, 1
 """Rows of the kind embedding."""
 
+_POSITION_GAIN = 5.0
+_SHARED_STD = 0.02
+
 
 def box_sine_encoding(boxes: Tensor, channels: int, temperature: float = 10000.0) -> Tensor:
     """Sine encoding of boxes (DAB-DETR, arXiv:2201.12329, section 4.2).
@@ -42,6 +45,22 @@ class PromptEncoder(nn.Module):
         self.mask_tokens = nn.Embedding(1, channels)
         self.kind_embed = nn.Embedding(2, channels)
         self.position_proj = nn.Linear(2 * channels, channels)
+        self._start_local()
+
+    @torch.no_grad()
+    def _start_local(self) -> None:
+        """Let where a prompt points outweigh everything else at first.
+
+        The position starts as the encoding that the cells' keys carry (those of y and x come first and have the
+        keys' frequencies, which the identity keeps), and what all prompts share starts small. Otherwise all prompts
+        show one and the same mask for hundreds of iterations.
+        """
+        channels = self.position_proj.out_features
+        self.position_proj.weight.zero_()
+        self.position_proj.weight[:, :channels].fill_diagonal_(_POSITION_GAIN)
+        self.position_proj.bias.zero_()
+        for shared in (self.mask_tokens, self.kind_embed):
+            nn.init.normal_(shared.weight, std=_SHARED_STD)
 
     def forward(self, image_size: tuple[int, int], points: Tensor | None = None, boxes: Tensor | None = None):
         """Encode points or boxes.

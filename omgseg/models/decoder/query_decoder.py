@@ -81,9 +81,20 @@ class SharedQueryDecoder(nn.Module):
         self.mask_embed = mlp(channels, channels, channels)
         self.objectness = mlp(channels, channels, 1)
         self.position_encoding = SinePositionalEncoding3D(channels // 2, normalize=True)
+        self._init_layers()
+
+    @torch.no_grad()
+    def _init_layers(self) -> None:
+        """Xavier; cross-attention starts as similarity, its keys projected like its queries.
+
+        A prompt then attends to the cells near it from the first step, and need not find that out.
+        """
         for parameter in self.layers.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_normal_(parameter)
+        for layer in self.layers:
+            query, key, _ = layer.cross_attn.attn.in_proj_weight.chunk(3)
+            key.copy_(query)
 
     def forward(
         self,

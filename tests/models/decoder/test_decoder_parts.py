@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
+from mmdet.models.layers import SinePositionalEncoding3D
 from torch.testing import assert_close
 
 from omgseg.models.decoder import PromptEncoder, text_logits
@@ -83,3 +84,15 @@ def test_a_point_is_a_small_box_of_another_kind():
     assert not torch.equal(point_feature, box_feature)
     with pytest.raises(ValueError, match="exactly one"):
         encoder((64, 96), points=points, boxes=boxes)
+
+
+def test_a_prompt_starts_out_looking_where_it_points():
+    """Before any training, the cell under a point has the key most like the prompt's position."""
+    encoder, channels, cells, stride = PromptEncoder(64), 64, 12, 8
+    keys = SinePositionalEncoding3D(channels // 2, normalize=True)(torch.zeros(1, 1, cells, cells))
+    points = torch.tensor([[[12.0, 20.0], [84.0, 4.0], [50.0, 90.0]]])
+    _, position = encoder((cells * stride, cells * stride), points=points)
+    similarity = position[0] @ (keys[0, 0] - keys[0, 0].mean((1, 2), keepdim=True)).flatten(1)
+    best = similarity.argmax(-1)
+    found = torch.stack([best % cells, best // cells], dim=-1) * stride + stride / 2
+    assert (found - points[0]).abs().max() <= stride
