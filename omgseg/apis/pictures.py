@@ -6,20 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from mmdet.structures import DetDataSample, TrackDataSample
-from pycocotools import mask as coco_mask
 
-from omgseg.apis.export import original_prompts
 from omgseg.apis.inputs import Clip
 from omgseg.structures import Task, Vocabulary
-from omgseg.visualization import (
-    draw_instances,
-    draw_objects,
-    draw_panoptic,
-    draw_prompts,
-    draw_semantic,
-    write_png,
-    write_video_gif,
-)
+from omgseg.visualization import draw_predictions, write_png, write_video_gif
 
 
 def write_pictures(
@@ -47,7 +37,7 @@ def write_pictures(
     frames = sample.video_data_samples if clip.is_video else [sample]
     drawn: dict[Task, list[np.ndarray]] = {}
     for frame, image in zip(frames, clip.frames, strict=True):
-        for task, picture in draw_frame(frame, image, vocabulary, min_score).items():
+        for task, picture in draw_predictions(frame, image, vocabulary, min_score).items():
             drawn.setdefault(task, []).append(picture)
     stems = [f"{name}/{frame_name}" for frame_name in clip.frame_names] if clip.is_video else [name]
     for task, pictures in drawn.items():
@@ -58,44 +48,3 @@ def write_pictures(
             files.append(folder / task.value / f"{name}.gif")
             write_video_gif(files[-1], pictures)
     return files
-
-
-def draw_frame(
-    frame: DetDataSample, image: np.ndarray, vocabulary: Vocabulary, min_score: float = 0.3
-) -> dict[Task, np.ndarray]:
-    """One picture, uint8 RGB, for each task that was predicted. See :func:`write_pictures`."""
-    drawn = {}
-    if "pred_panoptic_seg" in frame:
-        drawn[Task.PANOPTIC] = draw_panoptic(image, frame.pred_panoptic_seg.sem_seg[0].numpy(), vocabulary)
-    if "pred_sem_seg" in frame:
-        drawn[Task.SEMANTIC] = draw_semantic(image, frame.pred_sem_seg.sem_seg[0].numpy(), vocabulary)
-    if "pred_vos_seg" in frame:
-        drawn[Task.VOS] = draw_objects(image, frame.pred_vos_seg.sem_seg[0].numpy())
-    if "prompts" in frame:
-        kind, prompts = original_prompts(frame)
-        drawn[Task.INTERACTIVE] = draw_prompts(
-            image, frame.pred_instances.masks.numpy(), **{kind: prompts.numpy()}
-        )
-    elif "pred_instances" in frame:
-        found = frame.pred_instances
-        drawn[Task.INSTANCE] = draw_instances(
-            image,
-            found.masks.numpy(),
-            found.labels.tolist(),
-            vocabulary,
-            found.scores.tolist(),
-            min_score=min_score,
-        )
-    if "pred_track_instances" in frame:
-        shown = frame.pred_track_instances.scores >= min_score
-        found = frame.pred_track_instances[shown]
-        drawn[Task.INSTANCE] = draw_instances(
-            image,
-            [coco_mask.decode(mask) for mask in found.masks],
-            found.labels.tolist(),
-            vocabulary,
-            found.scores.tolist(),
-            found.instances_id.tolist(),
-            min_score,
-        )
-    return drawn

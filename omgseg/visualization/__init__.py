@@ -5,7 +5,7 @@ from omgseg.visualization.files import write_video_gif
 from omgseg.visualization.maps import draw_objects, draw_panoptic, draw_semantic
 from omgseg.visualization.masks import draw_instances, draw_prompts
 from omgseg.visualization.panels import contact_sheet, enlarge, panels
-from omgseg.visualization.samples import GroundTruth, draw_sample, write_sample
+from omgseg.visualization.samples import GroundTruth, draw_predictions, draw_sample, write_sample
 
 __all__ = [
     "GroundTruth",
@@ -13,6 +13,7 @@ __all__ = [
     "draw_instances",
     "draw_objects",
     "draw_panoptic",
+    "draw_predictions",
     "draw_prompts",
     "draw_sample",
     "draw_semantic",

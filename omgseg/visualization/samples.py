@@ -56,7 +56,7 @@ def draw_sample(
     frames = getattr(sample, "video_data_samples", None) or [sample]
     drawn: dict[str, list[np.ndarray]] = {}
     for t, (frame, image) in enumerate(zip(frames, images, strict=True)):
-        for task, prediction in _draw_predictions(frame, image, vocabulary).items():
+        for task, prediction in draw_predictions(frame, image, vocabulary).items():
             columns = [("input", _draw_input(frame, image, task))]
             if truth is not None:
                 columns.append(("ground truth", _draw_truth(task, frame, image, vocabulary, truth, t)))
@@ -87,34 +87,47 @@ def write_sample(drawn: dict[str, list[np.ndarray]], folder: str | Path, name: s
     return files
 
 
-def _draw_predictions(frame: Any, image: np.ndarray, vocabulary: Vocabulary) -> dict[Task, np.ndarray]:
+def draw_predictions(
+    frame: DetDataSample, image: np.ndarray, vocabulary: Vocabulary, min_score: float = 0.3
+) -> dict[Task, np.ndarray]:
+    """Draw each task that was predicted over the image.
+
+    Args:
+        frame: an image's sample, or that of a video's frame.
+        image: as stored, uint8 RGB (H, W, 3).
+        vocabulary: of the labels.
+        min_score: instances below are left out.
+
+    Returns:
+        One picture a task, uint8 RGB.
+    """
     drawn = {}
     if "pred_panoptic_seg" in frame:
         drawn[Task.PANOPTIC] = draw_panoptic(image, _map(frame.pred_panoptic_seg), vocabulary)
     if "pred_sem_seg" in frame:
         drawn[Task.SEMANTIC] = draw_semantic(image, _map(frame.pred_sem_seg), vocabulary)
-    if "pred_instances" in frame:
+    if "pred_vos_seg" in frame:
+        drawn[Task.VOS] = draw_objects(image, _map(frame.pred_vos_seg))
+    if "prompts" in frame:
+        drawn[Task.INTERACTIVE] = draw_prompts(
+            image, frame.pred_instances.masks.cpu().numpy(), **_prompts(frame)
+        )
+    elif "pred_instances" in frame:
         found = frame.pred_instances
         masks = found.masks.cpu().numpy()
-        if "prompts" in frame:
-            drawn[Task.INTERACTIVE] = draw_prompts(image, masks, **_prompts(frame))
-        else:
-            scores = found.scores.cpu().numpy()
-            drawn[Task.INSTANCE] = draw_instances(
-                image, masks, found.labels.cpu().numpy(), vocabulary, scores
-            )
+        labels, scores = found.labels.cpu().numpy(), found.scores.cpu().numpy()
+        drawn[Task.INSTANCE] = draw_instances(image, masks, labels, vocabulary, scores, min_score=min_score)
     if "pred_track_instances" in frame:
         found = frame.pred_track_instances
         drawn[Task.INSTANCE] = draw_instances(
             image,
-            [coco_mask.decode(rle) for rle in found.masks],
+            [coco_mask.decode(run_lengths) for run_lengths in found.masks],
             found.labels.cpu().numpy(),
             vocabulary,
             found.scores.cpu().numpy(),
             found.instances_id.cpu().numpy(),
+            min_score,
         )
-    if "pred_vos_seg" in frame:
-        drawn[Task.VOS] = draw_objects(image, _map(frame.pred_vos_seg))
     return drawn
 
 

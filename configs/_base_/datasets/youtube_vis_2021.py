@@ -1,37 +1,23 @@
-"""YouTube-VIS 2021. See data/README.md#youtube-vis."""
+"""YouTube-VIS 2021: other videos, categories and files than 2019, all else the same. See data/README.md#youtube-vis."""
 
-youtube_vis_2021_train = dict(
-    type="YouTubeVISDataset",
-    data_root="data/youtube_vis_2021/",
-    ann_file="annotations/youtube_vis_2021_train.json",
-    data_prefix=dict(img="train/JPEGImages/"),
-    vocabulary="youtube_vis_2021",
-    image_size=(1280, 736),
-    pipeline=[
-        dict(type="SampleFrames", num_frames=2, interval=2),
-        dict(type="LoadFrames"),
-        dict(type="LoadSegments"),
-        dict(type="LargeScaleJitter", ratio_range=(0.8, 2.0)),
-        dict(type="RandomFlip"),
-        dict(type="PackClip"),
-    ],
-)
+_base_ = ["./youtube_vis_2019.py"]
 
-youtube_vis_2021_test_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type="YouTubeVISDataset",
-        data_root="data/youtube_vis_2021/",
-        ann_file="annotations/youtube_vis_2021_valid.json",
-        data_prefix=dict(img="valid/JPEGImages/"),
-        vocabulary="youtube_vis_2021",
-        image_size=(1280, 736),
-        test_mode=True,
-        pipeline=[dict(type="LoadFrames"), dict(type="Resize"), dict(type="PackClip")],
-    ),
-)
+_names = dict(data_root="data/youtube_vis_2021/", vocabulary="youtube_vis_2021")
+
+youtube_vis_2021_train = {
+    **_base_.youtube_vis_2019_train,
+    **_names,
+    "ann_file": "annotations/youtube_vis_2021_train.json",
+}
+
+youtube_vis_2021_test_dataloader = {
+    **_base_.youtube_vis_2019_test_dataloader,
+    "dataset": {
+        **_base_.youtube_vis_2019_test_dataloader.dataset,
+        **_names,
+        "ann_file": "annotations/youtube_vis_2021_valid.json",
+    },
+}
 
 youtube_vis_2021_evaluator = dict(
     type="YouTubeVISMetric",
