@@ -28,8 +28,8 @@ class MaskGeometry:
 
     def resize(self, logits: Tensor) -> Tensor:
         """Masks (K, h, w) -> (K, H, W) at the original size, bilinear."""
-        resized = _interpolate(logits, self.padded)[:, : self.image[0], : self.image[1]]
-        return _interpolate(resized, self.original)
+        resized = interpolate(logits, self.padded)[:, : self.image[0], : self.image[1]]
+        return interpolate(resized, self.original)
 
     def resized_chunks(self, logits: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """Full-size masks a few at a time: pairs of rows of `logits` and (k, H, W)."""
@@ -38,7 +38,10 @@ class MaskGeometry:
             yield rows, self.resize(logits[rows])
 
 
-def _interpolate(maps: Tensor, size: tuple[int, int]) -> Tensor:
+def interpolate(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Maps (K, h, w) -> (K, *size), bilinear."""
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
+    if not len(maps):
+        return maps.new_empty(0, *size)
     return F.interpolate(maps.unsqueeze(0), size, mode="bilinear", align_corners=False).squeeze(0)

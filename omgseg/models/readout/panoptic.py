@@ -10,6 +10,7 @@ from mmdet.evaluation.functional import INSTANCE_OFFSET
 from torch import Tensor
 
 from omgseg.models.readout.geometry import MaskGeometry
+from omgseg.models.readout.winners import mask_areas, winning_queries
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,6 @@ class PanopticConfig:
     object_mask_thr: float = 0.0
     iou_thr: float = 0.8
     filter_low_score: bool = True
-
-
-@dataclass(frozen=True)
-class _FrameWinners:
-    """Winners of one frame: row of the winning query (H, W), and whether the pixel lies in the winner's mask."""
-
-    rows: Tensor
-    inside: Tensor
 
 
 def select_queries(class_probs: Tensor, config: PanopticConfig) -> tuple[Tensor, Tensor, Tensor]:
@@ -84,49 +77,27 @@ def read_panoptic(
             torch.full(geometry.original, num_classes, dtype=torch.int32, device=scores.device)
             for _ in frames
         ]
-    won = torch.zeros(len(scores), dtype=torch.long, device=scores.device)
+    winners = [winning_queries(logits, scores, geometry) for logits in frames]
+    won = sum(torch.bincount(rows.flatten(), minlength=len(scores)) for rows, _ in winners)
+    winning = won.nonzero().squeeze(1)
     own = torch.zeros_like(won)
-    winners = []
     for logits in frames:
-        winner, areas = _winners(logits, scores, geometry)
-        won += torch.bincount(winner.rows.flatten(), minlength=len(scores))
-        own += areas
-        winners.append(winner)
+        own[winning] += mask_areas(logits[winning], geometry)
     values = _segment_values(won, own, labels, num_things, num_classes, config.iou_thr)
     maps = []
-    for winner in winners:
-        segments = values[winner.rows.long()]
-        maps.append(
-            segments.where(winner.inside, segments.new_tensor(num_classes))
-            if config.filter_low_score
-            else segments
-        )
+    for rows, inside in winners:
+        segments = values[rows.long()]
+        if config.filter_low_score:
+            segments = segments.where(inside, segments.new_tensor(num_classes))
+        maps.append(segments)
     return maps
-
-
-def _winners(logits: Tensor, scores: Tensor, geometry: MaskGeometry) -> tuple[_FrameWinners, Tensor]:
-    """A running arg-max over small chunks of queries; also the area (K,) of each query's own mask."""
-    best = torch.full(geometry.original, -1.0, device=logits.device)
-    rows = torch.zeros(geometry.original, dtype=torch.int32, device=logits.device)
-    inside = torch.zeros(geometry.original, dtype=torch.bool, device=logits.device)
-    areas = []
-    for chunk, masks in geometry.resized_chunks(logits):
-        probability = masks.sigmoid_()
-        in_mask = probability >= 0.5
-        areas.append(in_mask.flatten(1).sum(1))
-        value, row = (probability * scores[chunk].view(-1, 1, 1)).max(0)
-        better = value > best
-        best = torch.where(better, value, best)
-        rows = torch.where(better, (row + chunk.start).int(), rows)
-        inside = torch.where(better, in_mask.gather(0, row.unsqueeze(0)).squeeze(0), inside)
-    return _FrameWinners(rows, inside), torch.cat(areas)
 
 
 def _segment_values(
     won: Tensor, own: Tensor, labels: Tensor, num_things: int, num_classes: int, iou_thr: float
 ) -> Tensor:
     """The map value int32 (K,) of each query: its segment where it survives, else void."""
-    survives = (won > 0) & ((own == 0) | (won / own.clamp(min=1) >= iou_thr))
+    survives = (won > 0) & (own > 0) & (won / own.clamp(min=1) >= iou_thr)
     is_thing = labels < num_things
     instance = (survives & is_thing).cumsum(0) * is_thing
     value = labels + instance * INSTANCE_OFFSET
