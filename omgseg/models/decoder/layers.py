@@ -26,7 +26,8 @@ class Attention(nn.Module):
             key: (B, K, D), with its position encoding added.
             value: (B, K, D).
             query_pos: (B, Q, D), added to the query for the attention only.
-            attend: bool, broadcastable to (B, heads, Q, K): True where a query may look.
+            attend: broadcastable to (B, heads, Q, K): booleans, True where a query may look, or numbers that are
+                added to the attention's logits.
 
         Returns:
             (B, Q, D).
@@ -61,7 +62,7 @@ class QueryDecoderLayer(nn.Module):
         query_pos: Tensor,
         key: Tensor,
         value: Tensor,
-        attend: Tensor,
+        bias: Tensor,
         attend_queries: Tensor | None,
     ) -> Tensor:
         """(B, Q, D) -> (B, Q, D).
@@ -69,10 +70,10 @@ class QueryDecoderLayer(nn.Module):
         Args:
             query, query_pos: (B, Q, D).
             key, value: (B, K, D), the cells of one level of the whole clip, frame after frame.
-            attend: bool (B, 1, Q, K), the cells a query may look at.
+            bias: (B, 1, Q, K), added to the logits of the attention to the cells.
             attend_queries: bool (Q, Q), the queries a query may look at; None for all.
         """
-        query = self.norms[0](self.cross_attn(query, key, value, query_pos, attend))
+        query = self.norms[0](self.cross_attn(query, key, value, query_pos, bias))
         query = self.norms[1](self.self_attn(query, query + query_pos, query, query_pos, attend_queries))
         return self.norms[2](self.ffn(query))
 

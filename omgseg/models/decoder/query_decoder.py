@@ -140,8 +140,8 @@ class SharedQueryDecoder(nn.Module):
             if last:
                 return outputs
             level = index % self.num_levels
-            attend = _attended_cells(embedding.detach(), guides[level])
-            arguments = (query, position, *memory[level], attend, attend_queries)
+            bias = _attention_bias(embedding.detach(), guides[level])
+            arguments = (query, position, *memory[level], bias, attend_queries)
             if self.checkpoint_layers and self.training:
                 query = checkpoint(self.layers[index], *arguments, use_reentrant=False)
             else:
@@ -166,7 +166,13 @@ def _resize_frames(features: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 @torch.no_grad()
-def _attended_cells(mask_embeddings: Tensor, guide: Tensor) -> Tensor:
-    """bool (B, 1, Q, cells): the cells inside a query's own mask; all cells where the mask is empty."""
-    inside = torch.bmm(mask_embeddings, guide.to(mask_embeddings.dtype)) >= 0
-    return (inside | ~inside.any(-1, keepdim=True)).unsqueeze(1)
+def _attention_bias(mask_embeddings: Tensor, guide: Tensor) -> Tensor:
+    """(B, 1, Q, cells), added to the attention's logits: 0 inside a query's own mask and the lowest number outside;
+    0 everywhere where the mask is empty.
+
+    In place, and added instead of given as booleans: the attention would turn those into such numbers, slowly.
+    """
+    logits = torch.bmm(mask_embeddings, guide.to(mask_embeddings.dtype))
+    nonempty = logits.amax(-1, keepdim=True) >= 0
+    outside = logits.sign_().clamp_(max=0)
+    return outside.mul_(nonempty * torch.finfo(logits.dtype).max).unsqueeze(1)

@@ -10,7 +10,7 @@ from omgseg.models.decoder import PromptEncoder, text_logits
 from omgseg.models.decoder.deformable_attention import deformable_attention_gather
 from omgseg.models.decoder.layers import Attention
 from omgseg.models.decoder.mask_pooling import pool_under_masks
-from omgseg.models.decoder.query_decoder import _attended_cells, _resize_frames
+from omgseg.models.decoder.query_decoder import _attention_bias, _resize_frames
 
 
 def test_gather_equals_grid_sample_attention():
@@ -57,16 +57,18 @@ def test_attention_equals_torch_with_a_mask_repeated_for_each_head():
     assert_close(attention(query, memory, memory, position, attend), query + expected)
 
 
-def test_attended_cells_equal_resized_masks_and_open_up_when_empty():
+def test_attention_bias_equals_resized_masks_and_opens_up_when_empty():
     torch.manual_seed(0)
     features, embeddings = torch.randn(1, 8, 2, 8, 8), torch.randn(1, 4, 8)
     embeddings[0, 3] = 0
     embeddings[0, 3, 0], features[:, 0] = -1, 1.0
-    attend = _attended_cells(embeddings, _resize_frames(features, (4, 4)))
+    bias = _attention_bias(embeddings, _resize_frames(features, (4, 4)))
     masks = torch.einsum("bqd,bdthw->bqthw", embeddings, features).flatten(1, 2)
     resized = torch.nn.functional.interpolate(masks, (4, 4), mode="bilinear").view(1, 4, -1)
-    assert torch.equal(attend[:, 0, :3], resized[:, :3].sigmoid() >= 0.5)
-    assert not (resized[:, 3] >= 0).any() and attend[:, 0, 3].all()
+    inside = resized[:, :3].sigmoid() >= 0.5
+    assert torch.equal(bias[:, 0, :3] == 0, inside)
+    assert (bias[:, 0, :3][~inside] < -1e38).all()
+    assert not (resized[:, 3] >= 0).any() and (bias[:, 0, 3] == 0).all()
 
 
 def test_best_synonym_counts_and_background_is_zero():
