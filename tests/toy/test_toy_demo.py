@@ -40,6 +40,7 @@ def test_pictures_of_every_task_are_there(demo):
     folder, _ = demo
     for evaluation in EVALUATIONS:
         assert list((folder / "pictures" / evaluation.config).rglob("*.png")), evaluation.config
+    assert (folder / "overview.png").is_file()
     for video in ("vipseg", "youtube_vis", "davis"):
         assert list((folder / "pictures" / video).rglob("*.gif")), video
 

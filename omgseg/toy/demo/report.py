@@ -60,6 +60,7 @@ def _page(folder: Path, metrics: dict[str, Any], seconds: dict[str, float]) -> s
     lines += ["", "| stage | seconds |", "|---|---:|"]
     lines += [f"| {stage} | {value:.0f} |" for stage, value in seconds.items()]
     lines += [f"| together | {sum(seconds.values()):.0f} |", "", "## Pictures", ""]
+    lines += ["![one example of each task](overview.png)", ""]
     lines += ["Input, ground truth and prediction. Colours of videos are identities.", ""]
     for picture in sorted((folder / "pictures").rglob("*.png")):
         name = picture.relative_to(folder)

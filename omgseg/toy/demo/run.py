@@ -15,6 +15,7 @@ from mmengine.config import Config
 from omgseg.engine import Runner
 from omgseg.toy.clip import train_toy_clip
 from omgseg.toy.demo.evaluations import EVALUATIONS, Evaluation
+from omgseg.toy.demo.overview import write_overview
 from omgseg.toy.demo.progress_hook import ProgressHook
 from omgseg.toy.demo.report import shortfalls, write_report
 from omgseg.toy.generate import TINY, generate
@@ -29,14 +30,15 @@ def run_demo(folder: str | Path, seed: int = 0, quick: bool = False) -> dict[str
     """Make the toy data and the toy CLIP, train the segmentor, evaluate its checkpoint on every task.
 
     Args:
-        folder: gets ``data/``, ``clip.safetensors``, ``train/``, ``pictures/``, ``metrics.json``, ``report.md``.
+        folder: gets ``data/``, ``clip.safetensors``, ``train/``, ``pictures/``, ``overview.png``, ``metrics.json`` and
+            ``report.md``.
         seed: of data, weights and batches.
         quick: hardly any data and steps: every stage runs, nothing is learned.
 
     Returns:
         What ``metrics.json`` holds.
     """
-    folder = Path(folder).resolve()
+    folder = Path(folder)
     os.environ["OMGSEG_TOY"] = str(folder)  # where configs/toy looks
     seconds: dict[str, float] = {}
 
@@ -58,6 +60,7 @@ def run_demo(folder: str | Path, seed: int = 0, quick: bool = False) -> dict[str
                 _say(f"{metric.key} {metrics[metric.key]:.1f}")
     metrics.update({"train/seconds": seconds["train jointly"], "checkpoint": str(checkpoint), "seed": seed})
     metrics.update({f"seconds/{stage}": value for stage, value in seconds.items()})
+    write_overview(folder)
     write_report(folder, metrics, seconds)
     for line in shortfalls(metrics):
         _say(f"below the requirement: {line}")
