@@ -1,6 +1,7 @@
 """The pixel decoder of Mask2Former (arXiv:2112.01527, section 3.2)."""
 
 from mmdet.models.layers import MSDeformAttnPixelDecoder
+from torch import Tensor, nn
 
 from omgseg.models.decoder.deformable_attention import DeformableAttention
 from omgseg.registry import MODELS
@@ -16,6 +17,7 @@ class PixelDecoder(MSDeformAttnPixelDecoder):
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
+        self.postional_encoding = _OnceABatch(self.postional_encoding)
         attention = dict(kwargs["encoder"]["layer_cfg"]["self_attn_cfg"], batch_first=True)
         for layer in self.encoder.layers:
             layer.self_attn = DeformableAttention(**attention)
@@ -24,3 +26,15 @@ class PixelDecoder(MSDeformAttnPixelDecoder):
     def num_levels(self) -> int:
         """How many maps the query decoder attends to."""
         return self.num_outs
+
+
+class _OnceABatch(nn.Module):
+    """Computes a position encoding for the first image only: none is padded here, so all have the same."""
+
+    def __init__(self, encoding: nn.Module) -> None:
+        super().__init__()
+        self.encoding = encoding
+
+    def forward(self, padding: Tensor) -> Tensor:
+        """(B, h, w) -> (1, C, h, w)."""
+        return self.encoding(padding[:1])

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from mmdet.models.layers import SinePositionalEncoding3D
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from omgseg.models.decoder.layers import QueryDecoderLayer, mlp
+from omgseg.models.decoder.position_encoding import clip_encoding
 from omgseg.registry import MODELS
 
 
@@ -80,7 +80,6 @@ class SharedQueryDecoder(nn.Module):
         self.post_norm = nn.LayerNorm(channels)
         self.mask_embed = mlp(channels, channels, channels)
         self.objectness = mlp(channels, channels, 1)
-        self.position_encoding = SinePositionalEncoding3D(channels // 2, normalize=True)
         self._init_layers()
 
     @torch.no_grad()
@@ -150,19 +149,18 @@ class SharedQueryDecoder(nn.Module):
     def _memory(self, index: int, level: Tensor, num_frames: int) -> tuple[Tensor, Tensor]:
         """Key and value (B, T * h * w, D) of one level, the frames one after another."""
         clips = level.unflatten(0, (-1, num_frames))
-        value = clips.permute(0, 1, 3, 4, 2).flatten(1, 3) + self.level_embed.weight[index]
-        grid = clips.new_zeros((1, num_frames, *level.shape[-2:]), dtype=torch.bool)
-        position = self.position_encoding(grid).permute(0, 1, 3, 4, 2).flatten(1, 3)
-        return value + position.to(value.dtype), value
+        value = clips.permute(0, 1, 3, 4, 2).flatten(1, 3).contiguous() + self.level_embed.weight[index]
+        position = clip_encoding(num_frames, *level.shape[-2:], level.shape[1], level.device)
+        return value + position.flatten(0, 2).to(value.dtype), value
 
 
 def _resize_frames(features: Tensor, size: tuple[int, int]) -> Tensor:
     """(B, D, T, h, w) -> (B, D, T * h' * w'), bilinear."""
-    batch, _, frames = features.shape[:3]
-    resized = F.interpolate(
-        features.transpose(1, 2).flatten(0, 1), size, mode="bilinear", align_corners=False
-    )
-    return resized.unflatten(0, (batch, frames)).transpose(1, 2).flatten(2)
+    batch, channels, frames = features.shape[:3]
+    # as many maps of one channel: for small results PyTorch would first copy the channels to the last place
+    maps = features.transpose(1, 2).flatten(0, 2).unsqueeze(1)
+    resized = F.interpolate(maps, size, mode="bilinear", align_corners=False)
+    return resized.view(batch, frames, channels, -1).transpose(1, 2).flatten(2)
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from omgseg.models.decoder import PromptEncoder, text_logits
 from omgseg.models.decoder.deformable_attention import deformable_attention_gather
 from omgseg.models.decoder.layers import Attention
 from omgseg.models.decoder.mask_pooling import pool_under_masks
+from omgseg.models.decoder.position_encoding import clip_encoding
 from omgseg.models.decoder.query_decoder import _attention_bias, _resize_frames
 
 
@@ -69,6 +70,11 @@ def test_attention_bias_equals_resized_masks_and_opens_up_when_empty():
     assert torch.equal(bias[:, 0, :3] == 0, inside)
     assert (bias[:, 0, :3][~inside] < -1e38).all()
     assert not (resized[:, 3] >= 0).any() and (bias[:, 0, 3] == 0).all()
+
+
+def test_position_encoding_equals_that_of_mmdet():
+    expected = SinePositionalEncoding3D(8, normalize=True)(torch.zeros(1, 3, 5, 7, dtype=torch.bool))
+    assert_close(clip_encoding(3, 5, 7, 16, expected.device), expected[0].permute(0, 2, 3, 1))
 
 
 def test_best_synonym_counts_and_background_is_zero():
