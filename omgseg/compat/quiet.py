@@ -76,4 +76,6 @@ def install() -> None:
     """Put the finder first in ``sys.meta_path``, and the warning's filter beside it, once."""
     if not any(isinstance(finder, _QuietFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _QuietFinder())
-        warnings.filterwarnings("ignore", message="torch.meshgrid: in an upcoming release", category=UserWarning)
+        warnings.filterwarnings(
+            "ignore", message="torch.meshgrid: in an upcoming release", category=UserWarning
+        )
