@@ -6,10 +6,9 @@ from mmcv.ops.multi_scale_deform_attn import multi_scale_deformable_attn_pytorch
 from mmdet.models.layers import SinePositionalEncoding3D
 from torch.testing import assert_close
 
-from omgseg.models.decoder import PromptEncoder, text_logits
+from omgseg.models.decoder import PromptEncoder, mask_pooling, text_logits
 from omgseg.models.decoder.deformable_attention import deformable_attention_gather
 from omgseg.models.decoder.layers import Attention
-from omgseg.models.decoder.mask_pooling import pool_under_masks
 from omgseg.models.decoder.position_encoding import clip_encoding
 from omgseg.models.decoder.query_decoder import _attention_bias, _resize_frames
 
@@ -26,12 +25,14 @@ def test_gather_equals_grid_sample_attention():
     )
 
 
-def test_pooling_equals_a_plain_loop_and_its_gradient():
+@pytest.mark.parametrize("cells_at_a_time", [7, 100])
+def test_pooling_equals_a_plain_loop_and_its_gradient(monkeypatch, cells_at_a_time):
+    monkeypatch.setattr(mask_pooling, "CELLS", cells_at_a_time)
     torch.manual_seed(0)
     embeddings = torch.randn(2, 5, 8)
     embeddings[0, 0] = 0
     features = torch.randn(2, 8, 30, requires_grad=True)
-    pooled = pool_under_masks(embeddings, features)
+    pooled = mask_pooling.pool_under_masks(embeddings, features)
     plain = torch.zeros_like(pooled)
     masks = torch.einsum("bqd,bdl->bql", embeddings, features) > 0
     for b in range(2):
