@@ -62,18 +62,19 @@ def tiny_config(tmp_path_factory) -> Config:
     return config
 
 
-@pytest.fixture(scope="session", autouse=True)
-def words_apart():
+def _embed_apart(encoder: TextEncoder, words: list[str]) -> torch.Tensor:
     """Every word gets a direction of its own; a random text tower gives all words nearly the same one."""
+    seeds = (torch.Generator().manual_seed(zlib.crc32(word.encode())) for word in words)
+    return F.normalize(
+        torch.stack([torch.randn(encoder.embed_dim, generator=seed) for seed in seeds]), dim=-1
+    )
 
-    def embed(encoder: TextEncoder, words: list[str]) -> torch.Tensor:
-        seeds = (torch.Generator().manual_seed(zlib.crc32(word.encode())) for word in words)
-        return F.normalize(
-            torch.stack([torch.randn(encoder.embed_dim, generator=seed) for seed in seeds]), dim=-1
-        )
 
+@pytest.fixture(scope="module", autouse=True)
+def words_apart():
+    """In these modules only: other tests need the real text tower."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TextEncoder, "_embed", embed)
+        patch.setattr(TextEncoder, "_embed", _embed_apart)
         yield
 
 
