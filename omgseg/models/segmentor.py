@@ -177,9 +177,10 @@ class OMGSeg(BaseModel):
             for sample, logits in zip(data_samples, masks, strict=True):
                 read_prompts(sample, logits[: len(next(iter(sample.prompts.values())))])
             return data_samples
-        pooled, area = self._pool_clip(features, output)
+        evidence = self._clip_evidence(features, output)
         for index, sample in enumerate(data_samples):
-            probs = self._class_probs(output.class_logits[index], pooled[index], area[index])
+            own = {name: value[index] for name, value in evidence.items()}
+            probs = self._class_probs(output.class_logits[index], **own)
             read_image(sample, probs, masks[index], self.vocabulary, self.test_config)
         return data_samples
 
@@ -191,14 +192,23 @@ class OMGSeg(BaseModel):
         for end in split_clips(len(frames), self.test_config.clip_size_for(len(frames))):
             features = self.encode(inputs[None, start:end], [sample])
             (output,) = self.decode(features, [sample], every_layer=False)
-            pooled, area = self._pool_clip(features, output)
-            memory.add(output, pooled=pooled[0], area=area[0])
+            evidence = self._clip_evidence(features, output)
+            memory.add(output, **{name: value[0] for name, value in evidence.items()})
             start = end
-        probs = self._class_probs(memory.mean("class_logits"), memory.sum("pooled"), memory.sum("area"))
+        probs = self._class_probs(
+            memory.mean("class_logits"), **{name: memory.sum(name) for name in evidence}
+        )
         read_video(frames, memory, probs, self.vocabulary, self.test_config)
 
-    def _pool_clip(self, features: Features, output: DecoderOutput) -> tuple[Tensor, Tensor]:
-        """CLIP's last feature summed under each tube's masks (B, Q, C), and the number of cells (B, Q)."""
+    def _clip_evidence(self, features: Features, output: DecoderOutput) -> dict[str, Tensor]:
+        """What CLIP itself sees under each tube's masks, in a form that may be summed over the clips of a video.
+
+        Returns:
+            ``pooled`` (B, Q, C), its last feature summed, and ``area`` (B, Q), the number of cells; nothing where the
+            test config asks for no ensemble.
+        """
+        if not self.test_config.ensemble:
+            return {}
         masks = output.mask_features.transpose(1, 2)
         size = features.clip_feature.shape[-2:]
         # masks are linear in the features, so the few channels are resized instead of the many masks
@@ -206,12 +216,14 @@ class OMGSeg(BaseModel):
         small = small.unflatten(0, masks.shape[:2])
         logits = torch.einsum("bqd,btdhw->btqhw", output.mask_embeddings, small).flatten(0, 1)
         pooled, area = self.image_encoder.pool_masks(features.clip_feature, logits)
-        return tuple(x.unflatten(0, (-1, features.num_frames)).sum(1) for x in (pooled, area))
+        pooled, area = (x.unflatten(0, (-1, features.num_frames)).sum(1) for x in (pooled, area))
+        return {"pooled": pooled, "area": area}
 
-    def _class_probs(self, class_logits: Tensor, pooled: Tensor, area: Tensor) -> Tensor:
-        """Class probabilities (Q, C + 1), fused with CLIP's own where the test config asks for it."""
-        config = self.test_config
-        if not config.ensemble:
+    def _class_probs(
+        self, class_logits: Tensor, pooled: Tensor | None = None, area: Tensor | None = None
+    ) -> Tensor:
+        """Class probabilities (Q, C + 1), fused with CLIP's own where there is evidence of it."""
+        if pooled is None:
             return class_logits.softmax(-1)
         embeddings = self.image_encoder.embed_pooled(pooled, area)
         clip = text_logits(embeddings, self.class_embeddings, self.image_encoder.logit_scale)[..., :-1]
@@ -219,7 +231,8 @@ class OMGSeg(BaseModel):
         if self.train_vocabulary is not None:
             seen = self.vocabulary.shares_word_with(self.train_vocabulary)
         seen = torch.tensor(seen, device=class_logits.device)
-        return fuse_with_clip(class_logits, clip, seen, (area > 0).float(), config.alpha, config.beta).exp()
+        alpha, beta = self.test_config.alpha, self.test_config.beta
+        return fuse_with_clip(class_logits, clip, seen, (area > 0).float(), alpha, beta).exp()
 
 
 def _build(part: Any, **defaults: Any) -> Any:

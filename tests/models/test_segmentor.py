@@ -177,6 +177,7 @@ def test_unseen_classes_lean_on_clip(tiny_model):
     tiny_model.train_vocabulary = None
     assert torch.equal(tiny_model._class_probs(logits, pooled, area), seen)
     assert not torch.allclose(seen, unseen)
+    assert torch.allclose(tiny_model._class_probs(logits), logits.softmax(-1))
     assert torch.allclose(seen.sum(-1), torch.ones(4), atol=1e-4)
 
 
