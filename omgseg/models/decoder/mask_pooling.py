@@ -17,31 +17,22 @@ class _MaskPooling(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, mask_embeddings: Tensor, mask_features: Tensor) -> Tensor:
         mask_embeddings = mask_embeddings.to(mask_features.dtype)
-        shape = (*mask_embeddings.shape[:2], mask_features.shape[-1])
-        masks = mask_features.new_empty(shape if ctx.needs_input_grad[1] else 0, dtype=torch.bool)
-        total = torch.zeros_like(mask_embeddings, dtype=torch.float32)
-        area = torch.zeros_like(total[..., :1])
-        for start in range(0, shape[-1], CELLS):
-            cells = slice(start, start + CELLS)
-            features = mask_features[..., cells]
+        masks, area, total = [], 0, 0
+        for features in mask_features.split(CELLS, dim=-1):
             mask = torch.bmm(mask_embeddings, features).sign_().clamp_(min=0)
-            area += mask.sum(-1, keepdim=True, dtype=torch.float32)
-            total += torch.bmm(mask, features.transpose(1, 2))
-            if ctx.needs_input_grad[1]:
-                masks[..., cells] = mask
-        area.clamp_(min=1)
-        ctx.save_for_backward(masks, area)
-        return total.div_(area).to(mask_features.dtype)
+            area = area + mask.sum(-1, keepdim=True, dtype=torch.float32)
+            total = total + torch.bmm(mask, features.transpose(1, 2)).float()
+            masks.append(mask.bool())
+        area = area.clamp(min=1)
+        ctx.save_for_backward(area, *masks)
+        ctx.dtype = mask_features.dtype
+        return total / area
 
     @staticmethod
     def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[None, Tensor]:
-        masks, area = ctx.saved_tensors
-        weights = (grad / area).to(grad.dtype).transpose(1, 2)
-        grad_features = grad.new_empty(*weights.shape[:2], masks.shape[-1])
-        for start in range(0, masks.shape[-1], CELLS):
-            cells = slice(start, start + CELLS)
-            grad_features[..., cells] = torch.bmm(weights, masks[..., cells].to(grad.dtype))
-        return None, grad_features
+        area, *masks = ctx.saved_tensors
+        weights = (grad / area).to(ctx.dtype).transpose(1, 2)
+        return None, torch.cat([torch.bmm(weights, mask.to(ctx.dtype)) for mask in masks], dim=-1)
 
 
 def pool_under_masks(mask_embeddings: Tensor, mask_features: Tensor) -> Tensor:
@@ -54,4 +45,4 @@ def pool_under_masks(mask_embeddings: Tensor, mask_features: Tensor) -> Tensor:
     Returns:
         (B, Q, D); zero where a mask is empty.
     """
-    return _MaskPooling.apply(mask_embeddings, mask_features)
+    return _MaskPooling.apply(mask_embeddings, mask_features).to(mask_features.dtype)

@@ -7,7 +7,7 @@ from mmdet.models.layers import SinePositionalEncoding3D
 from torch.testing import assert_close
 
 from omgseg.models.decoder import PromptEncoder, mask_pooling, text_logits
-from omgseg.models.decoder.deformable_attention import deformable_attention_gather
+from omgseg.models.decoder.deformable_attention import _LightAttention, deformable_attention_gather
 from omgseg.models.decoder.layers import Attention
 from omgseg.models.decoder.position_encoding import clip_encoding
 from omgseg.models.decoder.query_decoder import _attention_bias, _resize_frames
@@ -23,6 +23,19 @@ def test_gather_equals_grid_sample_attention():
     assert_close(
         deformable_attention_gather(value, shapes, locations, weights), expected, atol=2e-6, rtol=1e-5
     )
+
+
+def test_light_attention_has_the_gradient_of_grid_sample_attention():
+    torch.manual_seed(0)
+    shapes = [(3, 5), (6, 4)]
+    inputs = (torch.randn(2, 39, 2, 4), torch.rand(2, 7, 2, 2, 3, 2) * 1.6 - 0.3, torch.rand(2, 7, 2, 2, 3))
+    weight = torch.randn(2, 7, 8)
+    gradients = []
+    for form in (multi_scale_deformable_attn_pytorch, _LightAttention.apply):
+        value, locations, weights = (x.clone().requires_grad_() for x in inputs)
+        (form(value, shapes, locations, weights) * weight).sum().backward()
+        gradients.append((value.grad, locations.grad, weights.grad))
+    assert_close(gradients[1], gradients[0], atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("cells_at_a_time", [7, 100])
@@ -45,6 +58,16 @@ def test_pooling_equals_a_plain_loop_and_its_gradient(monkeypatch, cells_at_a_ti
     (ours,) = torch.autograd.grad((pooled * weight).sum(), features, retain_graph=True)
     (theirs,) = torch.autograd.grad((plain * weight).sum(), features)
     assert_close(ours, theirs)
+
+
+def test_pooling_survives_torch_compile():
+    torch.manual_seed(0)
+    embeddings, features = torch.randn(2, 5, 8), torch.randn(2, 8, 30, requires_grad=True)
+    gradients = []
+    compiled = torch.compile(mask_pooling.pool_under_masks, backend="eager")
+    for form in (mask_pooling.pool_under_masks, compiled):
+        gradients += torch.autograd.grad(form(embeddings, features).square().sum(), features)
+    assert_close(*gradients)
 
 
 def test_attention_equals_torch_with_a_mask_repeated_for_each_head():
