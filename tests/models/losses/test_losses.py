@@ -8,10 +8,10 @@ from mmengine.structures import InstanceData
 from torch.testing import assert_close
 
 from omgseg.models.decoder import DecoderOutput
-from omgseg.models.losses import ClipTargets, SetCriterion
+from omgseg.models.losses import ClipTargets, SetCriterion, points
 from omgseg.models.losses.mask_loss import PointMaskLoss, mask_losses
 from omgseg.models.losses.matching import UNMATCHED, HungarianMatcher
-from omgseg.models.losses.points import sample_at, uncertain_points
+from omgseg.models.losses.points import sample_at
 
 LAYERS, QUERIES, CHANNELS, CLASSES, FRAMES = 3, 6, 8, 4, 2
 
@@ -44,16 +44,16 @@ def _seed():
 
 
 def test_costs_equal_those_of_mmdet():
-    logits, points = torch.randn(QUERIES, CLASSES + 1), torch.randn(QUERIES, 50)
+    logits, values = torch.randn(QUERIES, CLASSES + 1), torch.randn(QUERIES, 50)
     labels, targets = torch.tensor([2, 0, 3]), (torch.rand(3, 50) > 0.5).float()
-    predicted = InstanceData(scores=logits, masks=points)
+    predicted = InstanceData(scores=logits, masks=values)
     truth = InstanceData(labels=labels, masks=targets)
     expected = (
         ClassificationCost(weight=2.0)(predicted, truth)
         + CrossEntropyLossCost(weight=5.0, use_sigmoid=True)(predicted, truth)
         + DiceCost(weight=5.0, pred_act=True, eps=1.0)(predicted, truth)
     )
-    assert_close(HungarianMatcher().cost(points, logits, labels, targets), expected)
+    assert_close(HungarianMatcher().cost(values, logits, labels, targets), expected)
 
 
 def test_mask_losses_equal_those_of_mmdet():
@@ -156,20 +156,24 @@ def test_the_graph_of_point_losses_equals_full_maps():
     entropy, dice = loss(outputs[0].mask_features[0], embeddings, targets.masks)
     torch.manual_seed(3)
     maps = torch.einsum("lnd,dthw->lnthw", embeddings, outputs[0].mask_features[0])
-    points = uncertain_points(maps.flatten(0, 2), 32, 3.0, 0.75)
+    chosen = points.uncertain_points(maps.flatten(0, 2), 32, 3.0, 0.75)
     for layer in range(LAYERS):
         for entity in range(2):
             rows = [(layer * 2 + entity) * FRAMES + frame for frame in range(FRAMES)]
-            predicted = sample_at(maps[layer, entity].unsqueeze(1), points[rows]).flatten()
-            expected = sample_at(targets.masks[entity].unsqueeze(1).float(), points[rows]).flatten()
+            predicted = sample_at(maps[layer, entity].unsqueeze(1), chosen[rows]).flatten()
+            expected = sample_at(targets.masks[entity].unsqueeze(1).float(), chosen[rows]).flatten()
             one_entropy, one_dice = mask_losses(predicted, expected)
             assert_close(entropy[layer, entity], one_entropy)
             assert_close(dice[layer, entity], one_dice)
 
 
-def test_uncertain_points_prefer_the_border():
-    logits = torch.full((1, 16, 16), -9.0)
-    logits[:, 4:12, 4:12] = 9.0
-    important = sample_at(logits.unsqueeze(1), uncertain_points(logits, 200, 3.0, 1.0)).abs()
-    random = sample_at(logits.unsqueeze(1), uncertain_points(logits, 200, 3.0, 0.0)).abs()
-    assert important.mean() < 0.85 * random.mean()
+@pytest.mark.parametrize("candidates_at_a_time", [1, 1000, 10**6])
+def test_uncertain_points_prefer_the_border(monkeypatch, candidates_at_a_time):
+    monkeypatch.setattr(points, "CANDIDATES", candidates_at_a_time)
+    logits = torch.full((5, 16, 16), -9.0)
+    for index in range(5):
+        logits[index, 4:12, 2 * index : 2 * index + 6] = 9.0
+    maps = logits.unsqueeze(1)
+    important = sample_at(maps, points.uncertain_points(logits, 200, 3.0, 1.0)).abs().mean((1, 2))
+    random = sample_at(maps, points.uncertain_points(logits, 200, 3.0, 0.0)).abs().mean((1, 2))
+    assert (important < 0.85 * random).all()
