@@ -61,10 +61,13 @@ class HungarianMatcher:
         points = torch.rand(frames, self.num_points, 2, device=mask_features.device)
         features = sample_at(mask_features.transpose(0, 1).float(), points).transpose(0, 1).flatten(1)
         targets = sample_at(masks.transpose(0, 1).float(), points).transpose(0, 1).flatten(1)
-        costs = [
-            self.cost(embedding.float() @ features, logits.float(), labels, targets)
-            for embedding, logits in zip(mask_embeddings, class_logits, strict=True)
-        ]
+        with torch.autocast(
+            features.device.type, enabled=False
+        ):  # a product of float32 would become bfloat16
+            costs = [
+                self.cost(embedding.float() @ features, logits.float(), labels, targets)
+                for embedding, logits in zip(mask_embeddings, class_logits, strict=True)
+            ]
         assigned = [_assign(cost) for cost in torch.stack(costs).cpu().numpy()]
         return torch.from_numpy(np.stack(assigned)).to(labels.device)
 
@@ -77,19 +80,18 @@ class HungarianMatcher:
             labels: (N,).
             targets: (N, P) in 0..1.
         """
-        with torch.autocast(point_logits.device.type, enabled=False):
-            probability = class_logits.softmax(-1)[:, labels.clamp(min=0)]
-            class_cost = -probability * (labels >= 0)
-            # cross-entropy is softplus(x) - x * y
-            entropy = F.softplus(point_logits).sum(-1, keepdim=True) - point_logits @ targets.t()
-            inside = point_logits.sigmoid()
-            overlap = 2 * (inside @ targets.t()) + 1
-            dice = 1 - overlap / (inside.sum(-1, keepdim=True) + targets.sum(-1) + 1)
-            cost = (
-                self.class_weight * class_cost
-                + self.mask_weight * entropy / targets.shape[-1]
-                + self.dice_weight * dice
-            )
+        probability = class_logits.softmax(-1)[:, labels.clamp(min=0)]
+        class_cost = -probability * (labels >= 0)
+        # cross-entropy is softplus(x) - x * y
+        entropy = F.softplus(point_logits).sum(-1, keepdim=True) - point_logits @ targets.t()
+        inside = point_logits.sigmoid()
+        overlap = 2 * (inside @ targets.t()) + 1
+        dice = 1 - overlap / (inside.sum(-1, keepdim=True) + targets.sum(-1) + 1)
+        cost = (
+            self.class_weight * class_cost
+            + self.mask_weight * entropy / targets.shape[-1]
+            + self.dice_weight * dice
+        )
         # a diverged model still gets a matching, so that its non-finite loss is reported with the file names
         return cost.nan_to_num(nan=1e6, posinf=1e6, neginf=-1e6)
 
