@@ -17,7 +17,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from omgseg.engine import Runner
-from omgseg.engine.launch import add_common_arguments, load_config, one_line_errors
+from omgseg.engine.launch import add_common_arguments, leave_process_group, load_config, one_line_errors
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -53,3 +53,4 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
 if __name__ == "__main__":
     with one_line_errors():
         main()
+        leave_process_group()

@@ -17,6 +17,7 @@ from omgseg.engine.launch import (
     add_common_arguments,
     enable_amp,
     enable_lr_scaling,
+    leave_process_group,
     load_config,
     one_line_errors,
     set_resume,
@@ -52,3 +53,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 if __name__ == "__main__":
     with one_line_errors():
         main()
+        leave_process_group()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from mmengine.config import Config, DictAction
 
 from omgseg.engine.checkpoint import CheckpointError
@@ -73,6 +75,17 @@ def enable_lr_scaling(cfg: Config) -> None:
     if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
         raise ConfigError("--auto-scale-lr: the config has no auto_scale_lr.base_batch_size to scale from")
     cfg.auto_scale_lr.enable = True
+
+
+def leave_process_group() -> None:
+    """End the group of processes that a launcher made, if one did; call it when nothing uses the runner any more.
+
+    Without it gloo's threads outlive Python now and then, fail to return their last tensors to it, and abort a process
+    whose work is done: the launcher would report a failure.
+    """
+    if torch.distributed.is_initialized():
+        gc.collect()  # the runner, whose parts refer to each other, holds the group too
+        torch.distributed.destroy_process_group()  # now holds it alone, and waits for its threads
 
 
 def set_resume(cfg: Config, resume: str | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,8 @@ class Runner(MMEngineRunner):
             raise RuntimeError(
                 f"launcher {self.launcher!r} needs GPUs; without them use tools/dist_train.sh (launcher 'pytorch')"
             )
-        torch.distributed.init_process_group(backend=dist_cfg.get("backend", "gloo"))
+        timeout = timedelta(seconds=dist_cfg["timeout"]) if "timeout" in dist_cfg else None
+        torch.distributed.init_process_group(backend=dist_cfg.get("backend", "gloo"), timeout=timeout)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Move the model to its device and wrap it for distributed training."""
