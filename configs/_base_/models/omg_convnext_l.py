@@ -43,5 +43,10 @@ model = dict(
         ensemble=True,
         alpha=0.4,
         beta=0.8,
+        clip_size=5,
+        short_video=15,
+        short_clip_size=3,
+        num_proposals=25,
+        num_candidates=100,
     ),
 )
