@@ -11,6 +11,7 @@ default_hooks = dict(
     resume_data=dict(type="ResumeDataHook"),
     vocabulary=dict(type="VocabularyHook"),
     finite_loss=dict(type="FiniteLossHook"),
+    iteration_seed=dict(type="IterationSeedHook"),
 )
 custom_hooks = []
 

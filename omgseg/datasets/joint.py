@@ -10,6 +10,7 @@ from mmdet.structures import TrackDataSample
 from torch.utils.data import Dataset
 
 from omgseg.datasets.base import SegmentationDataset, palette_of
+from omgseg.datasets.samplers.seeded_index import SeededIndex
 from omgseg.registry import DATASETS
 from omgseg.structures import Vocabulary
 
@@ -79,6 +80,8 @@ class JointDataset(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         source, local = self._locate(index)
+        if isinstance(index, SeededIndex):
+            np.random.seed(index.seed)
         data = self._members[source][local]
         sample = data["data_samples"]
         for frame in sample.video_data_samples if isinstance(sample, TrackDataSample) else [sample]:

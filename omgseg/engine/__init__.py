@@ -4,6 +4,7 @@ from omgseg.engine.bf16_optim_wrapper import Bf16OptimWrapper
 from omgseg.engine.checkpoint import CheckpointError, load_weights, read_checkpoint
 from omgseg.engine.config import ConfigError, check_arguments, merge_options
 from omgseg.engine.finite_loss_hook import FiniteLossHook, NonFiniteLossError
+from omgseg.engine.iteration_seed_hook import IterationSeedHook
 from omgseg.engine.pictures_hook import PicturesHook
 from omgseg.engine.resume_data_hook import ResumeDataHook
 from omgseg.engine.runner import Runner
@@ -15,9 +16,10 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "FiniteLossHook",
+    "IterationSeedHook",
     "NonFiniteLossError",
-    "ResumeDataHook",
     "PicturesHook",
+    "ResumeDataHook",
     "Runner",
     "VocabularyHook",
     "check_arguments",

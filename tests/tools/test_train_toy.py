@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
+import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -19,42 +19,38 @@ SOURCES = {"coco_panoptic", "coco_pseudo_clips", "coco_prompts", "vipseg", "yout
 
 
 @HOOKS.register_module(force=True)
-class SeedEachIteration(Hook):
-    """Ties random numbers to the iteration: numpy's, which augmentation draws while a batch is loaded, and torch's,
-    which choose the points of the losses. Notes the source of each batch."""
+class NoteSources(Hook):
+    """Notes the source of each batch."""
 
     sources: list[str] = []
 
     def before_train(self, runner: Runner) -> None:
         self.sources.clear()
-        np.random.seed(runner.iter)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         self.sources.append(data_batch["data_samples"][0].source)
-        torch.manual_seed(runner.iter)
-
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        np.random.seed(runner.iter + 1)
 
 
-def test_resumed_training_equals_uninterrupted_training(write_config, tmp_path):
+@pytest.mark.parametrize("workers", [0, 1])
+def test_resumed_training_equals_uninterrupted_training(write_config, tmp_path, workers):
     lines = """
-custom_hooks = [dict(type="SeedEachIteration")]
+custom_hooks = [dict(type="NoteSources")]
 train_cfg["max_iters"] = 6
 default_hooks["checkpoint"]["interval"] = 3
 """
     config = Config.fromfile(write_config(lines))
+    config.train_dataloader.num_workers = workers
     config.work_dir = str(tmp_path / "whole")
     OurRunner.from_cfg(config).train()
-    order = list(SeedEachIteration.sources)
+    order = list(NoteSources.sources)
     assert set(order) == SOURCES
 
-    config.update(work_dir=str(tmp_path / "resumed"), experiment_name="resumed_training", resume=True)
+    config.update(
+        work_dir=str(tmp_path / "resumed"), experiment_name=f"resumed_training_{workers}", resume=True
+    )
     config.load_from = str(tmp_path / "whole" / "iter_3.pth")
     OurRunner.from_cfg(config).train()
-    assert SeedEachIteration.sources == order[3:]
+    assert NoteSources.sources == order[3:]
 
     start, whole, resumed = (
         read_checkpoint(tmp_path / name)["state_dict"]

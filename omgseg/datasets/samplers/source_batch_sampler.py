@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.dataset import DefaultSampler
 from torch.utils.data import Sampler
 
+from omgseg.datasets.samplers.seeded_index import SeededIndex
 from omgseg.registry import DATA_SAMPLERS
 
 
@@ -61,11 +62,15 @@ class SourceBatchSampler(Sampler[list[int]]):
         size = self.global_batch_size
         return sum(-(-sum(len(group) for group in groups) // size) for groups in self._groups)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[SeededIndex]]:
         start, self._skipped_batches = self._skipped_batches, 0
+        epoch = self.sampler.epoch + self._skipped_epochs
         first = self.sampler.rank * self.batch_size
-        for batch in self.global_batches(self.sampler.epoch + self._skipped_epochs)[start:]:
-            yield batch[first : first + self.batch_size].tolist()
+        own = slice(first, first + self.batch_size)
+        for number, batch in enumerate(self.global_batches(epoch)[start:], start):
+            seeds = np.random.default_rng((self.seed, epoch, number)).integers(2**32, size=len(batch))
+            pairs = zip(batch[own].tolist(), seeds[own].tolist(), strict=True)
+            yield [SeededIndex(index, seed) for index, seed in pairs]
 
     def skip(self, num_batches: int) -> None:
         """Continue as if `num_batches` batches had been drawn since the sampler's present epoch began.
