@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "datasets": EVERYONE,
     "evaluation": EVERYONE,
     "visualization": EVERYONE,
+    "benchmark": EVERYONE | {"models"},
     "engine": EVERYONE | {"models", "datasets", "visualization"},
     "apis": EVERYONE | {"models", "datasets", "visualization", "engine"},
 }

@@ -1,0 +1,1 @@
+"""Measures our head against mmdet's ``Mask2FormerHead`` and ``MaskFormerFusionHead`` at equal sizes and weights."""

@@ -1,0 +1,67 @@
+"""Peak memory of one side of one case, in a process of its own.
+
+``python -m omgseg.benchmark.peak_memory CASE SIDE THREADS SIZES`` prints the growth in bytes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+import omgseg
+from omgseg.benchmark.cases import CASES, Run
+from omgseg.benchmark.sizes import TINY, HeadSizes
+
+_PROCESS = Path("/proc/self")
+
+
+def peak_growth(case: str, side: str, sizes: HeadSizes, threads: int) -> int:
+    """Bytes by which a fresh process grows at its peak while it runs a side once.
+
+    Its libraries were loaded by a tiny case before; weights and inputs exist before, too.
+
+    Raises:
+        RuntimeError: the process failed; the message ends with its own.
+    """
+    command = [sys.executable, "-W", "ignore", "-m", __spec__.name, case, side, str(threads), sizes.to_json()]
+    package = str(Path(omgseg.__file__).parents[1])
+    paths = [package, os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else [package]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    if finished.returncode:
+        raise RuntimeError(
+            f"measuring the memory of {case}, {side}, failed (exit status {finished.returncode}; negative is"
+            f" a signal, -9 means out of memory):\n{finished.stderr[-2000:]}"
+        )
+    return int(finished.stdout.split()[-1])
+
+
+def _growth_of(run: Run) -> int:
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # else what setting up has freed would hide a part of the growth
+    (_PROCESS / "clear_refs").write_text("5")  # sets the high-water mark to what is in use now
+    before = _high_water_mark()
+    run()
+    return _high_water_mark() - before
+
+
+def _high_water_mark() -> int:
+    status = (_PROCESS / "status").read_text()
+    return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", status).group(1))
+
+
+def main(case: str, side: str, threads: str, sizes: str) -> None:
+    torch.set_num_threads(int(threads))
+    CASES[case].prepare(side, TINY)()
+    print(_growth_of(CASES[case].prepare(side, HeadSizes.from_json(sizes))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,78 @@
+"""Measure parts of omgseg against the implementations that they stand in for.
+
+    python tools/benchmark.py head --json head.json
+
+head: decoder, read-out and losses against mmdet's Mask2FormerHead and MaskFormerFusionHead, with the same weights and
+    sizes, in one process, taking turns. Time is the median; memory is the growth of the high-water mark of a fresh
+    process a side. Also checks that both compute the same. Needs Linux, about 6 GB of memory and a few minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from omgseg.benchmark.cases import CASES
+from omgseg.benchmark.report import environment, run_case, run_checks, table
+from omgseg.benchmark.sizes import HeadSizes
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    head = parser.add_subparsers(required=True, metavar="head").add_parser("head", help="see above")
+    head.set_defaults(run=benchmark_head)
+    head.add_argument("--repeats", type=int, default=5, help="measured runs a side (default 5)")
+    head.add_argument("--threads", type=int, help="threads of PyTorch (default: PyTorch's own choice)")
+    head.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="default: all")
+    head.add_argument("--json", type=Path, help="also write the numbers to this file")
+    default = HeadSizes()
+    for name in ("image_size", "train_size", "map_size"):
+        flag = f"--{name.replace('_', '-')}"
+        head.add_argument(
+            flag, type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), default=getattr(default, name)
+        )
+    for name in ("num_queries", "num_layers", "encoder_layers", "channels", "num_objects", "num_points"):
+        head.add_argument(f"--{name.replace('_', '-')}", type=int, default=getattr(default, name))
+    return parser.parse_args(argv)
+
+
+def benchmark_head(args: argparse.Namespace) -> int:
+    """Returns 0, or 1 when the two sides do not compute the same."""
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    values = {name: getattr(args, name) for name in asdict(HeadSizes()) if hasattr(args, name)}
+    sizes = replace(
+        HeadSizes(), **{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    )
+    result = {"environment": environment(), "repeats": args.repeats, "sizes": asdict(sizes)}
+    where = result["environment"]
+    print(
+        f"{where['device']}, {where['threads']} threads, torch {where['torch']},"
+        f" load average {where['load_average'][0]:.1f} at the start"
+    )
+    result["checks"] = run_checks(sizes)
+    result["cases"] = {}
+    for name in args.cases:
+        print(f"measuring {name} ...", flush=True)
+        result["cases"][name] = run_case(name, sizes, args.repeats)
+    print()
+    print("\n".join(table(result["cases"], result["checks"])))
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=2) + "\n")
+    return int(not all(check["passed"] for check in result["checks"].values()))
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse_args(argv)
+    return args.run(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
