@@ -22,11 +22,6 @@ class PixelDecoder(MSDeformAttnPixelDecoder):
         for layer in self.encoder.layers:
             layer.self_attn = DeformableAttention(**attention)
 
-    @property
-    def num_levels(self) -> int:
-        """How many maps the query decoder attends to."""
-        return self.num_outs
-
 
 class _OnceABatch(nn.Module):
     """Computes a position encoding for the first image only: none is padded here, so all have the same."""
