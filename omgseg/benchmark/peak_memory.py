@@ -33,7 +33,12 @@ def peak_growth(case: str, side: str, sizes: HeadSizes, threads: int) -> int:
     command = [sys.executable, "-W", "ignore", "-m", __spec__.name, case, side, str(threads), sizes.to_json()]
     package = str(Path(omgseg.__file__).parents[1])
     paths = [package, os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else [package]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(paths),
+        # freed blocks return to the system at once: else the C library's heap, not the case, decides over half of it
+        "MALLOC_MMAP_THRESHOLD_": "131072",
+    }
     finished = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if finished.returncode:
         raise RuntimeError(

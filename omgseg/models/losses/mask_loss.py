@@ -43,10 +43,10 @@ class PointMaskLoss:
         points = uncertain_points(logits, self.num_points, self.oversample_ratio, self.importance_ratio)
         predicted = sample_at(logits.unsqueeze(1), points).view(layers, entities, -1)
 
-        by_entity = points.view(layers, entities * frames, -1, 2).transpose(0, 1).flatten(1, 2)
-        expected = sample_at(masks.flatten(0, 1).unsqueeze(1).float(), by_entity)
-        expected = expected.view(entities, frames, layers, -1).permute(2, 0, 1, 3).flatten(2)
-        return mask_losses(predicted, expected)
+        maps = masks.flatten(0, 1).unsqueeze(1).float()
+        of_layers = points.view(layers, entities * frames, -1, 2)
+        expected = torch.stack([sample_at(maps, of_layer) for of_layer in of_layers])
+        return mask_losses(predicted, expected.view_as(predicted))
 
 
 def mask_losses(predicted: Tensor, expected: Tensor) -> tuple[Tensor, Tensor]:
