@@ -60,3 +60,10 @@ def test_a_vocabulary_file(tmp_path):
 def test_an_unknown_name_lists_the_shipped_ones():
     with pytest.raises(FileNotFoundError, match="'coco'.*coco_panoptic, vipseg"):
         load_vocabulary("coco")
+
+
+def test_own_words_for_a_shipped_name(tmp_path, monkeypatch):
+    Vocabulary.from_names(["red ball", "blue box"]).save(tmp_path / "vipseg.json")
+    monkeypatch.setenv("OMGSEG_VOCABULARIES", str(tmp_path))
+    assert load_vocabulary("vipseg").names == ["red ball", "blue box"]
+    assert len(load_vocabulary("coco_panoptic")) == 133

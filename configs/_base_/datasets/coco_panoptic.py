@@ -2,7 +2,7 @@
 
 coco_panoptic_train = dict(
     type="CocoPanopticDataset",
-    data_root="data/coco/",
+    data_root="{{$OMGSEG_DATA:data}}/coco/",
     ann_file="annotations/panoptic_train2017.json",
     data_prefix=dict(img="train2017/", seg="annotations/panoptic_train2017/"),
     vocabulary="coco_panoptic",
@@ -22,7 +22,7 @@ coco_panoptic_test_dataloader = dict(
     sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
         type="CocoPanopticDataset",
-        data_root="data/coco/",
+        data_root="{{$OMGSEG_DATA:data}}/coco/",
         ann_file="annotations/panoptic_val2017.json",
         data_prefix=dict(img="val2017/", seg="annotations/panoptic_val2017/"),
         vocabulary="coco_panoptic",
@@ -35,8 +35,8 @@ coco_panoptic_test_dataloader = dict(
 coco_panoptic_evaluator = [
     dict(
         type="CocoPanopticMetric",
-        ann_file="data/coco/annotations/panoptic_val2017.json",
-        seg_prefix="data/coco/annotations/panoptic_val2017/",
+        ann_file="{{$OMGSEG_DATA:data}}/coco/annotations/panoptic_val2017.json",
+        seg_prefix="{{$OMGSEG_DATA:data}}/coco/annotations/panoptic_val2017/",
     ),
-    dict(type="CocoInstanceMetric", ann_file="data/coco/annotations/instances_val2017.json"),
+    dict(type="CocoInstanceMetric", ann_file="{{$OMGSEG_DATA:data}}/coco/annotations/instances_val2017.json"),
 ]

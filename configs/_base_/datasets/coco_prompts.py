@@ -2,7 +2,7 @@
 
 coco_prompts_train = dict(
     type="CocoPromptDataset",
-    data_root="data/coco/",
+    data_root="{{$OMGSEG_DATA:data}}/coco/",
     ann_file="annotations/panoptic_train2017.json",
     data_prefix=dict(img="train2017/", seg="annotations/panoptic_train2017/"),
     image_size=(1024, 1024),
@@ -23,7 +23,7 @@ coco_prompts_test_dataloader = dict(
     sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
         type="CocoPromptDataset",
-        data_root="data/coco/",
+        data_root="{{$OMGSEG_DATA:data}}/coco/",
         ann_file="annotations/panoptic_val2017.json",
         data_prefix=dict(img="val2017/", seg="annotations/panoptic_val2017/"),
         image_size=(1333, 800),

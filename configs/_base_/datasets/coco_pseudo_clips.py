@@ -2,7 +2,7 @@
 
 coco_pseudo_clips_train = dict(
     type="CocoPanopticDataset",
-    data_root="data/coco/",
+    data_root="{{$OMGSEG_DATA:data}}/coco/",
     ann_file="annotations/panoptic_train2017.json",
     data_prefix=dict(img="train2017/", seg="annotations/panoptic_train2017/"),
     vocabulary="coco_panoptic",

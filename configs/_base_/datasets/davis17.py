@@ -6,7 +6,7 @@ davis17_test_dataloader = dict(
     sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
         type="DAVISDataset",
-        data_root="data/DAVIS/",
+        data_root="{{$OMGSEG_DATA:data}}/DAVIS/",
         ann_file="ImageSets/2017/val.txt",
         data_prefix=dict(img="JPEGImages/480p/", seg="Annotations/480p/"),
         image_size=(1280, 736),

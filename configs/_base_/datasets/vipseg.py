@@ -2,7 +2,7 @@
 
 vipseg_train = dict(
     type="VIPSegDataset",
-    data_root="data/VIPSeg/",
+    data_root="{{$OMGSEG_DATA:data}}/VIPSeg/",
     ann_file="train.txt",
     data_prefix=dict(img="imgs/", seg="panomasks/"),
     vocabulary="vipseg",
@@ -23,7 +23,7 @@ vipseg_test_dataloader = dict(
     sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
         type="VIPSegDataset",
-        data_root="data/VIPSeg/",
+        data_root="{{$OMGSEG_DATA:data}}/VIPSeg/",
         ann_file="val.txt",
         data_prefix=dict(img="imgs/", seg="panomasks/"),
         vocabulary="vipseg",

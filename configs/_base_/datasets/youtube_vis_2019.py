@@ -2,7 +2,7 @@
 
 youtube_vis_2019_train = dict(
     type="YouTubeVISDataset",
-    data_root="data/youtube_vis_2019/",
+    data_root="{{$OMGSEG_DATA:data}}/youtube_vis_2019/",
     ann_file="annotations/youtube_vis_2019_train.json",
     data_prefix=dict(img="train/JPEGImages/"),
     vocabulary="youtube_vis_2019",
@@ -23,7 +23,7 @@ youtube_vis_2019_test_dataloader = dict(
     sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
         type="YouTubeVISDataset",
-        data_root="data/youtube_vis_2019/",
+        data_root="{{$OMGSEG_DATA:data}}/youtube_vis_2019/",
         ann_file="annotations/youtube_vis_2019_valid.json",
         data_prefix=dict(img="valid/JPEGImages/"),
         vocabulary="youtube_vis_2019",
@@ -35,5 +35,5 @@ youtube_vis_2019_test_dataloader = dict(
 
 youtube_vis_2019_evaluator = dict(
     type="YouTubeVISMetric",
-    ann_file="data/youtube_vis_2019/annotations/youtube_vis_2019_valid.json",
+    ann_file="{{$OMGSEG_DATA:data}}/youtube_vis_2019/annotations/youtube_vis_2019_valid.json",
 )

@@ -2,7 +2,7 @@
 
 _base_ = ["./youtube_vis_2019.py"]
 
-_names = dict(data_root="data/youtube_vis_2021/", vocabulary="youtube_vis_2021")
+_names = dict(data_root="{{$OMGSEG_DATA:data}}/youtube_vis_2021/", vocabulary="youtube_vis_2021")
 
 youtube_vis_2021_train = {
     **_base_.youtube_vis_2019_train,
@@ -21,5 +21,5 @@ youtube_vis_2021_test_dataloader = {
 
 youtube_vis_2021_evaluator = dict(
     type="YouTubeVISMetric",
-    ann_file="data/youtube_vis_2021/annotations/youtube_vis_2021_valid.json",
+    ann_file="{{$OMGSEG_DATA:data}}/youtube_vis_2021/annotations/youtube_vis_2021_valid.json",
 )

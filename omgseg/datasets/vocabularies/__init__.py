@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from omgseg.structures import Vocabulary
 
 FOLDER = Path(__file__).parent
+OWN_FOLDER_VARIABLE = "OMGSEG_VOCABULARIES"
+"""Environment variable: a folder whose JSON files stand in for the shipped ones of the same name."""
 
 
 def shipped_vocabularies() -> list[str]:
@@ -17,7 +20,8 @@ def shipped_vocabularies() -> list[str]:
 def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
     """Load a vocabulary by name (``"coco_panoptic"``) or from a JSON file.
 
-    The shipped files keep the datasets' category ids and kinds. Where an official name is no word
+    A file of that name in the folder ``$OMGSEG_VOCABULARIES`` comes first: other words for the same ids, without a
+    change to any config. The shipped files keep the datasets' category ids and kinds. Where an official name is no word
     (``"wall-other-merged"``) or is ambiguous (COCO's ``"mouse"`` is the computer's), a plain one stands
     instead, as names are text for CLIP.
 
@@ -25,9 +29,10 @@ def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
         FileNotFoundError: neither a shipped name nor a file.
         ValueError: the file is not a vocabulary.
     """
-    shipped = FOLDER / f"{name_or_path}.json"
-    if shipped.is_file():
-        return Vocabulary.load(shipped)
+    own = os.environ.get(OWN_FOLDER_VARIABLE)
+    for folder in (Path(own).expanduser(), FOLDER) if own else (FOLDER,):
+        if (folder / f"{name_or_path}.json").is_file():
+            return Vocabulary.load(folder / f"{name_or_path}.json")
     if not Path(name_or_path).is_file():
         raise FileNotFoundError(
             f"vocabulary {str(name_or_path)!r} is neither a JSON file nor one of "
