@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "datasets": EVERYONE,
     "evaluation": EVERYONE,
     "visualization": EVERYONE,
-    "benchmark": EVERYONE | {"models"},
+    "benchmark": EVERYONE | {"models", "evaluation", "engine"},
     "engine": EVERYONE | {"models", "datasets", "visualization"},
     "apis": EVERYONE | {"models", "datasets", "visualization", "engine"},
 }

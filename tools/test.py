@@ -1,12 +1,15 @@
-"""Evaluate a checkpoint.
+"""Evaluate a checkpoint, on one benchmark or on several.
 
-python tools/test.py configs/omg_coco_vipseg_ytvis.py weights.pth --out metrics.json --show-dir pictures
+python tools/test.py configs/benchmarks/coco_panoptic.py weights.safetensors --out metrics.json --show-dir pictures
+python tools/test.py configs/benchmarks/*.py weights.safetensors --out table.md --out table.json
+
+Prints a table: benchmark, metric, ours, the paper's figures, seconds per image, peak memory. Of several benchmarks,
+those whose data are missing are listed as such and the others run.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,43 +17,77 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # projects/ is imported from here
 
 from mmengine.config import Config
-from mmengine.dist import is_main_process
 
-from omgseg.engine import Runner
+from omgseg.engine.benchmark_table import table, write_table
+from omgseg.engine.benchmarks import Outcome, is_first_process, model_of, run_benchmark, try_benchmark
 from omgseg.engine.launch import add_common_arguments, leave_process_group, load_config, one_line_errors
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Evaluate a checkpoint.")
-    add_common_arguments(parser)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("configs", nargs="+", metavar="config", help="config files")
     parser.add_argument("checkpoint", help="weights: .pth or .safetensors, ours or in the published layout")
-    parser.add_argument("--out", type=Path, metavar="JSON", help="also write the metrics to this file")
+    add_common_arguments(parser)
+    parser.add_argument(
+        "--model",
+        metavar="CONFIG",
+        help="the config whose model has these weights (default: OMG-Seg ConvNeXt-L)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="also write the numbers as .json, or the table as .md; may be given twice",
+    )
     parser.add_argument(
         "--show-dir", metavar="FOLDER", help="draw every sample's predictions into this folder"
     )
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "--dump", metavar="FOLDER", help="write every sample's predictions, for tools/score.py"
+    )
+    args = parser.parse_args(argv)
+    names = [Path(config).stem for config in args.configs]
+    if len(set(names)) < len(names):
+        parser.error("two configs have the same name; outcomes are listed by name")
+    return args
 
 
-def add_pictures(cfg: Config, folder: str) -> None:
-    """Draw predictions while testing."""
-    cfg.custom_hooks = [*cfg.get("custom_hooks", []), dict(type="PicturesHook", folder=folder)]
-
-
-def main(argv: Sequence[str] | None = None) -> dict[str, float]:
-    args = parse_args(argv)
-    cfg = load_config(args)
+def prepare(file: str, args: argparse.Namespace) -> Config:
+    """The config to run. Of several, each has its own folder of logs, pictures and dumps."""
+    several, name = len(args.configs) > 1, Path(file).stem
+    cfg = load_config(file, args)
+    if several and args.work_dir is not None:
+        cfg.work_dir = str(Path(args.work_dir) / name)
     cfg.load_from, cfg.resume = args.checkpoint, False
-    if args.show_dir is not None:
-        add_pictures(cfg, args.show_dir)
-    metrics = Runner.from_cfg(cfg).test()
-    if args.out is not None and is_main_process():
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        values = {name: float(value) for name, value in metrics.items()}
-        args.out.write_text(json.dumps(values, indent=2) + "\n")
-    return metrics
+    for folder, hook in ((args.show_dir, "PicturesHook"), (args.dump, "DumpHook")):
+        if folder is not None:
+            own = str(Path(folder) / name) if several else folder
+            cfg.custom_hooks = [*cfg.get("custom_hooks", []), dict(type=hook, folder=own)]
+    return cfg
+
+
+def main(argv: Sequence[str] | None = None) -> list[Outcome]:
+    args = parse_args(argv)
+    run = run_benchmark if len(args.configs) == 1 else try_benchmark
+    outcomes: list[Outcome] = []
+    with model_of(args.model):
+        for file in args.configs:
+            outcomes.append(run(prepare(file, args)))
+            if is_first_process():
+                for path in args.out:  # after each: hours of work are not lost
+                    write_table(path, outcomes, args.checkpoint)
+    if is_first_process():
+        print(table(outcomes))
+    return outcomes
 
 
 if __name__ == "__main__":
     with one_line_errors():
-        main()
+        failed = any(outcome.failed for outcome in main())
         leave_process_group()
+        if failed:
+            sys.exit(1)

@@ -26,6 +26,7 @@ from omgseg.engine.launch import (
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train a model.")
+    parser.add_argument("config", help="config file")
     add_common_arguments(parser)
     parser.add_argument(
         "--resume",
@@ -41,7 +42,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    cfg = load_config(args)
+    cfg = load_config(args.config, args)
     set_resume(cfg, args.resume)
     if args.amp:
         enable_amp(cfg)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,8 +17,7 @@ import torch
 import omgseg
 from omgseg.benchmark.cases import CASES, Run
 from omgseg.benchmark.sizes import TINY, HeadSizes
-
-_PROCESS = Path("/proc/self")
+from omgseg.engine.peak_memory import peak_bytes, reset_peak
 
 
 def peak_growth(case: str, side: str, sizes: HeadSizes, threads: int) -> int:
@@ -51,15 +49,10 @@ def peak_growth(case: str, side: str, sizes: HeadSizes, threads: int) -> int:
 def _growth_of(run: Run) -> int:
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)  # else what setting up has freed would hide a part of the growth
-    (_PROCESS / "clear_refs").write_text("5")  # sets the high-water mark to what is in use now
-    before = _high_water_mark()
+    reset_peak()
+    before = peak_bytes()
     run()
-    return _high_water_mark() - before
-
-
-def _high_water_mark() -> int:
-    status = (_PROCESS / "status").read_text()
-    return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", status).group(1))
+    return peak_bytes() - before
 
 
 def main(case: str, side: str, threads: str, sizes: str) -> None:

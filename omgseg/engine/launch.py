@@ -29,7 +29,6 @@ def one_line_errors() -> Iterator[None]:
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of mmengine's usual tools that training and testing share."""
-    parser.add_argument("config", help="config file")
     parser.add_argument(
         "--work-dir", help="folder of logs and checkpoints; default work_dirs/<name of the config>"
     )
@@ -42,22 +41,22 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--launcher", choices=LAUNCHERS, default="none", help="what started the processes")
 
 
-def load_config(args: argparse.Namespace) -> Config:
-    """Read the config that the arguments name and apply ``--cfg-options``, ``--work-dir`` and ``--launcher``.
+def load_config(file: str, args: argparse.Namespace) -> Config:
+    """Read a config and apply ``--cfg-options``, ``--work-dir`` and ``--launcher``.
 
     Raises:
         FileNotFoundError: there is no such config.
         ConfigError: an option names a key that does not exist.
     """
-    if not Path(args.config).is_file():
-        raise FileNotFoundError(f"config {args.config} not found")
-    cfg = Config.fromfile(args.config)
+    if not Path(file).is_file():
+        raise FileNotFoundError(f"config {file} not found")
+    cfg = Config.fromfile(file)
     merge_options(cfg, args.cfg_options or {})
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get("work_dir") is None:
-        cfg.work_dir = str(Path("work_dirs") / Path(args.config).stem)
+        cfg.work_dir = str(Path("work_dirs") / Path(file).stem)
     return cfg
 
 

@@ -1,0 +1,9 @@
+"""Instance segmentation of LVIS v1, not in the training: open vocabulary. See data/README.md#lvis."""
+
+_base_ = ["../_base_/benchmark.py", "../_base_/datasets/lvis_v1.py"]
+
+model = dict(test_cfg=dict(max_per_image=300))
+test_dataloader = _base_.lvis_v1_test_dataloader
+test_evaluator = [_base_.lvis_v1_evaluator]
+
+benchmark = {"lvis/AP": None, "lvis/APr": None, "lvis/APc": None, "lvis/APf": None}

@@ -1,0 +1,165 @@
+"""One benchmark after another, for one checkpoint."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import all_reduce, get_rank, get_world_size
+from mmengine.hooks import Hook
+from mmengine.runner import Runner as MMEngineRunner
+
+from omgseg.engine.checkpoint import CheckpointError
+from omgseg.engine.config import ConfigError
+from omgseg.engine.peak_memory import peak_bytes, reset_peak
+from omgseg.engine.runner import Runner
+
+MODEL_VARIABLE = "OMGSEG_MODEL"
+"""Environment variable that configs/_base_/benchmark.py takes the model's config from."""
+
+
+@dataclass
+class Outcome:
+    """What came out of a benchmark.
+
+    Attributes:
+        name: of its config.
+        metrics: all numbers by key; empty where it could not run.
+        listed: keys of the numbers that the table shows -> the paper's figures by model.
+        seconds_per_image: wall time over all processes, reading and scoring included; None where it could not run.
+        peak_bytes: highest memory use of a process, see :func:`peak_bytes`.
+        note: why it could not run.
+        failed: it could not run for another reason than missing data.
+    """
+
+    name: str
+    metrics: dict[str, float] = field(default_factory=dict)
+    listed: dict[str, dict[str, float]] = field(default_factory=dict)
+    seconds_per_image: float | None = None
+    peak_bytes: int | None = None
+    note: str = ""
+    failed: bool = False
+
+
+@contextlib.contextmanager
+def model_of(config: str | Path | None) -> Iterator[None]:
+    """Inside, benchmark configs take their model from another config, whichever it is.
+
+    Args:
+        config: a config with a ``model``; None changes nothing.
+
+    Raises:
+        FileNotFoundError: there is no such config.
+        ConfigError: it has no model.
+    """
+    if config is None:
+        yield
+        return
+    if not Path(config).is_file():
+        raise FileNotFoundError(f"--model {config} not found")
+    whole = Config.fromfile(config)
+    if "model" not in whole:
+        raise ConfigError(f"--model {config} has no key 'model'")
+    parts = Config({key: whole[key] for key in ("model", "custom_imports") if key in whole})
+    before = os.environ.get(MODEL_VARIABLE)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.py"
+        parts.dump(file)
+        os.environ[MODEL_VARIABLE] = str(file)
+        try:
+            yield
+        finally:
+            os.environ.pop(MODEL_VARIABLE)
+            if before is not None:
+                os.environ[MODEL_VARIABLE] = before
+
+
+class _Stopwatch(Hook):
+    """Counts images (frames) and the time from the first batch's request to the last batch's result."""
+
+    priority = "LOWEST"
+
+    def __init__(self) -> None:
+        self.start = self.end = 0.0
+        self.images = 0
+
+    def before_test_epoch(self, runner: MMEngineRunner) -> None:
+        self.start = self.end = time.perf_counter()
+
+    def after_test_iter(
+        self,
+        runner: MMEngineRunner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Sequence[Any] | None = None,
+    ) -> None:
+        self.end = time.perf_counter()
+        self.images += sum(len(getattr(sample, "video_data_samples", "1")) for sample in outputs or ())
+
+    def seconds_per_image(self) -> float:
+        seconds, images = torch.tensor(self.end - self.start), torch.tensor(float(self.images))
+        all_reduce(seconds, "max")
+        all_reduce(images, "sum")
+        return float(seconds / images)
+
+
+def run_benchmark(config: Config) -> Outcome:
+    """Test a config's model on its data.
+
+    Raises:
+        FileNotFoundError: a file of the data, or the checkpoint, is missing.
+        CheckpointError, ConfigError: see ``Runner``.
+    """
+    outcome = _outcome_of(config)
+    reset_peak()
+    runner = Runner.from_cfg(config)
+    watch = _Stopwatch()
+    runner.register_hook(watch)
+    metrics = runner.test()
+    outcome.metrics = {key: float(value) for key, value in metrics.items()}
+    outcome.seconds_per_image = watch.seconds_per_image()
+    peak = torch.tensor(float(peak_bytes()))
+    all_reduce(peak, "max")
+    outcome.peak_bytes = int(peak)
+    return outcome
+
+
+def try_benchmark(config: Config) -> Outcome:
+    """As :func:`run_benchmark`, but an outcome says what is wrong with the data, so that other benchmarks can follow.
+
+    Raises:
+        FileNotFoundError, CheckpointError, ConfigError: of the checkpoint or the config: no other benchmark would run
+            either.
+    """
+    try:
+        return run_benchmark(config)
+    except (CheckpointError, ConfigError):
+        raise
+    except FileNotFoundError as error:
+        if str(config.load_from) in str(error):
+            raise
+        return replace(_outcome_of(config), note=f"data missing: {error}")
+    except Exception as error:
+        if get_world_size() > 1:  # the other processes wait for this one
+            raise
+        traceback.print_exc()
+        return replace(_outcome_of(config), note=f"failed: {type(error).__name__}: {error}", failed=True)
+
+
+def _outcome_of(config: Config) -> Outcome:
+    figures = config.get("benchmark", {})
+    return Outcome(Path(config.filename).stem, listed={key: dict(own or {}) for key, own in figures.items()})
+
+
+def is_first_process() -> bool:
+    """Does this process print and write?"""
+    return get_rank() == 0
