@@ -53,6 +53,8 @@ class OMGSeg(BaseModel):
         image_encoder, text_encoder, pixel_decoder, query_decoder, prompt_encoder, classifier, criterion: the parts,
             or their configs. The pixel decoder's `in_channels` and `strides` and the classifier's `embed_dim` are
             those of the image encoder where a config does not give them.
+        video_query_decoder: a decoder of its own for clips, which then do not share the image's (the decoupled
+            design that the paper's Table 5 compares with). None: one decoder for both.
         test_cfg: see :class:`TestConfig`.
         vocabulary: words to start with; the data's vocabulary replaces it (:meth:`set_vocabulary`).
         data_preprocessor: config of :class:`ClipPreprocessor`.
@@ -67,6 +69,7 @@ class OMGSeg(BaseModel):
         prompt_encoder: dict[str, Any],
         classifier: dict[str, Any],
         criterion: dict[str, Any],
+        video_query_decoder: dict[str, Any] | None = None,
         test_cfg: dict[str, Any] | None = None,
         vocabulary: Vocabulary | list[str] | None = None,
         data_preprocessor: dict[str, Any] | None = None,
@@ -79,6 +82,7 @@ class OMGSeg(BaseModel):
             pixel_decoder, in_channels=self.image_encoder.channels, strides=self.image_encoder.strides
         )
         self.query_decoder = _build(query_decoder)
+        self.video_query_decoder = None if video_query_decoder is None else _build(video_query_decoder)
         self.prompt_encoder = _build(prompt_encoder)
         self.classifier = _build(classifier, embed_dim=self.image_encoder.embed_dim)
         self.criterion = _build(criterion)
@@ -135,7 +139,9 @@ class OMGSeg(BaseModel):
     ) -> list[DecoderOutput]:
         """Run the queries that the task asks for; class logits are filled in unless the queries are prompts."""
         prompts = self._encode_prompts(data_samples) if _is_interactive(data_samples) else None
-        outputs = self.query_decoder(
+        is_clip = isinstance(data_samples[0], TrackDataSample)
+        decoder = self.video_query_decoder if is_clip and self.video_query_decoder else self.query_decoder
+        outputs = decoder(
             features.mask_features, features.levels, features.num_frames, prompts, every_layer
         )
         if prompts is None:
