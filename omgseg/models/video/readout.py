@@ -12,7 +12,7 @@ from omgseg.models.readout.config import TestConfig
 from omgseg.models.readout.geometry import MaskGeometry
 from omgseg.models.readout.results import encode_masks, geometry_of
 from omgseg.models.video.tube_memory import TubeMemory
-from omgseg.models.video.vos import read_vos
+from omgseg.models.video.vos import given_objects, read_vos
 from omgseg.structures import Task, Vocabulary
 
 
@@ -47,13 +47,12 @@ def read_video(
     if Task.INSTANCE in tasks:
         _read_tracks(frames, memory, class_probs, vocabulary.num_things, config.max_per_image, geometry)
     if Task.SEMANTIC in tasks:
-        every = torch.arange(len(class_probs), device=class_probs.device)
         for frame, masks in zip(frames, memory.frames, strict=True):
-            labels = read_semantic(class_probs, masks.select(every), geometry)
-            frame.pred_sem_seg = PixelData(sem_seg=labels.unsqueeze(0))
+            # tubes that are not remembered here are empty and have no vote
+            labels = read_semantic(class_probs[masks.tubes], masks.logits.float(), geometry)
+            frame.pred_sem_seg = PixelData(sem_seg=labels.int().unsqueeze(0))
     if Task.VOS in tasks:
-        given = frames[0].gt_instances
-        maps = read_vos(memory, given.masks, given.instances_ids, geometry, config.num_proposals)
+        maps = read_vos(memory, given_objects(frames), geometry, config.num_proposals)
         for frame, objects in zip(frames, maps, strict=True):
             frame.pred_vos_seg = PixelData(sem_seg=objects.unsqueeze(0))
 
