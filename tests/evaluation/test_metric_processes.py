@@ -1,4 +1,4 @@
-"""The number of processes, and the samples repeated to fill them, do not change a result."""
+"""Numbers of processes and workers, and the samples repeated to fill processes, do not change a result."""
 
 import json
 import runpy
@@ -18,14 +18,15 @@ from mmengine.structures import InstanceData, PixelData
 import omgseg
 from omgseg.structures import Vocabulary
 
-rank, world, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+rank, world, workers = map(int, sys.argv[1:4])
+folder = sys.argv[4]
 if world > 1:
     dist.init_process_group("gloo", init_method=f"file://{folder}/store{world}", rank=rank, world_size=world)
 data = np.load(f"{folder}/data.npz")
 count = len(data["ids"])
 evaluator = Evaluator([
-    {"type": "omgseg.CocoInstanceMetric", "ann_file": f"{folder}/instances.json"},
-    {"type": "omgseg.InteractiveMetric"},
+    {"type": "omgseg.CocoInstanceMetric", "ann_file": f"{folder}/instances.json", "num_workers": workers},
+    {"type": "omgseg.InteractiveMetric", "num_workers": workers},
 ])
 evaluator.dataset_meta = {"vocabulary": Vocabulary.load(f"{folder}/instances.json")}
 per_rank = -(-count // world)
@@ -80,14 +81,14 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_two_processes_equal_one(folder, monkeypatch, capsys):
+def test_two_processes_with_workers_equal_one_without(folder, monkeypatch, capsys):
     worker = str(folder / "worker.py")
-    arguments = [[worker, str(rank), "2", str(folder)] for rank in range(2)]
+    arguments = [[worker, str(rank), "2", "2", str(folder)] for rank in range(2)]
     ranks = [
         subprocess.Popen([sys.executable, *a], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for a in arguments
     ]
-    monkeypatch.setattr(sys, "argv", [worker, "0", "1", str(folder)])
+    monkeypatch.setattr(sys, "argv", [worker, "0", "1", "0", str(folder)])
     runpy.run_path(worker)
     one = json.loads(capsys.readouterr().out.splitlines()[-1])
     outputs = [rank.communicate(timeout=120) for rank in ranks]

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from pycocotools import mask as coco_mask
+from torch import Tensor
 
+from omgseg.evaluation.workers import OrderedWorkers
 from omgseg.structures import Vocabulary
 
 # As in mmdet.evaluation.functional, which takes three seconds to import.
@@ -21,23 +23,56 @@ class SampleMetric(BaseMetric):
 
     Exactly one result is stored for each sample, so that mmengine drops the right ones when it padded the
     data set to the number of processes. Results are put in the order of the image or video ids before they
-    are summed or
-    ranked: the number of processes changes nothing.
+    are summed or ranked: the numbers of processes and of workers change nothing. Of the predictions no more
+    than those of ``num_workers + 1`` samples are held besides the model's own.
+
+    Args:
+        num_workers: threads that reduce samples while the model goes on; 0 reduces them in the main thread.
+            Default: the class's ``NUM_WORKERS``. An error in a worker appears with one of the next samples,
+            or at the end.
+        kwargs: see mmengine's BaseMetric.
     """
+
+    NUM_WORKERS = 0
+
+    def __init__(self, num_workers: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._workers = OrderedWorkers(self.NUM_WORKERS if num_workers is None else num_workers)
 
     @abstractmethod
     def reduce(self, sample: dict[str, Any]) -> Any:
-        """The part of a sample (an image, or a whole video) that :meth:`summarize` needs."""
+        """The part of a sample (an image, or a whole video) that :meth:`summarize` needs.
+
+        Runs in several threads at a time, and must therefore change nothing of the metric.
+        """
 
     @abstractmethod
     def summarize(self, results: dict[Any, Any]) -> dict[str, float]:
         """Metric values from the reduced samples by image or video id, ascending; never empty."""
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
-        """Reduce a batch of predicted samples, given as dicts (mmengine's evaluator converts them)."""
+        """Reduce a batch of predicted samples, given as dicts (mmengine's evaluator converts them).
+
+        Their tensors are moved to the CPU in place: once for all metrics, and not from a worker, whose current
+        device is another one.
+        """
         for sample in data_samples:
-            key = "video_id" if is_video(sample) else "img_id"
-            self.results.append((self.field(sample, key), self.reduce(sample)))
+            move_to_cpu(sample)
+            key = self.field(sample, "video_id" if is_video(sample) else "img_id")
+            self._workers.submit(self._keyed, key, sample)
+            self.results.extend(self._workers.ready())
+
+    def _keyed(self, key: Any, sample: dict[str, Any]) -> tuple[Any, Any]:
+        return key, self.reduce(sample)
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Wait for the workers, then compute the values from the results of all processes.
+
+        Args:
+            size: number of samples of the whole data set.
+        """
+        self.results.extend(self._workers.close())
+        return super().evaluate(size)
 
     def compute_metrics(self, results: list[tuple[Any, Any]]) -> dict[str, float]:
         """Values from the results of all processes.
@@ -108,6 +143,19 @@ def frames_of(sample: dict[str, Any]) -> list[dict[str, Any]]:
         return [sample]
     # mmengine converts the video's sample, but not the samples in its list of frames.
     return [f if isinstance(f, dict) else f.to_dict() for f in sample["video_data_samples"]]
+
+
+def move_to_cpu(sample: dict[str, Any]) -> None:
+    """Replace the tensors of a sample by their copies on the CPU, and a video's frames by dicts."""
+    if is_video(sample):
+        sample["video_data_samples"] = frames_of(sample)
+        for frame in sample["video_data_samples"]:
+            move_to_cpu(frame)
+    for key, value in sample.items():
+        if isinstance(value, dict):
+            move_to_cpu(value)
+        elif isinstance(value, Tensor):
+            sample[key] = value.detach().cpu()
 
 
 def to_numpy(values: Any) -> np.ndarray:
