@@ -1,4 +1,4 @@
-"""Videos as folders of frames, with one label map a frame: what VIPSeg and DAVIS share."""
+"""Videos as folders of frames, with one label map a frame: what VIPSeg, VSPW, DAVIS and YouTube-VOS share."""
 
 from __future__ import annotations
 
@@ -16,18 +16,22 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 class VideoFolderDataset(SegmentationDataset):
     """One sample a video: ``<img>/<video>/<frame>.jpg`` with masks in ``<seg>/<video>/<frame>.png``.
 
-    ``ann_file`` lists the videos, one a line.
+    ``ann_file`` lists the videos, one a line. Subclasses may list them in another way, and put the two folders
+    elsewhere.
     """
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        return [self._entry(video) for video in read_lines(self.ann_file, self.README_ANCHOR)]
+        return [self._entry(video) for video in self._videos()]
+
+    def _videos(self) -> list[str]:
+        return read_lines(self.ann_file, self.README_ANCHOR)
 
     def _entry(self, video: str) -> dict[str, Any]:
-        folder = require_folder(Path(self.data_prefix["img"]) / video, self.README_ANCHOR)
+        folder = require_folder(self._image_folder(video), self.README_ANCHOR)
         images = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
         if not images:
             raise FileNotFoundError(f"folder {folder} has no images; see data/README.md#{self.README_ANCHOR}")
-        masks = {path.stem: path for path in self._mask_folder(video).glob("*.png")}
+        masks = {path.stem: path for path in self._existing_mask_folder(video).glob("*.png")}
         frames: list[dict[str, Any]] = []
         for index, path in enumerate(images):
             frame = {"img_path": str(path), "frame_id": index}
@@ -44,8 +48,15 @@ class VideoFolderDataset(SegmentationDataset):
             "width": width,
         }
 
+    def _image_folder(self, video: str) -> Path:
+        return Path(self.data_prefix["img"]) / video
+
     def _mask_folder(self, video: str) -> Path:
-        folder = Path(self.data_prefix["seg"]) / video
+        return Path(self.data_prefix["seg"]) / video
+
+    def _existing_mask_folder(self, video: str) -> Path:
+        """Videos to be tested may have no masks."""
+        folder = self._mask_folder(video)
         return folder if self.test_mode else require_folder(folder, self.README_ANCHOR)
 
 

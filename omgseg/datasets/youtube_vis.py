@@ -1,4 +1,4 @@
-"""YouTube-VIS, from the official per-video JSON."""
+"""YouTube-VIS and OVIS, from the official per-video JSON."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class YouTubeVISDataset(SegmentationDataset):
         if "images" in data or not all("file_names" in video for video in data["videos"]):
             raise ValueError(
                 f"{self.ann_file} is in the per-frame COCO-video schema (field 'images'), a conversion; use "
-                f"the official file as downloaded (train.json, valid.json); see "
+                f"the official file as downloaded; see "
                 f"data/README.md#{self.README_ANCHOR}"
             )
         annotations = data.get("annotations") or []
@@ -73,3 +73,11 @@ class YouTubeVISDataset(SegmentationDataset):
             "height": video["height"],
             "width": video["width"],
         }
+
+
+@DATASETS.register_module()
+class OVISDataset(YouTubeVISDataset):
+    """Occluded VIS (https://songbai.site/ovis/): the schema of YouTube-VIS, with frames in ``<img>/<video>/``."""
+
+    README_ANCHOR = "ovis"
+    SOURCE = "ovis"

@@ -15,6 +15,7 @@ def test_sizes():
     }
     assert sizes == {
         "coco_panoptic": (133, 80),
+        "ovis": (25, 25),
         "vipseg": (124, 58),
         "youtube_vis_2019": (40, 40),
         "youtube_vis_2021": (40, 40),
@@ -58,7 +59,7 @@ def test_a_vocabulary_file(tmp_path):
 
 
 def test_an_unknown_name_lists_the_shipped_ones():
-    with pytest.raises(FileNotFoundError, match="'coco'.*coco_panoptic, vipseg"):
+    with pytest.raises(FileNotFoundError, match="'coco'.*coco_panoptic.*vipseg"):
         load_vocabulary("coco")
 
 

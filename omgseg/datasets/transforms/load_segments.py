@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from omgseg.datasets.segments import read_segments
+from omgseg.datasets.segments import Segments, read_segments
 from omgseg.registry import TRANSFORMS
 
 
@@ -18,19 +18,30 @@ class LoadSegments(BaseTransform):
     Adds ``gt_masks`` uint8 (N, T, H, W) (an absent object is empty in that frame), ``gt_labels`` int64 (N,)
     and ``gt_instance_ids`` int64 (N,), in order of first appearance. Crowd regions are left out.
 
+    The two options read what a tracker may see of a test video:
+
     Args:
-        first_frame_only: read the first frame alone, T = 1: all that a tracker may see of a test video.
+        first_frame_only: the first frame alone, T = 1 (DAVIS).
+        first_masks_only: each object in the first frame that has a mask of it, and nowhere else (YouTube-VOS).
+            Only such frames are kept: T is their number, and ``gt_frames`` (T indices) says which they are.
+            Frames without a mask file count as frames without a mask.
 
     Raises:
         FileNotFoundError, OSError, ValueError: see :func:`omgseg.datasets.segments.read_segments`.
     """
 
-    def __init__(self, first_frame_only: bool = False) -> None:
+    def __init__(self, first_frame_only: bool = False, first_masks_only: bool = False) -> None:
+        if first_frame_only and first_masks_only:
+            raise ValueError("LoadSegments: choose one of first_frame_only and first_masks_only")
         self.first_frame_only = first_frame_only
+        self.first_masks_only = first_masks_only
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        frames = results["frames"][:1] if self.first_frame_only else results["frames"]
-        segments = [read_segments(frame, results) for frame in frames]
+        if self.first_masks_only:
+            segments, results["gt_frames"] = _first_masks(results)
+        else:
+            frames = results["frames"][:1] if self.first_frame_only else results["frames"]
+            segments = [read_segments(frame, results) for frame in frames]
         masks, ids = align_rows([(frame.masks, frame.ids) for frame in segments])
         labels = dict(
             zip(np.concatenate([s.ids for s in segments]), np.concatenate([s.labels for s in segments]))
@@ -39,6 +50,27 @@ class LoadSegments(BaseTransform):
         results["gt_instance_ids"] = ids
         results["gt_labels"] = np.array([labels[index] for index in ids], np.int64)
         return results
+
+
+def _first_masks(results: dict[str, Any]) -> tuple[list[Segments], list[int]]:
+    """The segments of the frames that show new ones, these only, and the numbers of the frames."""
+    found, numbers = [], []
+    seen = np.zeros(0, np.int64)
+    for number, frame in enumerate(results["frames"]):
+        if "seg_map_path" not in frame:
+            continue
+        segments = read_segments(frame, results)
+        new = ~np.isin(segments.ids, seen)
+        if new.any():
+            found.append(Segments(*(values[new] for values in segments)))
+            numbers.append(number)
+            seen = np.union1d(seen, segments.ids)
+    if not found:
+        raise ValueError(
+            f"video {results['video_id']!r}: none of its masks holds an object; see "
+            f"data/README.md#{results['readme_anchor']}"
+        )
+    return found, numbers
 
 
 def align_rows(frames: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

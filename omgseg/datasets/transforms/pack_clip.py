@@ -25,16 +25,20 @@ class PackClip(BaseTransform):
     ``TrackDataSample`` of T of them for a clip. A frame with ground truth has ``gt_instances`` with
     ``labels`` (N,), ``masks`` bool (N, H, W), ``instances_ids`` (N,) and ``bboxes`` float32 (N, 4), whose
     rows are aligned over the frames of a clip; sampled prompts are ``data_sample.prompts``, on the same rows.
+    Masks are those of the first frames, as many as there are, or those of the frames ``gt_frames``.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        imgs = np.stack(results["imgs"]).transpose(0, 3, 1, 2)
+        imgs = results["imgs"]
+        inputs = np.empty((len(imgs), 3, *imgs[0].shape[:2]), np.uint8)
+        for t, img in enumerate(imgs):
+            inputs[t] = img.transpose(2, 0, 1)
         samples = [self._pack_frame(results, t) for t in range(len(imgs))]
         sample: DetDataSample | TrackDataSample = samples[0]
         if results["is_video"]:
             sample = TrackDataSample(metainfo={key: results[key] for key in CLIP_KEYS + VIDEO_KEYS})
             sample.video_data_samples = samples
-        return {"inputs": torch.from_numpy(np.ascontiguousarray(imgs)), "data_samples": sample}
+        return {"inputs": torch.from_numpy(inputs), "data_samples": sample}
 
     def _pack_frame(self, results: dict[str, Any], t: int) -> DetDataSample:
         frame = results["frames"][t]
@@ -42,8 +46,9 @@ class PackClip(BaseTransform):
         metainfo.update({key: results[key] for key in VIDEO_KEYS if key in results})
         metainfo.update({key: frame[key] for key in FRAME_KEYS if key in frame})
         sample = DetDataSample(metainfo=metainfo)
-        if "gt_masks" in results and t < results["gt_masks"].shape[1]:
-            masks = np.ascontiguousarray(results["gt_masks"][:, t]).view(np.bool_)
+        column = _column_of(results, t)
+        if column is not None:
+            masks = np.ascontiguousarray(results["gt_masks"][:, column]).view(np.bool_)
             sample.gt_instances = InstanceData(
                 labels=torch.from_numpy(results["gt_labels"]),
                 masks=torch.from_numpy(masks),
@@ -53,6 +58,14 @@ class PackClip(BaseTransform):
         if "prompts" in results and t == 0:
             sample.prompts = InstanceData(**{k: torch.from_numpy(v) for k, v in results["prompts"].items()})
         return sample
+
+
+def _column_of(results: dict[str, Any], t: int) -> int | None:
+    """Where ``gt_masks`` holds frame t, if it does."""
+    if "gt_masks" not in results:
+        return None
+    columns = results.get("gt_frames", range(results["gt_masks"].shape[1]))
+    return columns.index(t) if t in columns else None
 
 
 def mask_boxes(masks: np.ndarray) -> torch.Tensor:
