@@ -7,7 +7,7 @@ _names = dict(data_root="{{$OMGSEG_DATA:data}}/youtube_vis_2021/", vocabulary="y
 youtube_vis_2021_train = {
     **_base_.youtube_vis_2019_train,
     **_names,
-    "ann_file": "annotations/youtube_vis_2021_train.json",
+    "ann_file": "train/instances.json",
 }
 
 youtube_vis_2021_test_dataloader = {
@@ -15,11 +15,11 @@ youtube_vis_2021_test_dataloader = {
     "dataset": {
         **_base_.youtube_vis_2019_test_dataloader.dataset,
         **_names,
-        "ann_file": "annotations/youtube_vis_2021_valid.json",
+        "ann_file": "valid/instances.json",
     },
 }
 
 youtube_vis_2021_evaluator = dict(
     type="YouTubeVISMetric",
-    ann_file="{{$OMGSEG_DATA:data}}/youtube_vis_2021/annotations/youtube_vis_2021_valid.json",
+    ann_file="{{$OMGSEG_DATA:data}}/youtube_vis_2021/valid/instances.json",
 )
