@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "evaluation": EVERYONE,
     "visualization": EVERYONE,
     "benchmark": EVERYONE | {"models", "evaluation", "engine"},
-    "engine": EVERYONE | {"models", "datasets", "visualization"},
+    "engine": EVERYONE | {"models", "datasets", "evaluation", "visualization"},
     "apis": EVERYONE | {"models", "datasets", "visualization", "engine"},
 }
 

@@ -14,7 +14,6 @@ from torch import Tensor
 from omgseg.apis.inputs import Clip, read_input
 from omgseg.apis.packing import pack_clip
 from omgseg.datasets.transforms import Resize
-from omgseg.models.readout.results import read_prompts
 from omgseg.models.segmentor import Features, OMGSeg
 from omgseg.structures import Task
 
@@ -90,8 +89,7 @@ class InteractivePredictor:
         factors = prompts.new_tensor([width_factor, height_factor] * (prompts.shape[1] // 2))
         device = self._features.clip_feature.device
         sample.prompts = InstanceData(**{kind: (prompts * factors).to(device)})
-        (output,) = self.model.decode(self._features, [sample], every_layer=False)
-        read_prompts(sample, output.mask_logits[0, :, 0].float())
+        self.model.predict_prompts(self._features, [sample])
         return sample.cpu()
 
     def _require_sample(self) -> DetDataSample:

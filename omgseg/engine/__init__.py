@@ -2,6 +2,7 @@
 
 from omgseg.engine.bf16_optim_wrapper import Bf16OptimWrapper
 from omgseg.engine.checkpoint import CheckpointError, load_weights, read_checkpoint
+from omgseg.engine.click_loop import ClickLoop
 from omgseg.engine.config import ConfigError, check_arguments, merge_options
 from omgseg.engine.finite_loss_hook import FiniteLossHook, NonFiniteLossError
 from omgseg.engine.iteration_seed_hook import IterationSeedHook
@@ -14,6 +15,7 @@ from omgseg.engine.vocabulary_hook import VocabularyHook, vocabulary_of
 __all__ = [
     "Bf16OptimWrapper",
     "CheckpointError",
+    "ClickLoop",
     "ConfigError",
     "FiniteLossHook",
     "IterationSeedHook",

@@ -141,9 +141,7 @@ class OMGSeg(BaseModel):
         prompts = self._encode_prompts(data_samples) if _is_interactive(data_samples) else None
         is_clip = isinstance(data_samples[0], TrackDataSample)
         decoder = self.video_query_decoder if is_clip and self.video_query_decoder else self.query_decoder
-        outputs = decoder(
-            features.mask_features, features.levels, features.num_frames, prompts, every_layer
-        )
+        outputs = decoder(features.mask_features, features.levels, features.num_frames, prompts, every_layer)
         if prompts is None:
             if not len(self.vocabulary):
                 raise ValueError("the model has no vocabulary: call set_vocabulary, or add VocabularyHook")
@@ -177,18 +175,24 @@ class OMGSeg(BaseModel):
                 self._predict_video(clip, sample)
             return data_samples
         features = self.encode(inputs, data_samples)
+        if _is_interactive(data_samples):
+            self.predict_prompts(features, data_samples)
+            return data_samples
         (output,) = self.decode(features, data_samples, every_layer=False)
         masks = output.mask_logits[:, :, 0].float()
-        if _is_interactive(data_samples):
-            for sample, logits in zip(data_samples, masks, strict=True):
-                read_prompts(sample, logits[: len(next(iter(sample.prompts.values())))])
-            return data_samples
         evidence = self._clip_evidence(features, output)
         for index, sample in enumerate(data_samples):
             own = {name: value[index] for name, value in evidence.items()}
             probs = self._class_probs(output.class_logits[index], **own)
             read_image(sample, probs, masks[index], self.vocabulary, self.test_config)
         return data_samples
+
+    @torch.no_grad()
+    def predict_prompts(self, features: Features, data_samples: list[DetDataSample]) -> None:
+        """Set ``pred_instances`` of interactive samples from their ``prompts``; images are encoded once for many."""
+        (output,) = self.decode(features, data_samples, every_layer=False)
+        for sample, logits in zip(data_samples, output.mask_logits[:, :, 0].float(), strict=True):
+            read_prompts(sample, logits[: len(next(iter(sample.prompts.values())))])
 
     def _predict_video(self, inputs: Tensor, sample: TrackDataSample) -> None:
         """Read a video (T, 3, H, W) clip by clip, then read it out."""

@@ -16,7 +16,7 @@ from omgseg.datasets.transforms import (
     SamplePrompts,
 )
 from omgseg.datasets.transforms.geometry import resize_masks, scaled_shape
-from omgseg.datasets.transforms.sample_prompts import innermost_point
+from omgseg.structures.prompts import innermost_point
 
 
 def make_clip(num_frames=2, height=60, width=80):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
 from omgseg.registry import TRANSFORMS
+from omgseg.structures.prompts import innermost_point
 
 
 @TRANSFORMS.register_module()
@@ -62,13 +62,6 @@ class SamplePrompts(BaseTransform):
             points = np.array([pick(mask) for mask in masks], np.float32).reshape(-1, 2)
             results["prompts"] = {"points": (points + 0.5) * scale}
         return results
-
-
-def innermost_point(mask: np.ndarray) -> tuple[int, int]:
-    """(x, y) of the pixel of a mask (H, W) that is farthest from its edge; the image's border is an edge."""
-    distance = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    y, x = np.unravel_index(distance.argmax(), distance.shape)
-    return int(x) - 1, int(y) - 1
 
 
 def _random_point(mask: np.ndarray) -> tuple[int, int]:

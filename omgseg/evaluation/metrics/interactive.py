@@ -10,28 +10,44 @@ from omgseg.evaluation.functional.interactive import mask_overlaps, summarize_ov
 from omgseg.evaluation.metrics.base import SampleMetric, percent, to_numpy
 from omgseg.registry import METRICS
 
+Overlaps = tuple[np.ndarray, np.ndarray]
+
 
 @METRICS.register_module()
 class InteractiveMetric(SampleMetric):
     """IoU of the masks of prompts; reads ``pred_instances.masks`` and ``gt_instances.masks``, paired by row.
 
-    Values: ``mIoU``, ``IoU@50``, ``IoU@75`` (shares of prompts at or above), ``oIoU``.
+    Values: ``mIoU``, ``IoU@50``, ``IoU@75`` (shares of prompts at or above), ``oIoU``. Where ``ClickLoop`` has prompted
+    with boxes and with further clicks: ``mIoU_box``, and ``mIoU_clicks<k>`` for k = 1, 2, ...
     """
 
     default_prefix = "interactive"
 
-    def reduce(self, sample: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-        ground_truth, predicted = (
-            to_numpy(self.field(sample, name)["masks"]) for name in ("gt_instances", "pred_instances")
-        )
+    def reduce(self, sample: dict[str, Any]) -> dict[str, Overlaps]:
+        """Intersections and unions by kind of prompt: "" (the sample's own prompts), "box", "clicks1", ..."""
+        ground_truth = to_numpy(self.field(sample, "gt_instances")["masks"])
+        predicted = {"": to_numpy(self.field(sample, "pred_instances")["masks"])}
+        if "pred_box" in sample:
+            predicted["box"] = to_numpy(sample["pred_box"]["masks"])
+        if "pred_clicks" in sample:
+            rounds = to_numpy(sample["pred_clicks"]["masks"])
+            predicted |= {f"clicks{k + 1}": rounds[:, k] for k in range(rounds.shape[1])}
         try:
-            return mask_overlaps(ground_truth, predicted)
+            return {kind: mask_overlaps(ground_truth, masks) for kind, masks in predicted.items()}
         except ValueError as error:
             raise ValueError(f"image {sample.get('img_id')!r}: {error}") from error
 
-    def summarize(self, results: dict[Any, tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-        intersection, union = (np.concatenate(parts) for parts in zip(*results.values(), strict=True))
-        if not len(union):
-            raise ValueError(f"none of the {len(results)} images has a prompted object")
-        summary = summarize_overlaps(intersection, union)
-        return percent({name: summary[name] for name in ("mIoU", "IoU@50", "IoU@75", "oIoU")})
+    def summarize(self, results: dict[Any, dict[str, Overlaps]]) -> dict[str, float]:
+        summaries = {
+            kind: _summary([own[kind] for own in results.values()]) for kind in next(iter(results.values()))
+        }
+        values = {name: summaries[""][name] for name in ("mIoU", "IoU@50", "IoU@75", "oIoU")}
+        values |= {f"mIoU_{kind}": summary["mIoU"] for kind, summary in summaries.items() if kind}
+        return percent(values)
+
+
+def _summary(overlaps: list[Overlaps]) -> dict[str, Any]:
+    intersection, union = (np.concatenate(parts) for parts in zip(*overlaps, strict=True))
+    if not len(union):
+        raise ValueError(f"none of the {len(overlaps)} images has a prompted object")
+    return summarize_overlaps(intersection, union)

@@ -1,0 +1,58 @@
+"""Several clicks on one object: each corrects the mask near the place that was clicked."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from omgseg.structures.prompts import depth_map
+
+REACH = 2.0
+"""A click changes the mask up to this many times its distance from the mask's edge."""
+SAME_OBJECT = 0.8
+"""Above this IoU the click's own mask is the object that is being corrected, and cannot tell its excess."""
+
+
+def refine_mask(
+    mask: np.ndarray, click_mask: np.ndarray, point: tuple[int, int], positive: bool
+) -> np.ndarray:
+    """The mask after one more click.
+
+    The model gives each click a mask of its own, which is right about what is there, but not about how much of it the
+    user means: a click into a gap may find a neighbour, a click on an excess may find the whole object. Clicks are made
+    in the middle of an error, so its size is about the click's distance from the mask's edge; the click's own mask
+    counts within `REACH` times that distance. The disc up to the edge changes in any case: the user has said so.
+
+    Args:
+        mask: bool (H, W), so far.
+        click_mask: bool (H, W), the model's mask of this click alone.
+        point: x and y of the click.
+        positive: does the place belong to the object?
+
+    Returns:
+        bool (H, W); the same mask where it already agrees with the click.
+    """
+    x, y = point
+    if mask[y, x] == positive:
+        return mask
+    side = mask if mask[y, x] else ~mask
+    distance = depth_map(side)[y, x]
+    rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
+    away = np.hypot(columns - x, rows - y)
+    change = away < distance
+    if positive or _iou(mask, click_mask) <= SAME_OBJECT:
+        change |= _component_at(side & click_mask, point) & (away <= REACH * distance)
+    return mask | change if positive else mask & ~change
+
+
+def _component_at(region: np.ndarray, point: tuple[int, int]) -> np.ndarray:
+    """The connected part of a region that holds a point; empty where the point is outside of it."""
+    x, y = point
+    if not region[y, x]:
+        return np.zeros_like(region)
+    labels = cv2.connectedComponents(region.astype(np.uint8), connectivity=4)[1]
+    return labels == labels[y, x]
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> float:
+    return np.count_nonzero(a & b) / max(np.count_nonzero(a | b), 1)
