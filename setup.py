@@ -20,6 +20,7 @@ setup(
     packages=find_packages(include=["omgseg", "omgseg.*"]),
     package_data={"omgseg": ["**/*.json"]},
     install_requires=[
+        "cityscapesscripts>=2.2",
         "faster-coco-eval>=1.6",
         "lvis>=0.5.3",
         "numpy>=1.26",
@@ -35,6 +36,7 @@ setup(
         "timm>=1.0.17",
         "torch>=2.4",
         "torchvision>=0.19",
+        "tqdm>=4.60",
     ],
     extras_require={"dev": ["pytest>=8", "ruff>=0.17"]},
 )
