@@ -168,7 +168,8 @@ def test_instance_errors(run_metric, make_sample, tmp_path):
 def test_track_errors(run_metric, make_sample, make_video, tmp_path):
     path = tmp_path / "vis.json"
     videos = [{"id": 1, "height": 4, "width": 6, "length": 2}]
-    truth = {"videos": videos, "annotations": [], "categories": [{"id": 3, "name": "cat"}]}
+    track = {"id": 1, "video_id": 1, "category_id": 3, "iscrowd": 0, "segmentations": [None, None]}
+    truth = {"videos": videos, "annotations": [track], "categories": [{"id": 3, "name": "cat"}]}
     path.write_text(json.dumps(truth))
 
     def run(ids=((0,), (0,)), size=(4, 6), video_id=1):

@@ -30,7 +30,7 @@ def evaluate_tracks(
         ValueError: a result names a video or a category that the ground truth does not have, or has another
             number of frames than its video.
     """
-    _check(ground_truth, results)
+    check_tracks(ground_truth, results)
     # Imported here: mmdet.evaluation takes seconds, and nothing else in this package needs it.
     from mmdet.evaluation.functional import YTVIS, YTVISeval
 
@@ -64,7 +64,12 @@ def _load_results(api: Any, gt: Any, results: Sequence[dict[str, Any]]) -> Any:
     return empty
 
 
-def _check(ground_truth: dict[str, Any], results: Sequence[dict[str, Any]]) -> None:
+def check_tracks(ground_truth: dict[str, Any], results: Sequence[dict[str, Any]]) -> None:
+    """Compare results with the videos and categories of a YouTube-VIS file, which needs no annotations.
+
+    Raises:
+        ValueError: see :func:`evaluate_tracks`.
+    """
     lengths = {v["id"]: v.get("length", len(v.get("file_names", ()))) for v in ground_truth["videos"]}
     categories = {category["id"] for category in ground_truth["categories"]}
     for result in results:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,8 @@ class SampleMetric(BaseMetric):
     def reduce(self, sample: dict[str, Any]) -> Any:
         """The part of a sample (an image, or a whole video) that :meth:`summarize` needs.
 
-        Runs in several threads at a time, and must therefore change nothing of the metric.
+        Runs in several threads at a time, and must therefore change nothing of the metric. No named tuple:
+        mmengine makes plain tuples of them.
         """
 
     @abstractmethod
@@ -115,6 +117,11 @@ class SampleMetric(BaseMetric):
     def label_map(self, frame: dict[str, Any], name: str) -> np.ndarray:
         """A predicted map of a frame: PixelData with ``sem_seg`` (1, H, W) -> integers (H, W)."""
         return to_numpy(self.field(frame, name)["sem_seg"])[0]
+
+    def named_maps(self, sample: dict[str, Any], name: str) -> Iterator[tuple[str, np.ndarray]]:
+        """For each frame the name of its image file without suffix, and a predicted map (:meth:`label_map`)."""
+        for frame in frames_of(sample):
+            yield Path(self.field(frame, "img_path")).stem, self.label_map(frame, name)
 
     def category_ids(self, labels: np.ndarray) -> np.ndarray:
         """The file's category ids of predicted labels.

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from omgseg.evaluation.functional.json_file import load_annotations
-from omgseg.evaluation.functional.youtube_vis import evaluate_tracks, track_results
+from omgseg.evaluation.functional.youtube_vis import check_tracks, evaluate_tracks, track_results
 from omgseg.evaluation.metrics.base import SampleMetric, frames_of, percent, to_numpy
+from omgseg.evaluation.submission import TrackSubmission
 from omgseg.registry import METRICS
 
 
@@ -20,23 +21,34 @@ class YouTubeVISMetric(SampleMetric):
     The rows of ``pred_track_instances`` (labels, scores, instances_id, masks as RLE) are the tracks, in the
     same order in every frame. A track's score is the mean, its label the most frequent one over the frames.
 
-    Values: the twelve COCO numbers, -1 where undefined. The classes are those of the annotation file, the
-    videos those that were predicted.
+    Values: the twelve COCO numbers, -1 where undefined, if the file has annotations. The classes are those of
+    the annotation file, the videos those that were predicted. With `submission` also ``videos``, the number of
+    those written.
 
     Args:
-        ann_file: YouTube-VIS JSON.
-        prefix, kwargs: see mmengine's BaseMetric.
+        ann_file: YouTube-VIS JSON (also of OVIS).
+        submission: a zip file to write for the server: ``results.json`` with all tracks.
+        kwargs: see :class:`SampleMetric`.
 
     Raises:
-        FileNotFoundError, ValueError: the file is missing or of another kind.
+        FileNotFoundError, ValueError: the file is missing or of another kind, or has no annotations and no
+            submission is asked for.
     """
 
     default_prefix = "youtube_vis"
 
-    def __init__(self, ann_file: str, **kwargs: Any) -> None:
+    def __init__(self, ann_file: str, submission: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.ann_file = ann_file
-        self.ground_truth = load_annotations(ann_file, ("videos", "annotations", "categories"))
+        self.submission = None if submission is None else TrackSubmission(submission)
+        self.ground_truth = load_annotations(ann_file, ("videos", "categories"))
+        # valid and test files have null, an empty list, or no such field
+        self.has_truth = bool(self.ground_truth.get("annotations"))
+        if not self.has_truth and self.submission is None:
+            raise ValueError(
+                f"{ann_file} has no annotations: those of this split are not public, and AP cannot be computed "
+                f"here; write what the server takes with {type(self).__name__}(submission='results.zip')"
+            )
         self.sizes = {v["id"]: (v["height"], v["width"]) for v in self.ground_truth["videos"]}
 
     def reduce(self, sample: dict[str, Any]) -> list[dict[str, Any]]:
@@ -75,4 +87,11 @@ class YouTubeVISMetric(SampleMetric):
 
     def summarize(self, results: dict[Any, list[dict[str, Any]]]) -> dict[str, float]:
         tracks = list(chain.from_iterable(results.values()))
-        return percent(evaluate_tracks(self.ground_truth, tracks, list(results))[0])
+        values: dict[str, float] = {}
+        if self.has_truth:
+            values = percent(evaluate_tracks(self.ground_truth, tracks, list(results))[0])
+        if self.submission is not None:
+            check_tracks(self.ground_truth, tracks)
+            self.submission.write(tracks)
+            values["videos"] = len(results)
+        return values
