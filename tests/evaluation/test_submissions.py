@@ -133,7 +133,7 @@ def object_video(make_sample, make_video, tmp_path):
             metainfo = {"img_path": str(tmp_path / "img" / video_id / f"{7 * t:05}.jpg")}
             if t < annotated:
                 metainfo["seg_map_path"] = str(tmp_path / "seg" / video_id / f"{t}.png")
-                write_png(metainfo["seg_map_path"], maps[0].astype(np.uint8))
+                write_png(metainfo["seg_map_path"], maps[2].astype(np.uint8))
             frames.append(make_sample({"pred_vos_seg": maps[t]}, **metainfo))
         return make_video(frames, video_id=video_id), maps
 
