@@ -13,6 +13,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from omgseg.datasets.files import paused_garbage_collection, require_folder
+from omgseg.datasets.problems import Kind, noted, problem
 from omgseg.datasets.vocabularies import load_vocabulary
 from omgseg.registry import TRANSFORMS
 from omgseg.structures import Task, Vocabulary
@@ -50,6 +51,8 @@ class SegmentationDataset(BaseDataset):
     TASKS: tuple[str, ...]
     PREFIXES: tuple[str, ...] = ("img", "seg")
     CLASS_AGNOSTIC = False
+    IGNORE_IDS: tuple[int, ...] = (255,)
+    """Values of a class map that mean "not labelled"; other formats do not look at it."""
 
     def __init__(
         self,
@@ -90,7 +93,8 @@ class SegmentationDataset(BaseDataset):
                 raise ValueError(
                     f"{type(self).__name__}: data_prefix has no folder {key!r}: {self.data_prefix}"
                 )
-            require_folder(self.data_prefix[key], self.README_ANCHOR)
+            with noted():
+                require_folder(self.data_prefix[key], self.README_ANCHOR)
         with paused_garbage_collection():
             super().full_init()
 
@@ -130,17 +134,19 @@ class SegmentationDataset(BaseDataset):
         if self._vocabulary is None:
             self._vocabulary = Vocabulary.from_dict({"categories": categories})
         unknown = sorted(set(used_ids) - set(self._vocabulary.id_to_label))
-        if unknown and not self.CLASS_AGNOSTIC:
-            raise ValueError(
-                f"{self.ann_file}: category_id {unknown[0]} of an annotation is not in the vocabulary of "
+        for category_id in () if self.CLASS_AGNOSTIC else unknown:
+            text = (
+                f"{self.ann_file}: category_id {category_id} of an annotation is not in the vocabulary of "
                 f"{len(self._vocabulary)} categories; vocabulary=None takes the file's own 'categories'"
             )
+            problem(Kind.CATEGORY, ValueError(text))
 
-    def prepare_data(self, idx: int) -> dict[str, Any]:
-        """One sample through the pipeline; transforms find the dataset's settings beside the entry's keys."""
+    def describe(self, idx: int) -> dict[str, Any]:
+        """What the pipeline starts from: a sample's entry of the data list, and the dataset's settings."""
         results = self.get_data_info(idx)
         results.update(
             seg_format=self.SEG_FORMAT,
+            ignore_ids=self.IGNORE_IDS,
             vocabulary=None if self.CLASS_AGNOSTIC else self.vocabulary,
             image_size=self.image_size,
             tasks=self.tasks,
@@ -148,7 +154,11 @@ class SegmentationDataset(BaseDataset):
             ann_file=self.ann_file,
             readme_anchor=self.README_ANCHOR,
         )
-        return self.pipeline(results)
+        return results
+
+    def prepare_data(self, idx: int) -> dict[str, Any]:
+        """One sample through the pipeline."""
+        return self.pipeline(self.describe(idx))
 
     def __getitem__(self, idx: int) -> dict[str, Any]:
         while not self.test_mode:

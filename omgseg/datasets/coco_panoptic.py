@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 
 from omgseg.datasets.base import SegmentationDataset
 from omgseg.datasets.files import read_json
+from omgseg.datasets.problems import read_each
 from omgseg.registry import DATASETS
 
 
@@ -43,7 +44,9 @@ class CocoPanopticDataset(SegmentationDataset):
             print_log(
                 f"{self.ann_file}: {left_out} images without annotation left out", "current", logging.INFO
             )
-        return [self._entry(image, annotations.get(image["id"])) for image in images]
+        return read_each(
+            lambda image: self._entry(image, annotations.get(image["id"])), images, where=self.ann_file
+        )
 
     def _segments_of(self, annotation: dict[str, Any]) -> list[dict[str, Any]]:
         if "segments_info" not in annotation:

@@ -7,14 +7,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from omgseg.datasets.problems import Kind, noted, problem
 from omgseg.structures import NO_CLASS, Vocabulary
 from omgseg.structures.panoptic_png import decode_panoptic_png
 from omgseg.structures.png import read_index_png
 from omgseg.structures.vipseg_png import VOID_CLASS, read_vipseg_panomask
+from omgseg.structures.vspw_png import VOID_CLASS as VSPW_VOID
+from omgseg.structures.vspw_png import read_vspw_mask
 
 CLASS_STRIDE = 1000
-"""A VIPSeg segment's id is class * CLASS_STRIDE + instance."""
+"""The id of a segment of VIPSeg or Cityscapes is class * CLASS_STRIDE + instance."""
+CITYSCAPES_LABELS = 34
+"""Label ids of Cityscapes are 0..33; those that are not in the vocabulary are void."""
 DAVIS_VOID = 255
+MIN_POLYGON = 6
+"""Numbers of the smallest polygon: x and y of three points."""
 
 
 class Segments(NamedTuple):
@@ -37,14 +44,23 @@ def read_segments(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
     Args:
         frame: an entry of ``results["frames"]``.
         results: the sample, with ``seg_format``, ``vocabulary`` (None: class-agnostic), ``ann_file`` and
-            ``ori_shape`` (H, W).
+            ``ori_shape`` (H, W); class maps also need ``ignore_ids``, run lengths and polygons ``height`` and
+            ``width``.
 
     Raises:
         FileNotFoundError, OSError: the mask file is missing or truncated.
         ValueError: the mask's size is not the image's, a segment is not in the annotation file, or a category
             is not in the vocabulary.
     """
-    reader = {"coco_panoptic": _read_coco, "vipseg": _read_vipseg, "davis": _read_davis, "rle": _read_rle}
+    reader = {
+        "cityscapes": _read_cityscapes,
+        "class_map": _read_class_map,
+        "coco_panoptic": _read_coco,
+        "davis": _read_davis,
+        "rle": _read_rle,
+        "vipseg": _read_vipseg,
+        "vspw": _read_vspw,
+    }
     if results["seg_format"] != "rle" and "seg_map_path" not in frame:
         raise FileNotFoundError(
             f"{frame['img_path']} has no mask file; see data/README.md#{results['readme_anchor']}"
@@ -74,9 +90,16 @@ def split_map(id_map: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def to_rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
-    """Compressed run-length encoding of polygons, an uncompressed or a compressed encoding."""
+    """Compressed run-length encoding of polygons, an uncompressed or a compressed encoding.
+
+    A polygon of fewer than three points covers nothing.
+    """
     if isinstance(segmentation, list):
-        return coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
+        # pycocotools would take four numbers for a box.
+        polygons = [polygon for polygon in segmentation if len(polygon) >= MIN_POLYGON]
+        if not polygons:
+            return coco_mask.encode(np.zeros((height, width), np.uint8, order="F"))
+        return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
     if isinstance(segmentation["counts"], list):
         return coco_mask.frPyObjects(segmentation, *segmentation["size"])
     return segmentation
@@ -84,19 +107,23 @@ def to_rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
 
 def _check_size(size: tuple[int, ...], results: dict[str, Any], path: str, image: str) -> None:
     if tuple(size) != tuple(results["ori_shape"]):
-        raise ValueError(
+        text = (
             f"{path}: the mask is {size[1]}x{size[0]}, its image {image} is "
             f"{results['ori_shape'][1]}x{results['ori_shape'][0]} (width x height)"
         )
+        problem(Kind.SIZE, ValueError(text))
 
 
 def _labels(category_ids: np.ndarray, vocabulary: Vocabulary | None, path: str) -> np.ndarray:
     if vocabulary is None:
         return np.full(len(category_ids), NO_CLASS, np.int64)
-    try:
-        return np.array([vocabulary.index_of_id(int(index)) for index in category_ids], np.int64)
-    except KeyError as error:
-        raise ValueError(f"{path}: {error.args[0]}") from error
+    labels = np.full(len(category_ids), NO_CLASS, np.int64)
+    for position, category_id in enumerate(category_ids.tolist()):
+        try:
+            labels[position] = vocabulary.index_of_id(category_id)
+        except KeyError as error:
+            problem(Kind.CATEGORY, ValueError(f"{path}: {error.args[0]}"))
+    return labels
 
 
 def _read_coco(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
@@ -106,11 +133,12 @@ def _read_coco(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
     ids = np.array([segment["id"] for segment in segments], np.int64)
     masks, other = split_map(id_map, ids)
     other = other[other != 0]
-    if len(other):
-        raise ValueError(
-            f"{path}: segment id {other[0]} is not in 'segments_info' of {results['ann_file']} "
+    for segment_id in other:
+        text = (
+            f"{path}: segment id {segment_id} is not in 'segments_info' of {results['ann_file']} "
             f"(image {frame['img_id']}); the PNG and the JSON are not of the same set"
         )
+        problem(Kind.SEGMENT, ValueError(text))
     keep = np.array([not segment.get("iscrowd", 0) for segment in segments], bool)
     category_ids = np.array([segment["category_id"] for segment in segments], np.int64)[keep]
     return Segments(ids[keep], _labels(category_ids, results["vocabulary"], results["ann_file"]), masks[keep])
@@ -130,6 +158,24 @@ def _read_vipseg(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
     return Segments(ids, labels, split_map(id_map, ids)[0])
 
 
+def _read_cityscapes(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
+    """A pixel holds label * CLASS_STRIDE + instance, or the label alone: of stuff, or of a group of things."""
+    path, vocabulary = frame["instance_map_path"], results["vocabulary"]
+    id_map = read_index_png(path)
+    _check_size(id_map.shape, results, path, frame["img_path"])
+    ids = np.flatnonzero(np.bincount(id_map.ravel()))
+    class_ids = np.where(ids < CLASS_STRIDE, ids, ids // CLASS_STRIDE)
+    wrong = class_ids[class_ids >= CITYSCAPES_LABELS]
+    if len(wrong):
+        raise ValueError(
+            f"{path}: the value {ids[class_ids == wrong[0]][0]} has label {wrong[0]}, which Cityscapes does not have; "
+            "is it a file *_gtFine_instanceIds.png?"
+        )
+    is_group = (ids < CLASS_STRIDE) & np.isin(ids, [c.id for c in vocabulary if c.is_thing])
+    keep = np.isin(class_ids, list(vocabulary.id_to_label)) & ~is_group
+    return Segments(ids[keep], _labels(class_ids[keep], vocabulary, path), split_map(id_map, ids[keep])[0])
+
+
 def _read_davis(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
     path = frame["seg_map_path"]
     id_map = read_index_png(path)
@@ -139,14 +185,50 @@ def _read_davis(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
     return Segments(ids, _labels(ids, None, path), split_map(id_map, ids)[0])
 
 
+def _read_class_map(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
+    """A pixel holds a category id."""
+    return _class_segments(read_index_png(frame["seg_map_path"]), results["ignore_ids"], frame, results)
+
+
+def _read_vspw(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
+    return _class_segments(read_vspw_mask(frame["seg_map_path"]), (VSPW_VOID,), frame, results)
+
+
+def _class_segments(
+    class_map: np.ndarray, ignore_ids: tuple[int, ...], frame: dict[str, Any], results: dict[str, Any]
+) -> Segments:
+    """Each category is one segment, whose id in the frame is the category's."""
+    path = frame["seg_map_path"]
+    _check_size(class_map.shape, results, path, frame["img_path"])
+    ids = np.flatnonzero(np.bincount(class_map.ravel()))
+    ids = ids[~np.isin(ids, ignore_ids)]
+    return Segments(ids, _labels(ids, results["vocabulary"], path), split_map(class_map, ids)[0])
+
+
 def _read_rle(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
-    instances = frame["instances"]
-    for instance in instances:
+    """Polygons or run lengths of each instance, encoded where they are not yet."""
+    shape = tuple(results["ori_shape"])
+    instances, rles = [], []
+    for instance in frame["instances"]:
         where = f"{results['ann_file']}, annotation {instance['id']}"
-        _check_size(instance["segmentation"]["size"], results, where, frame["img_path"])
+        with noted():
+            rle = _encode(instance["segmentation"], results, where)
+            _check_size(rle["size"], results, where, frame["img_path"])
+            if tuple(rle["size"]) == shape:
+                instances.append(instance)
+                rles.append(rle)
     ids = np.array([instance["id"] for instance in instances], np.int64)
     category_ids = np.array([instance["category_id"] for instance in instances], np.int64)
-    masks = np.zeros((0, *results["ori_shape"]), np.uint8)
+    masks = np.zeros((0, *shape), np.uint8)
     if instances:
-        masks = coco_mask.decode([instance["segmentation"] for instance in instances]).transpose(2, 0, 1)
+        masks = coco_mask.decode(rles).transpose(2, 0, 1)
     return Segments(ids, _labels(category_ids, results["vocabulary"], results["ann_file"]), masks)
+
+
+def _encode(segmentation: Any, results: dict[str, Any], where: str) -> dict[str, Any]:
+    try:
+        return to_rle(segmentation, results["height"], results["width"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{where}: 'segmentation' is neither polygons nor run lengths ({error}); write it anew"
+        ) from error

@@ -9,6 +9,7 @@ from PIL import Image, UnidentifiedImageError
 
 from omgseg.datasets.base import SegmentationDataset
 from omgseg.datasets.files import read_lines, require_folder
+from omgseg.datasets.problems import noted, read_each
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -21,7 +22,7 @@ class VideoFolderDataset(SegmentationDataset):
     """
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        return [self._entry(video) for video in self._videos()]
+        return read_each(self._entry, self._videos(), where=self.ann_file)
 
     def _videos(self) -> list[str]:
         return read_lines(self.ann_file, self.README_ANCHOR)
@@ -38,7 +39,9 @@ class VideoFolderDataset(SegmentationDataset):
             if path.stem in masks:
                 frame["seg_map_path"] = str(masks[path.stem])
             frames.append(frame)
-        width, height = _image_size(images[0])
+        width = height = 0
+        with noted():
+            width, height = _image_size(images[0])
         return {
             "frames": frames,
             "is_video": True,

@@ -7,6 +7,7 @@ from typing import Any
 
 from omgseg.datasets.base import SegmentationDataset
 from omgseg.datasets.files import read_json
+from omgseg.datasets.problems import Kind, problem, read_each
 from omgseg.datasets.segments import to_rle
 from omgseg.registry import DATASETS
 
@@ -44,7 +45,9 @@ class YouTubeVISDataset(SegmentationDataset):
         tracks = defaultdict(list)
         for track in annotations:
             tracks[track["video_id"]].append(track)
-        return [self._entry(video, tracks[video["id"]]) for video in data["videos"]]
+        return read_each(
+            lambda video: self._entry(video, tracks[video["id"]]), data["videos"], where=self.ann_file
+        )
 
     def _entry(self, video: dict[str, Any], tracks: list[dict[str, Any]]) -> dict[str, Any]:
         length, folder = len(video["file_names"]), self.data_prefix["img"].rstrip("/")
@@ -54,17 +57,20 @@ class YouTubeVISDataset(SegmentationDataset):
         ]
         for track in tracks:
             if len(track["segmentations"]) != length:
-                raise ValueError(
+                text = (
                     f"{self.ann_file}: annotation {track['id']} has {len(track['segmentations'])} "
                     f"segmentations, its video {video['id']} has {length} frames"
                 )
+                problem(Kind.ANNOTATION, ValueError(text))
+                continue
             if track.get("iscrowd"):
                 continue
-            for frame, segmentation in zip(frames, track["segmentations"], strict=True):
+            areas = dict(enumerate(track.get("areas") or ()))
+            for t, (frame, segmentation) in enumerate(zip(frames, track["segmentations"], strict=True)):
                 if segmentation is not None:
                     rle = to_rle(segmentation, video["height"], video["width"])
                     instance = {"id": track["id"], "category_id": track["category_id"], "segmentation": rle}
-                    frame["instances"].append(instance)
+                    frame["instances"].append({**instance, "area": areas.get(t)})
         return {
             "frames": frames,
             "is_video": True,
