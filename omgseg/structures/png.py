@@ -29,6 +29,20 @@ def load_image(path: str | Path) -> Image.Image:
         raise OSError(f"{path} is truncated or not an image ({error}); copy or download it again") from error
 
 
+def image_size(path: str | Path) -> tuple[int, int]:
+    """(width, height) from an image file's header.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+        OSError: it is not an image.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except UnidentifiedImageError:
+        raise OSError(f"{path} is not an image; copy or download it again") from None
+
+
 def read_index_png(path: str | Path) -> np.ndarray:
     """Read a label map that holds one number a pixel: palette (DAVIS) or greyscale, 8 or 16 bits.
 

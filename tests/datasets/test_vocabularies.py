@@ -14,6 +14,8 @@ def test_sizes():
         for name in shipped_vocabularies()
     }
     assert sizes == {
+        "ade20k": (150, 100),
+        "cityscapes": (19, 8),
         "coco_panoptic": (133, 80),
         "ovis": (25, 25),
         "vipseg": (124, 58),
@@ -44,6 +46,60 @@ def test_youtube_vis_2019_agrees_with_the_official_file(real_samples_dir):
     path = real_samples_dir / "youtube_vis_2019/annotations/youtube_vis_2019_train.json"
     official = {entry["id"]: entry["name"] for entry in json.loads(path.read_text())["categories"]}
     assert {category.id: category.name for category in load_vocabulary("youtube_vis_2019")} == official
+
+
+def test_ade20k_has_the_official_classes_in_the_official_order():
+    from mmdet.datasets.ade20k import ADE_PALETTE, ADE20KInstanceDataset, ADE20KSegDataset
+
+    vocabulary = load_vocabulary("ade20k")
+    renamed = {  # official names that are no plain words, or ambiguous -> ours
+        "windowpane": "window",
+        "base": "pedestal",
+        "case": "display case",
+        "blind": "window blind",
+        "palm": "palm tree",
+        "hovel": "hut",
+        "television receiver": "television",
+        "apparel": "clothes",
+        "conveyer belt": "conveyor belt",
+        "washer": "washing machine",
+        "plaything": "toy",
+        "tank": "storage tank",
+        "screen": "projection screen",
+        "hood": "exhaust hood",
+        "ashcan": "trash can",
+        "glass": "drinking glass",
+    }
+    official = [name.strip() for name in ADE20KSegDataset.METAINFO["classes"]]
+    by_id = sorted(vocabulary, key=lambda category: category.id)
+    assert [category.id for category in by_id] == list(range(150))
+    assert [category.name for category in by_id] == [renamed.get(name, name) for name in official]
+    for category, name in zip(by_id, official, strict=True):
+        assert name in category.words or name in ("case", "television receiver")
+    assert [category.color for category in by_id] == [tuple(color) for color in ADE_PALETTE]
+    things = [name.strip() for name in ADE20KInstanceDataset.METAINFO["classes"]]
+    assert [renamed.get(name, name) for name in things] == vocabulary.things().names
+
+
+def test_cityscapes_agrees_with_the_authors_table():
+    from cityscapesscripts.helpers.labels import labels
+
+    official = {label.id: label for label in labels if not label.ignoreInEval}
+    vocabulary = load_vocabulary("cityscapes")
+    assert set(vocabulary.id_to_label) == set(official)
+    for category in vocabulary:
+        label = official[category.id]
+        assert (category.name, category.is_thing) == (label.name, label.hasInstances)
+        assert category.color == label.color
+
+
+def test_cityscapes_joins_no_two_classes_of_the_other_training_sets():
+    names = ("coco_panoptic", "vipseg", "youtube_vis_2019")
+    others = [load_vocabulary(name) for name in names]
+    _, before = Vocabulary.merge(others)
+    _, after = Vocabulary.merge([*others, load_vocabulary("cityscapes")])
+    for name, old, new in zip(names, before, after, strict=False):
+        assert len(set(old.tolist())) == len(set(new.tolist())), name
 
 
 def test_animals_and_computers_do_not_merge():
