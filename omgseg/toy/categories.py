@@ -76,6 +76,14 @@ def vocabulary(include_novel: bool = True) -> Vocabulary:
     )
 
 
+def vipseg_vocabulary() -> Vocabulary:
+    """The categories of VIPSeg files with their ids: the base things and stuff."""
+    return Vocabulary(
+        Category(name=NAMES[index], is_thing=index < NUM_THINGS, id=number, color=class_color(index))
+        for index, number in VIPSEG_IDS.items()
+    )
+
+
 def permuted_vocabulary() -> Vocabulary:
     """The whole vocabulary with the words of the novel things exchanged in a ring, ids staying where they are.
 

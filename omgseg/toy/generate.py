@@ -7,22 +7,32 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from omgseg.toy.annotation import annotate
-from omgseg.toy.categories import NOVEL_THINGS, NUM_THINGS, THINGS, is_base, permuted_vocabulary
-from omgseg.toy.coco import write_coco
-from omgseg.toy.videos import (
-    Video,
-    first_objects,
-    write_davis,
-    write_vipseg,
-    write_vipseg_categories,
-    write_youtube_vis,
+from omgseg.toy.ade20k import ade20k_vocabulary, write_ade20k
+from omgseg.toy.categories import (
+    NOVEL_THINGS,
+    NUM_THINGS,
+    THINGS,
+    is_base,
+    permuted_vocabulary,
+    vipseg_vocabulary,
+    vocabulary,
 )
-from omgseg.toy.world import World, render
+from omgseg.toy.cityscapes import CITYSCAPES_THINGS, cityscapes_vocabulary, write_cityscapes
+from omgseg.toy.class_maps import write_vipseg, write_vipseg_categories, write_vspw
+from omgseg.toy.coco import write_coco
+from omgseg.toy.objects import write_davis, write_youtube_vos
+from omgseg.toy.tracks import write_ovis, write_youtube_vis_2019, write_youtube_vis_2021
+from omgseg.toy.videos import Video, an_object_enters_later, sample_videos
+from omgseg.toy.world import World
 
+VSPW_LENGTHS = (18, 20)
+"""Frames of a VSPW video: more than the 16 whose consistency is measured."""
+OVIS_THINGS = (5, 7)
+"""Things of an OVIS video: enough to hide each other."""
 MANIFEST = "toy_manifest.json"
 WORLD_VERSION = 2
 """Goes up when equal seeds draw other pictures, so that older data are made anew."""
@@ -43,6 +53,13 @@ class Sizes:
     vipseg_train: int = 60
     vipseg_val: int = 15
     davis_val: int = 8
+    vspw_val: int = 3
+    ovis_valid: int = 6
+    youtube_vis_2021_valid: int = 6
+    youtube_vos_valid: int = 6
+    ade20k_val: int = 20
+    cityscapes_train: int = 6
+    cityscapes_val: int = 20
     min_length: int = 6
     max_length: int = 8
 
@@ -56,6 +73,13 @@ TINY = Sizes(
     vipseg_train=2,
     vipseg_val=2,
     davis_val=2,
+    vspw_val=2,
+    ovis_valid=2,
+    youtube_vis_2021_valid=2,
+    youtube_vos_valid=2,
+    ade20k_val=3,
+    cityscapes_train=2,
+    cityscapes_val=2,
     min_length=4,
     max_length=5,
 )
@@ -67,9 +91,10 @@ def generate(
 ) -> Path:
     """Write the toy data, unless the folder already holds exactly these.
 
-    The folders are ``coco``, ``coco_open_vocabulary`` (images with novel things; its categories list all things),
-    ``youtube_vis_2019``, ``VIPSeg`` and ``DAVIS``. Every other part holds base categories only. The data appear at
-    once, by a rename.
+    The folders are ``coco``, ``cityscapes``, ``youtube_vis_2019``, ``VIPSeg``, ``VSPW``, ``DAVIS``, ``YouTubeVOS`` and
+    ``ovis`` with base categories only, and ``coco_open_vocabulary``, ``ADEChallengeData2016`` and ``youtube_vis_2021``
+    with novel things, too (their categories list all things). ``vocabularies`` has the toy words for the ids of each.
+    The data appear at once, by a rename.
 
     Args:
         root: the data root; created, or replaced when it holds other toy data.
@@ -104,6 +129,10 @@ def _write_parts(root: Path, seed: int, sizes: Sizes, report: Callable[[str], No
         # A generator a part: the size of one does not change another.
         return World(np.random.default_rng((seed, part)), range(NUM_THINGS) if novel else _BASE_CLASSES)
 
+    def videos(part: int, count: int, novel: bool = False, **choice: Any) -> list[Video]:
+        choice.setdefault("lengths", (sizes.min_length, sizes.max_length))
+        return sample_videos(world(part, novel), count, seed=seed + part, **choice)
+
     report(f"coco: {sizes.train_images} + {sizes.val_images} images")
     _write_images(root / "coco", "train", world(0), sizes.train_images, first_id=1)
     _write_images(root / "coco", "val", world(1), sizes.val_images, first_id=100_001)
@@ -115,13 +144,50 @@ def _write_parts(root: Path, seed: int, sizes: Sizes, report: Callable[[str], No
 
     report(f"youtube_vis_2019: {sizes.youtube_vis_train} + {sizes.youtube_vis_valid} videos")
     for part, split, count in ((3, "train", sizes.youtube_vis_train), (4, "valid", sizes.youtube_vis_valid)):
-        write_youtube_vis(root / "youtube_vis_2019", split, _videos(world(part), count, sizes, seed + part))
+        write_youtube_vis_2019(root / "youtube_vis_2019", split, videos(part, count))
     report(f"VIPSeg: {sizes.vipseg_train} + {sizes.vipseg_val} videos")
     write_vipseg_categories(root / "VIPSeg")
     for part, split, count in ((5, "train", sizes.vipseg_train), (6, "val", sizes.vipseg_val)):
-        write_vipseg(root / "VIPSeg", split, _videos(world(part), count, sizes, seed + part))
+        write_vipseg(root / "VIPSeg", split, videos(part, count))
     report(f"DAVIS: {sizes.davis_val} videos")
-    write_davis(root / "DAVIS", "val", _videos(world(7), sizes.davis_val, sizes, seed + 7))
+    write_davis(root / "DAVIS", "val", videos(7, sizes.davis_val))
+    report(f"VSPW: {sizes.vspw_val} videos")
+    write_vspw(root / "VSPW", "val", videos(11, sizes.vspw_val, lengths=VSPW_LENGTHS))
+    report(f"ovis: {sizes.ovis_valid} videos")
+    write_ovis(root / "ovis", "valid", videos(12, sizes.ovis_valid, things=OVIS_THINGS))
+    report(f"youtube_vis_2021: {sizes.youtube_vis_2021_valid} videos")
+    open_videos = videos(13, sizes.youtube_vis_2021_valid, novel=True)
+    write_youtube_vis_2021(root / "youtube_vis_2021", "valid", open_videos)
+    report(f"YouTubeVOS: {sizes.youtube_vos_valid} videos")
+    late = videos(14, sizes.youtube_vos_valid, accept=an_object_enters_later)
+    write_youtube_vos(root / "YouTubeVOS", "valid", late)
+
+    report(f"ADE20K: {sizes.ade20k_val} images")
+    open_world = world(9, novel=True)
+    novel = (open_world.image_scene(_novel_pair(index)) for index in range(sizes.ade20k_val))
+    write_ade20k(root / "ADEChallengeData2016", "val", novel)
+    report(f"Cityscapes: {sizes.cityscapes_train} + {sizes.cityscapes_val} images")
+    street = World(np.random.default_rng((seed, 10)), CITYSCAPES_THINGS)
+    for split, count in (("val", sizes.cityscapes_val), ("train", sizes.cityscapes_train)):
+        write_cityscapes(root / "cityscapes", split, (street.image_scene() for _ in range(count)))
+    _write_vocabularies(root / "vocabularies")
+
+
+def _write_vocabularies(folder: Path) -> None:
+    """The toy words under the names of the shipped vocabularies, for $OMGSEG_VOCABULARIES."""
+    words = vocabulary(include_novel=False)
+    vocabularies = {
+        "ade20k": ade20k_vocabulary(),
+        "cityscapes": cityscapes_vocabulary(),
+        "coco_panoptic": words,
+        "ovis": words.things(),
+        "vipseg": vipseg_vocabulary(),
+        "youtube_vis_2019": words.things(),
+        "youtube_vis_2021": vocabulary().things(),
+    }
+    folder.mkdir(exist_ok=True)
+    for name, own in vocabularies.items():
+        own.save(folder / f"{name}.json")
 
 
 def _write_images(root: Path, split: str, world: World, count: int, first_id: int) -> None:
@@ -133,15 +199,3 @@ def _novel_pair(index: int) -> list[int]:
     """Two novel classes for an image, so that all of them are equally frequent."""
     count = len(_NOVEL_CLASSES)
     return [_NOVEL_CLASSES[index % count], _NOVEL_CLASSES[(index + 1 + index // count) % count]]
-
-
-def _videos(world: World, count: int, sizes: Sizes, seed: int) -> list[Video]:
-    """Scenes with a length; the first frame of each shows at least two things."""
-    rng = np.random.default_rng((seed, count))
-    videos: list[Video] = []
-    while len(videos) < count:
-        length = int(rng.integers(sizes.min_length, sizes.max_length + 1))
-        scene = world.video_scene(length)
-        if len(first_objects(annotate(scene, render(scene)))) >= 2:
-            videos.append((scene, length))
-    return videos

@@ -105,10 +105,10 @@ class World:
                 things.append(thing)
         return self._scene(things, pan_speed=0.0)
 
-    def video_scene(self, length: int) -> Scene:
-        """A scene of 2 to 4 moving things for `length` frames: half of them stay, others enter or leave."""
+    def video_scene(self, length: int, count: tuple[int, int] = (2, 4)) -> Scene:
+        """A scene of `count` (from, to) moving things for `length` frames: half of them stay, others enter or leave."""
         things = []
-        for _ in range(int(self._rng.integers(2, 5))):
+        for _ in range(int(self._rng.integers(count[0], count[1] + 1))):
             start, velocity = self._path(length, self._rng.choice(["stay", "stay", "enter", "leave"]))
             things.append(self._thing(self._category(), start, velocity, spin=self._rng.uniform(-0.12, 0.12)))
         return self._scene(things, pan_speed=1.5)
