@@ -155,6 +155,20 @@ def test_a_video_is_read_out_clip_by_clip_with_constant_identities(tiny_model):
         assert all(mask["size"] == [80, 144] for mask in tracks.masks)
 
 
+def test_objects_of_a_video_may_be_given_late(tiny_model):
+    """Frame 1 gives object 5, frame 3 object 6; the others give nothing."""
+    sample = make_video(5, ("vos",), scale=2)
+    for t, frame in enumerate(sample.video_data_samples):
+        if t not in (1, 3):
+            del frame.gt_instances
+        else:
+            frame.gt_instances.masks[t // 2 - 1] = False
+    (video,) = run(tiny_model, [sample], 5, "predict")
+    found = [set(frame.pred_vos_seg.sem_seg.unique().tolist()) for frame in video.video_data_samples]
+    assert found[0] == {0} and all(5 in ids and 6 not in ids for ids in found[1:3])
+    assert 6 in set.union(*found[3:])
+
+
 def test_a_new_vocabulary_changes_no_weight(tiny_model):
     before = {name: value.clone() for name, value in tiny_model.state_dict().items()}
     tiny_model.set_vocabulary(["unicorn", "castle"])
