@@ -1,6 +1,7 @@
 """A tiny world for the metric adapters: two things, one stuff class, ids that are neither labels nor sorted."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -112,3 +113,32 @@ def damage():
         return np.roll(values, (dy, dx), axis=(-2, -1))
 
     return shift
+
+
+@pytest.fixture
+def golden(golden_dir):
+    """Folder and expected values of a set of reference inputs."""
+
+    def load(name):
+        folder = golden_dir / "metrics" / name
+        return folder, json.loads((folder / "expected.json").read_text())
+
+    return load
+
+
+@pytest.fixture
+def close(record_property):
+    """Compare numbers and lists (NaN is `None` in the files); records the largest deviation."""
+    largest = 0.0
+
+    def check(actual, expected, tolerance):
+        nonlocal largest
+        actual = np.asarray(actual, dtype=float)
+        expected = np.asarray(expected, dtype=float)
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance)
+        largest = max(largest, float(np.nanmax(np.abs(actual - expected), initial=0.0)))
+
+    yield check
+    assert not math.isnan(largest)
+    record_property("largest_deviation", largest)
+    print(f"largest deviation {largest:.3g}")
