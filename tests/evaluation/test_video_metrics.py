@@ -10,7 +10,8 @@ from pycocotools import mask as coco_mask
 
 from omgseg.evaluation.functional.davis import sequence_scores, summarize_davis
 from omgseg.evaluation.functional.panoptic import PanopticStat
-from omgseg.evaluation.functional.vpq import summarize_vpq, video_stats
+from omgseg.evaluation.functional.stq import stq_stat, summarize_stq
+from omgseg.evaluation.functional.vpq import VideoOverlap, summarize_vpq, video_stats
 from omgseg.evaluation.functional.youtube_vis import evaluate_tracks
 from omgseg.structures.png import write_png
 from omgseg.structures.vipseg_png import write_vipseg_panomask
@@ -35,11 +36,11 @@ def tubes():
 def panoptic_video(make_sample, make_video, tubes, tmp_path):
     """A video's sample with panomask files of `tubes` and the given prediction."""
 
-    def make(labels, instances, video_id="clip", frames=FRAMES):
+    def make(labels, instances, video_id="clip", frames=FRAMES, truth=tubes):
         samples = []
         for t in range(frames):
             path = tmp_path / video_id / f"{t}.png"
-            write_vipseg_panomask(path, ID_OF_LABEL[tubes[0][t]], tubes[1][t])
+            write_vipseg_panomask(path, ID_OF_LABEL[truth[0][t]], truth[1][t])
             predicted = (labels[t] + 1000 * instances[t]).astype(np.int32)
             samples.append(make_sample({"pred_panoptic_seg": predicted}, seg_map_path=str(path), img_id=t))
         return make_video(samples, video_id=video_id)
@@ -47,26 +48,32 @@ def panoptic_video(make_sample, make_video, tubes, tmp_path):
     return make
 
 
-def test_vpq_metric_equals_functional(panoptic_video, tubes, run_metric, damage, vocabulary):
+def test_vpq_and_stq_equal_functional(panoptic_video, tubes, run_metric, damage, vocabulary):
     predictions = {name: [damage(part, seed) for part in tubes] for seed, name in enumerate("ab")}
     windows = (1, 2, 4)
     total = {k: PanopticStat.zeros(3) for k in windows}
+    tracked = []
     for predicted in predictions.values():
+        overlap = VideoOverlap(3, void=3)
+        for frame in zip(*tubes, *predicted, strict=True):
+            overlap.add_frame(*frame)
+        tracked.append(stq_stat(overlap, vocabulary.thing_mask.numpy()))
         stats = video_stats(*tubes, *predicted, num_classes=3, windows=windows, void=3)
         total = {k: total[k] + stats[k] for k in windows}
     samples = [panoptic_video(*predicted, video_id=name) for name, predicted in predictions.items()]
     values = run_metric({"type": "omgseg.VideoPanopticMetric", "windows": windows}, samples)
-    expected = summarize_vpq(total, vocabulary.thing_mask.numpy())
-    assert set(values) == {f"vipseg/{k}" for k in ("VPQ", "VPQ_th", "VPQ_st", "VPQ_1", "VPQ_2", "VPQ_4")}
+    expected = summarize_vpq(total, vocabulary.thing_mask.numpy()) | summarize_stq(tracked, 3)
+    names = ("VPQ", "VPQ_th", "VPQ_st", "VPQ_1", "VPQ_2", "VPQ_4", "STQ", "AQ", "IoU")
+    assert set(values) == {f"vipseg/{k}" for k in names}
     assert values == pytest.approx({f"vipseg/{k}": 100 * v for k, v in expected.items()}, abs=1e-12)
-    assert 0 < values["vipseg/VPQ"] < 100
+    assert 0 < values["vipseg/VPQ"] < 100 and 0 < values["vipseg/STQ"] < 100
 
 
 def test_identity_switch_lowers_long_windows_only(panoptic_video, tubes, run_metric):
     labels, instances = tubes
     switched = np.where((np.arange(FRAMES)[:, None, None] >= 3) & (labels == 0), instances + 4, instances)
     values = run_metric({"type": "omgseg.VideoPanopticMetric"}, [panoptic_video(labels, switched)])
-    assert values["vipseg/VPQ_1"] == 100
+    assert values["vipseg/VPQ_1"] == values["vipseg/IoU"] == 100 > values["vipseg/AQ"]
     assert values["vipseg/VPQ_4"] < values["vipseg/VPQ_2"] < 100
     assert "vipseg/VPQ_8" not in values, "no video has 8 frames"
     lengths = (1, 2, 4)
@@ -75,7 +82,16 @@ def test_identity_switch_lowers_long_windows_only(panoptic_video, tubes, run_met
 
 def test_video_of_one_frame(panoptic_video, tubes, run_metric):
     values = run_metric({"type": "omgseg.VideoPanopticMetric"}, [panoptic_video(*tubes, frames=1)])
-    assert values == {f"vipseg/{k}": 100 for k in ("VPQ", "VPQ_1", "VPQ_th", "VPQ_st")}
+    names = ("VPQ", "VPQ_1", "VPQ_th", "VPQ_st", "STQ", "AQ", "IoU")
+    assert values == {f"vipseg/{k}": 100 for k in names}
+
+
+def test_stuff_with_an_instance_number_is_one_segment(panoptic_video, tubes, run_metric):
+    labels, instances = tubes
+    numbered = instances + (labels == 2) * (1 + np.arange(WIDTH) // 10)  # the halves of the sky
+    video = panoptic_video(labels, instances, truth=(labels, numbered))
+    values = run_metric({"type": "omgseg.VideoPanopticMetric", "windows": [1, 2]}, [video])
+    assert set(values.values()) == {100}
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 
 from omgseg.evaluation.functional.label_map import check_same_size, overlap_table
@@ -65,4 +67,44 @@ def summarize_confusion(confusion: np.ndarray) -> dict[str, np.ndarray | float]:
         "mAcc": float(recall[in_gt].mean()),
         "aAcc": float(correct.sum() / total),
         "fwIoU": float((true[in_gt] * iou[in_gt]).sum() / total),
+    }
+
+
+def sparse_counts(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (in the flat table) and values of what is not zero: small enough to keep for every image."""
+    positions = np.flatnonzero(counts)
+    return positions, counts.flat[positions]
+
+
+def sum_sparse_counts(parts: Iterable[tuple[np.ndarray, np.ndarray]], shape: tuple[int, ...]) -> np.ndarray:
+    """Sum of tables of one shape from :func:`sparse_counts`, int64 `shape`."""
+    total = np.zeros(shape, dtype=np.int64)
+    for positions, values in parts:
+        total.flat[positions] += values
+    return total
+
+
+def summarize_videos(
+    confusions: Sequence[tuple[np.ndarray, np.ndarray]], num_classes: int
+) -> dict[str, float]:
+    """VSPW's scores (its official evaluator's conventions), from the confusion matrix of each video.
+
+    Args:
+        confusions: matrices (num_classes, num_classes) from :func:`sparse_counts`.
+
+    Returns:
+        Fractions, NaN where nothing is labelled: ``mIoU``, over the classes of the ground truth, all videos
+        together; ``video_mIoU``, the mean of the videos' own; ``Acc``, share of correct pixels;
+        ``Acc_class``, mean recall; ``fwIoU``, weighted by ground-truth frequency.
+    """
+    shape = (num_classes, num_classes)
+    total = summarize_confusion(sum_sparse_counts(confusions, shape))
+    videos = [summarize_confusion(sum_sparse_counts([part], shape))["mIoU_gt"] for part in confusions]
+    labelled = [value for value in videos if not np.isnan(value)]
+    return {
+        "mIoU": total["mIoU_gt"],
+        "video_mIoU": float(np.mean(labelled)) if labelled else float("nan"),
+        "Acc": total["aAcc"],
+        "Acc_class": total["mAcc"],
+        "fwIoU": total["fwIoU"],
     }

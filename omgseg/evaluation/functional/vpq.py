@@ -20,7 +20,7 @@ WINDOWS = (1, 2, 4, 6, 8)
 class VideoOverlap:
     """Overlaps of the tubes of one video, collected a frame at a time; frames themselves are not kept.
 
-    A tube is a (class, instance) pair.
+    A tube is a (class, instance) pair. :mod:`stq` works on the same overlaps.
 
     Args:
         num_classes: classes are 0..num_classes - 1.
@@ -51,9 +51,14 @@ class VideoOverlap:
             (gt_tubes, pred_tubes, overlap_table(gt_index, pred_index, len(gt_tubes), len(pred_tubes)))
         )
 
+    def first_tubes(self) -> np.ndarray:
+        """Ground-truth tubes of the first frame that has any, ascending, int64 (N,)."""
+        present = (tubes[tubes > 0] for tubes, _, _ in self._frames)
+        return next((tubes for tubes in present if len(tubes)), np.zeros(0, np.int64))
+
     def stats(self, windows: Sequence[int] = WINDOWS) -> dict[int, PanopticStat]:
         """Counts of each window length; all zero where the video is shorter than the window."""
-        gt_tubes, pred_tubes, tables = self._tables()
+        gt_tubes, pred_tubes, tables = self.tables()
         until = (
             np.concatenate([np.zeros_like(tables[:1]), np.cumsum(tables, axis=0)]) if len(tables) else None
         )
@@ -73,7 +78,7 @@ class VideoOverlap:
             raise ValueError(f"classes must lie in [0, {self.num_classes}) or be void ({self.void})")
         return np.where(void, 0, instances * self.num_classes + classes + 1)
 
-    def _tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """All tubes of the video, void (0) first, and their overlaps by frame, int64 (T, G + 1, P + 1)."""
 
         def union(position: int) -> np.ndarray:
@@ -92,13 +97,18 @@ class VideoOverlap:
         present = volume[np.ix_(rows, columns)]
         return match_segments(
             present,
-            Segments(self._class_of(gt_tubes[rows][1:]), present[1:].sum(axis=1)),
-            Segments(self._class_of(pred_tubes[columns][1:]), present[:, 1:].sum(axis=0)),
+            Segments(self.class_of(gt_tubes[rows][1:]), present[1:].sum(axis=1)),
+            Segments(self.class_of(pred_tubes[columns][1:]), present[:, 1:].sum(axis=0)),
             self.num_classes,
         )
 
-    def _class_of(self, tubes: np.ndarray) -> np.ndarray:
+    def class_of(self, tubes: np.ndarray) -> np.ndarray:
+        """Classes of tubes other than void, int64 (N,)."""
         return (tubes - 1) % self.num_classes
+
+    def instance_of(self, tubes: np.ndarray) -> np.ndarray:
+        """Instance numbers of tubes other than void, int64 (N,)."""
+        return (tubes - 1) // self.num_classes
 
 
 def video_stats(
