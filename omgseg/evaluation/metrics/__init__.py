@@ -1,5 +1,6 @@
 """mmengine metrics: thin adapters from data samples to ``evaluation.functional``. Values are percent."""
 
+from omgseg.evaluation.metrics.cityscapes_instance import CityscapesInstanceMetric
 from omgseg.evaluation.metrics.coco_instance import CocoInstanceMetric
 from omgseg.evaluation.metrics.coco_panoptic import CocoPanopticMetric
 from omgseg.evaluation.metrics.davis import DavisMetric
@@ -12,6 +13,7 @@ from omgseg.evaluation.metrics.youtube_vis import YouTubeVISMetric
 from omgseg.evaluation.metrics.youtube_vos import YouTubeVOSMetric
 
 __all__ = [
+    "CityscapesInstanceMetric",
     "CocoInstanceMetric",
     "CocoPanopticMetric",
     "DavisMetric",
