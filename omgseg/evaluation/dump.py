@@ -144,9 +144,9 @@ def _pack(value: Any, arrays: dict[str, np.ndarray], where: str) -> Any:
 
 
 def _pack_array(array: np.ndarray, arrays: dict[str, np.ndarray], where: str) -> dict[str, Any]:
-    if array.dtype == bool and array.ndim == 3:
-        counts = [mask["counts"].decode("ascii") for mask in encode_masks(array)]
-        return {_MASKS: counts, "size": list(array.shape[1:])}
+    if array.dtype == bool and array.ndim >= 3:
+        masks = encode_masks(array.reshape(-1, *array.shape[-2:]))
+        return {_MASKS: [mask["counts"].decode("ascii") for mask in masks], "shape": list(array.shape)}
     if array.dtype.hasobject:
         raise TypeError(f"{where}: an array of Python objects cannot be written")
     name = str(len(arrays))
@@ -165,15 +165,15 @@ def _unpack(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if _ARRAY in value:
         return arrays[value[_ARRAY]].astype(value["dtype"])
     if _MASKS in value:
-        return _decode_masks(value[_MASKS], value["size"])
+        return _decode_masks(value[_MASKS], value["shape"])
     if _RUN_LENGTHS in value:
         return {"size": value["size"], "counts": value[_RUN_LENGTHS].encode("ascii")}
     return {name: _unpack(part, arrays) for name, part in value.items()}
 
 
-def _decode_masks(counts: Sequence[str], size: Sequence[int]) -> np.ndarray:
-    """Bool (N, H, W)."""
-    masks = np.zeros((len(counts), *size), dtype=bool)
+def _decode_masks(counts: Sequence[str], shape: Sequence[int]) -> np.ndarray:
+    """Bool (..., H, W)."""
+    masks = np.zeros((len(counts), *shape[-2:]), dtype=bool)
     for mask, encoded in zip(masks, counts, strict=True):
-        mask[:] = coco_mask.decode({"size": size, "counts": encoded.encode("ascii")})
-    return masks
+        mask[:] = coco_mask.decode({"size": shape[-2:], "counts": encoded.encode("ascii")})
+    return masks.reshape(shape)

@@ -14,7 +14,7 @@ from omgseg.structures import Vocabulary
 
 @pytest.fixture
 def rich_sample(make_sample):
-    """An image's sample with all kinds of values; the masks have no column order in memory that helps."""
+    """An image's sample with all kinds of values."""
     rng = np.random.default_rng(0)
     sample = make_sample(
         {"pred_panoptic_seg": rng.integers(0, 5, (9, 7)).astype(np.int32) * 131_007},
@@ -31,6 +31,7 @@ def rich_sample(make_sample):
         scores=torch.from_numpy(rng.random(3).astype(np.float32)),
         bboxes=torch.from_numpy(rng.normal(size=(3, 4)).astype(np.float32)),
     )
+    sample.pred_clicks = InstanceData(masks=torch.from_numpy(rng.random((3, 2, 9, 7)) > 0.5))
     sample.gt_instances = InstanceData(masks=torch.zeros(0, 9, 7, dtype=torch.bool))
     sample.pred_sem_seg = PixelData(sem_seg=torch.full((1, 9, 7), -1))
     return sample
