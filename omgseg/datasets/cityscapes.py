@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from omgseg.datasets.base import SegmentationDataset
+from omgseg.datasets.problems import read_each
 from omgseg.datasets.vocabularies import load_vocabulary
 from omgseg.registry import DATASETS
 from omgseg.structures.png import image_size
@@ -42,7 +43,7 @@ class CityscapesDataset(SegmentationDataset):
                 f"{folder}/<city>/ has no *{IMAGE_SUFFIX}; see data/README.md#{self.README_ANCHOR}"
             )
         masks = {path.name for path in Path(self.data_prefix["seg"]).glob("*/*.png")}
-        return [self._entry(path, masks) for path in images]
+        return read_each(lambda path: self._entry(path, masks), images, where=str(folder))
 
     def _entry(self, image: Path, masks: set[str]) -> dict[str, Any]:
         name = image.name.removesuffix(IMAGE_SUFFIX)

@@ -126,7 +126,10 @@ def test_samples(root):
     dataset = ADE20KDataset(
         data_root=str(root), ann_file="ade20k_panoptic_train.json", data_prefix=prefix, pipeline=LOAD
     )
-    gt = dataset[0]["data_samples"].gt_instances
+    sample = dataset[0]["data_samples"]
+    areas = {segment["category_id"]: segment.get("area") for segment in sample.segments_info[:3]}
+    assert areas == {0: None, 2: None, 8: 2}  # what is said of stuff is not what a mask shows
+    gt = sample.gt_instances
     names = [dataset.vocabulary.names[label] for label in gt.labels]
     assert names == ["wall", "sky", "window", "bed", "bed"]
     for number, mask in zip(gt.instances_ids.tolist(), gt.masks.numpy(), strict=True):

@@ -13,7 +13,9 @@ from omgseg.structures.png import write_png
 
 LOAD = [dict(type="LoadFrames"), dict(type="LoadSegments"), dict(type="PackClip")]
 NAME = "bonn_000001_000019"
-INSTANCE_IDS = np.array(
+SCALE = 12
+"""Pixels of a side of a cell: the official AP leaves out objects of less than 100 pixels."""
+CELLS = np.array(
     [
         [7, 7, 7, 7, 23, 23],
         [7, 24000, 24000, 7, 23, 23],
@@ -22,6 +24,7 @@ INSTANCE_IDS = np.array(
     ],
     np.uint16,
 )
+INSTANCE_IDS = CELLS.repeat(SCALE, 0).repeat(SCALE, 1)
 """Road and sky; two persons; a car and a group of cars; parking, a caravan, static and unlabelled are void."""
 LABEL_IDS = np.where(INSTANCE_IDS < 1000, INSTANCE_IDS, INSTANCE_IDS // 1000).astype(np.uint8)
 
@@ -86,7 +89,8 @@ def test_the_official_panoptic_ground_truth(root, capsys):
     }
     (annotation,) = (entry for entry in content["annotations"] if entry["image_id"] == NAME)
     segments = {
-        s["id"]: (s["category_id"], s["area"], s["bbox"], s["iscrowd"]) for s in annotation["segments_info"]
+        s["id"]: (s["category_id"], s["area"] / SCALE**2, [x / SCALE for x in s["bbox"]], s["iscrowd"])
+        for s in annotation["segments_info"]
     }
     assert segments == {
         7: (7, 7, [0, 0, 4, 3], 0),
@@ -102,12 +106,12 @@ def test_the_official_panoptic_ground_truth(root, capsys):
     assert convert_cityscapes(root, "val") == []
 
 
-def test_one_run_evaluates_panoptic_and_semantic_segmentation(root):
+def test_one_run_evaluates_all_three_tasks(root):
     """Predictions made of the ground truth: everything that a metric needs has the same names and ids."""
     import torch
-    from mmengine.structures import PixelData
+    from mmengine.structures import InstanceData, PixelData
 
-    from omgseg.evaluation.metrics import CocoPanopticMetric, SemanticMetric
+    from omgseg.evaluation.metrics import CityscapesInstanceMetric, CocoPanopticMetric, SemanticMetric
 
     convert_cityscapes(root, "val")
     gt_fine = root / "gtFine"
@@ -115,6 +119,7 @@ def test_one_run_evaluates_panoptic_and_semantic_segmentation(root):
         CocoPanopticMetric(
             str(gt_fine / "cityscapes_panoptic_val.json"), str(gt_fine / "cityscapes_panoptic_val")
         ),
+        CityscapesInstanceMetric(str(gt_fine / "val")),
         SemanticMetric(ignore_unknown=True),
     ]
     data = dataset(root, test_mode=True, tasks=("panoptic", "instance", "semantic"))
@@ -122,6 +127,12 @@ def test_one_run_evaluates_panoptic_and_semantic_segmentation(root):
     semantic = np.vectorize(lambda label: label_of.get(label, void))(LABEL_IDS)
     panoptic = semantic + 1000 * np.where(INSTANCE_IDS >= 1000, INSTANCE_IDS % 1000 + 1, 0)
     panoptic[np.isin(INSTANCE_IDS, (26, 29000))] = void
+    objects = np.array([24000, 24001, 26000])
+    instances = InstanceData(
+        labels=torch.tensor([label_of[number // 1000] for number in objects]),
+        scores=torch.ones(3),
+        masks=torch.from_numpy(objects[:, None, None] == INSTANCE_IDS),
+    )
     values = {}
     for metric in metrics:
         metric.dataset_meta = data.metainfo
@@ -129,9 +140,10 @@ def test_one_run_evaluates_panoptic_and_semantic_segmentation(root):
             sample = data[index]["data_samples"]
             sample.pred_panoptic_seg = PixelData(sem_seg=torch.from_numpy(panoptic)[None])
             sample.pred_sem_seg = PixelData(sem_seg=torch.from_numpy(semantic)[None])
+            sample.pred_instances = instances
             metric.process({}, [sample.to_dict()])
         values |= metric.evaluate(len(data))
-    assert values["coco_panoptic/PQ"] == values["semantic/mIoU"] == 100
+    assert values["coco_panoptic/PQ"] == values["cityscapes/AP"] == values["semantic/mIoU"] == 100
 
 
 @pytest.mark.parametrize("suffix", ["instanceIds", "labelIds"])

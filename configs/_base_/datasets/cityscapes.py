@@ -37,5 +37,6 @@ cityscapes_evaluator = [
         ann_file="{{$OMGSEG_DATA:data}}/cityscapes/gtFine/cityscapes_panoptic_val.json",
         seg_prefix="{{$OMGSEG_DATA:data}}/cityscapes/gtFine/cityscapes_panoptic_val/",
     ),
+    dict(type="CityscapesInstanceMetric", seg_prefix="{{$OMGSEG_DATA:data}}/cityscapes/gtFine/val/"),
     dict(type="SemanticMetric", ignore_unknown=True),
 ]
