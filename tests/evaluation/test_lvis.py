@@ -97,6 +97,7 @@ def ann_file(content, tmp_path):
 
 
 def test_metric_equals_functional(content, ann_file, make_sample, run_metric):
+    content["annotations"].append({**content["annotations"][0], "id": 2, "image_id": 2})  # not predicted
     masks = torch.as_tensor(np.stack([square(1, side=7), square(12)]).astype(bool))
     sample = make_sample(img_id=1)
     sample.pred_instances = InstanceData(
@@ -110,6 +111,7 @@ def test_metric_equals_functional(content, ann_file, make_sample, run_metric):
     expected, _ = evaluate_lvis(content, entries, [1])
     assert values == {f"lvis/{k}": v if v == -1 else 100 * v for k, v in expected.items()}
     assert 0 < values["lvis/AP"] < 100 and values["lvis/APf"] == -1
+    assert evaluate_lvis(content, entries)[0]["AP"] < expected["AP"]
 
 
 def test_other_files_are_refused(content, ann_file, run_metric):

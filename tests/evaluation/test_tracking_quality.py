@@ -55,6 +55,21 @@ def test_first_tube_of_a_video_is_left_out_if_it_is_a_thing():
     assert score(void_first, [[SKY] * 3, *half], renumber=True)["AQ"] == 0, "void is no tube"
 
 
+@pytest.mark.parametrize(
+    ("frame", "first"),
+    [
+        ([(1, 1), (0, 2)], 1),  # by class, then by number
+        ([(0, 2), (0, 1)], 1),
+        ([(0, 1), (1, 0)], 1),  # those without a number before those with
+        ([(1, 0), (0, 0)], 1),
+    ],
+)
+def test_order_within_the_first_frame(frame, first):
+    for met in (0, 1):
+        predicted = [tube if i == met else SKY for i, tube in enumerate(frame)]
+        assert score([frame], [predicted], renumber=True)["AQ"] == (met != first)
+
+
 def test_numbers_of_instances_mean_nothing_after_renumbering():
     truth, predicted = [[SKY] * 3, [SKY, CROWD, A]], [[SKY] * 3, [SKY, SKY, A]]
     assert score(truth, predicted)["AQ"] == 1
