@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-
 from omgseg.datasets.base import SegmentationDataset
 from omgseg.datasets.files import read_lines, require_folder
 from omgseg.datasets.problems import noted, read_each
+from omgseg.structures.png import image_size
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -41,7 +40,7 @@ class VideoFolderDataset(SegmentationDataset):
             frames.append(frame)
         width = height = 0
         with noted():
-            width, height = _image_size(images[0])
+            width, height = image_size(images[0])
         return {
             "frames": frames,
             "is_video": True,
@@ -61,12 +60,3 @@ class VideoFolderDataset(SegmentationDataset):
         """Videos to be tested may have no masks."""
         folder = self._mask_folder(video)
         return folder if self.test_mode else require_folder(folder, self.README_ANCHOR)
-
-
-def _image_size(path: Path) -> tuple[int, int]:
-    """(width, height) from the file's header."""
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except UnidentifiedImageError:
-        raise OSError(f"{path} is not an image; copy or download it again") from None

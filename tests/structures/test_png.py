@@ -11,7 +11,7 @@ from omgseg.structures.panoptic_png import (
     rgb_to_id,
     write_panoptic_png,
 )
-from omgseg.structures.png import read_index_png, write_png
+from omgseg.structures.png import image_size, read_index_png, write_png
 from omgseg.structures.vipseg_png import (
     decode_vipseg_panomask,
     encode_vipseg_panomask,
@@ -104,3 +104,13 @@ def test_vipseg_refuses_what_it_cannot_hold(tmp_path):
         encode_vipseg_panomask(0 * one, one)
     with pytest.raises(ValueError, match="differ in shape"):
         encode_vipseg_panomask(one, np.ones((2, 1), int))
+
+
+def test_the_size_of_an_image_comes_from_its_header(tmp_path):
+    path = tmp_path / "a.png"
+    write_png(path, np.zeros((300, 400, 3), np.uint8))
+    path.write_bytes(path.read_bytes()[:60])  # no pixels are read
+    assert image_size(path) == (400, 300)
+    path.write_text("no image")
+    with pytest.raises(OSError, match="a.png is not an image"):
+        image_size(path)
