@@ -8,6 +8,7 @@ import torch
 from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
+from omgseg.evaluation.functional import faster_coco
 from omgseg.evaluation.functional.lvis import best_of_each_image, evaluate_lvis
 
 
@@ -69,6 +70,17 @@ def test_only_given_images_are_evaluated(content):
     content["annotations"].append({**content["annotations"][0], "id": 2, "image_id": 2})
     assert evaluate_lvis(content, [found(1, 3, 1, 0.5)])[0]["AR@300"] == pytest.approx(0.5)
     assert evaluate_lvis(content, [found(1, 3, 1, 0.5)], [1])[0]["AR@300"] == pytest.approx(1)
+
+
+def test_categories_evaluated_apart_change_nothing(content, monkeypatch):
+    content["annotations"] += [
+        {**content["annotations"][0], "id": n, "category_id": c} for n, c in ((2, 9), (3, 7))
+    ]
+    results = [found(1, 3, 1, 0.5), found(1, 9, 2, 0.5), found(1, 9, 12, 0.9)]
+    together = evaluate_lvis(content, results)
+    monkeypatch.setattr(faster_coco, "MAX_PAIRS", 3)
+    assert evaluate_lvis(content, results) == together
+    assert len(set(together[1].values())) == 3
 
 
 def test_best_of_each_image():

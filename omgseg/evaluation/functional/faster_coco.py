@@ -12,6 +12,9 @@ from faster_coco_eval import COCO, COCOeval_faster
 
 from omgseg.evaluation.functional.boundary import band_ious
 
+MAX_PAIRS = 1_000_000
+"""Pairs of an image and a category to evaluate at a time: each takes a kilobyte. LVIS has 24 million."""
+
 
 @dataclass(frozen=True)
 class ApTables:
@@ -61,25 +64,30 @@ def average_precision_tables(
         "annotations": _copies(ground_truth["annotations"], number_of),
     }
     gt = COCO(numbered, print_function=_silent)
-    evaluator = (_BoundaryEvaluator if boundary else COCOeval_faster)(
-        gt,
-        gt.loadRes(_copies(results, number_of)),
-        iouType="segm",
-        print_function=_silent,
-        lvis_style=lvis_style,
-    )
-    evaluator.params.maxDets = sorted(max_detections)
-    if image_ids is not None:
-        evaluator.params.imgIds = sorted(number_of[image_id] for image_id in image_ids)
-    evaluator.evaluate()
-    evaluator.accumulate()
+    dt = gt.loadRes(_copies(results, number_of))
+    images = sorted(number_of.values() if image_ids is None else (number_of[i] for i in image_ids))
+    categories = sorted(category["id"] for category in ground_truth["categories"])
+    parts = []
+    for some in _chunks(categories, max(1, MAX_PAIRS // max(1, len(images)))):
+        evaluator = (_BoundaryEvaluator if boundary else COCOeval_faster)(
+            gt, dt, iouType="segm", print_function=_silent, lvis_style=lvis_style
+        )
+        evaluator.params.maxDets = sorted(max_detections)
+        evaluator.params.imgIds, evaluator.params.catIds = images, some
+        evaluator.evaluate()
+        evaluator.accumulate()
+        parts.append(evaluator.eval)
     return ApTables(
-        precision=np.asarray(evaluator.eval["precision"]),
-        recall=np.asarray(evaluator.eval["recall"]),
+        precision=np.concatenate([np.asarray(part["precision"]) for part in parts], axis=2),
+        recall=np.concatenate([np.asarray(part["recall"]) for part in parts], axis=1),
         iou_thresholds=np.asarray(evaluator.params.iouThrs),
-        max_detections=list(evaluator.params.maxDets),
-        category_ids=[int(c) for c in evaluator.params.catIds],
+        max_detections=sorted(max_detections),
+        category_ids=categories,
     )
+
+
+def _chunks(values: list[int], size: int) -> list[list[int]]:
+    return [values[start : start + size] for start in range(0, max(1, len(values)), size)]
 
 
 class _BoundaryEvaluator(COCOeval_faster):
