@@ -6,6 +6,7 @@ the rules of the official DAVIS 2017 evaluation, semi-supervised task.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import cv2
@@ -38,26 +39,41 @@ def boundary_measure(ground_truth: np.ndarray, predicted: np.ndarray) -> np.ndar
     """
     height, width = ground_truth.shape[1:]
     radius = int(np.ceil(BOUNDARY_TOLERANCE * np.hypot(height, width)))
-    offsets = np.arange(-radius, radius + 1)
-    disk = (offsets[:, None] ** 2 + offsets[None] ** 2 <= radius**2).astype(np.uint8)
     boundaries = zip(mask_boundary(ground_truth), mask_boundary(predicted), strict=True)
-    return np.array([_boundary_f(gt, pred, disk) for gt, pred in boundaries], dtype=float)
+    return np.array([_boundary_f(gt, pred, radius) for gt, pred in boundaries], dtype=float)
 
 
-def _boundary_f(gt: np.ndarray, pred: np.ndarray, disk: np.ndarray) -> float:
-    gt_count, pred_count = int(gt.sum()), int(pred.sum())
+def _boundary_f(gt: np.ndarray, pred: np.ndarray, radius: int) -> float:
+    gt_count, pred_count = np.count_nonzero(gt), np.count_nonzero(pred)
     if gt_count == 0 or pred_count == 0:
         return float(gt_count == pred_count)
     # Everything outside the common bounding box is empty in both: dilating there is wasted.
-    either = gt | pred
-    rows, columns = np.flatnonzero(either.any(axis=1)), np.flatnonzero(either.any(axis=0))
-    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    gt, pred = gt[box], pred[box]
-    near_gt = cv2.dilate(gt.astype(np.uint8), disk, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
-    near_pred = cv2.dilate(pred.astype(np.uint8), disk, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
-    precision = np.count_nonzero(pred & near_gt) / pred_count
-    recall = np.count_nonzero(gt & near_pred) / gt_count
+    left, top, width, height = cv2.boundingRect((gt | pred).view(np.uint8))
+    box = np.s_[top : top + height, left : left + width]
+    gt, pred = gt[box].view(np.uint8), pred[box].view(np.uint8)
+    precision = np.count_nonzero(pred & dilate_disk(gt, radius)) / pred_count
+    recall = np.count_nonzero(gt & dilate_disk(pred, radius)) / gt_count
     return 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0
+
+
+def dilate_disk(mask: np.ndarray, radius: int) -> np.ndarray:
+    """Pixels within a distance of `radius` of the mask: uint8 0/1 (H, W) -> uint8 0/1 (H, W).
+
+    Row by row of the disk, from its shortest ones to the diameter: dilating a line by a few pixels is cheap, and
+    so is shifting; twice as fast as dilating by the disk at once.
+    """
+    height = len(mask)
+    near, line, reach = np.zeros_like(mask), np.ascontiguousarray(mask), 0
+    for offset in range(min(radius, height - 1), -1, -1):
+        longer = math.isqrt(radius**2 - offset**2) - reach
+        if longer:
+            row = np.ones((1, 2 * longer + 1), np.uint8)
+            line = cv2.dilate(line, row, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+            reach += longer
+        end = height - offset
+        near[offset:] |= line[:end]
+        near[:end] |= line[offset:]
+    return near
 
 
 def count_objects(first_frame: np.ndarray) -> int:

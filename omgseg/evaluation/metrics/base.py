@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from pycocotools import mask as coco_mask
@@ -172,7 +173,9 @@ def to_numpy(values: Any) -> np.ndarray:
 
 def encode_masks(masks: np.ndarray) -> list[dict[str, Any]]:
     """Compressed run-length encodings of bool masks (N, H, W)."""
-    return [coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)) for mask in masks]
+    # OpenCV transposes several times as fast as NumPy, and the encoder wants columns first
+    pixels = np.ascontiguousarray(masks, dtype=bool).view(np.uint8)
+    return [coco_mask.encode(cv2.transpose(mask).T) for mask in pixels]
 
 
 def split_panoptic(values: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
