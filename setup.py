@@ -22,7 +22,7 @@ setup(
     install_requires=[
         "cityscapesscripts>=2.2",
         "faster-coco-eval>=1.6",
-        "lvis>=0.5.3",
+        "huggingface_hub>=0.25",
         "numpy>=1.26",
         "onedl-mmcv>=2.3,<3",
         "onedl-mmdetection>=3.5,<4",
@@ -34,9 +34,9 @@ setup(
         "safetensors>=0.4",
         "scipy>=1.11",
         "timm>=1.0.17",
-        "torch>=2.4",
-        "torchvision>=0.19",
+        "torch>=2.6",
+        "torchvision>=0.21",
         "tqdm>=4.60",
     ],
-    extras_require={"dev": ["pytest>=8", "ruff>=0.17"]},
+    extras_require={"dev": ["lvis>=0.5.3", "pytest>=8", "ruff>=0.17"]},
 )
