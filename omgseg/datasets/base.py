@@ -13,8 +13,8 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from omgseg.datasets.files import paused_garbage_collection, require_folder
-from omgseg.datasets.problems import Kind, noted, problem
-from omgseg.datasets.vocabularies import load_vocabulary
+from omgseg.datasets.problems import Kind, NoSamples, noted, problem
+from omgseg.datasets.vocabularies import load_vocabulary, unknown_category
 from omgseg.registry import TRANSFORMS
 from omgseg.structures import Task, Vocabulary
 
@@ -101,7 +101,7 @@ class SegmentationDataset(BaseDataset):
     def filter_data(self) -> list[dict[str, Any]]:
         """Called by mmengine after parsing. Nothing is filtered, but an empty dataset is a mistake."""
         if not self.data_list:
-            raise ValueError(f"{self.ann_file} holds no samples; see data/README.md#{self.README_ANCHOR}")
+            raise NoSamples(f"{self.ann_file} holds no samples; see data/README.md#{self.README_ANCHOR}")
         if self._indices is None:  # otherwise a subset follows
             self._wide = np.array([entry["width"] > entry["height"] for entry in self.data_list])
         return self.data_list
@@ -135,11 +135,7 @@ class SegmentationDataset(BaseDataset):
             self._vocabulary = Vocabulary.from_dict({"categories": categories})
         unknown = sorted(set(used_ids) - set(self._vocabulary.id_to_label))
         for category_id in () if self.CLASS_AGNOSTIC else unknown:
-            text = (
-                f"{self.ann_file}: category_id {category_id} of an annotation is not in the vocabulary of "
-                f"{len(self._vocabulary)} categories; vocabulary=None takes the file's own 'categories'"
-            )
-            problem(Kind.CATEGORY, ValueError(text))
+            problem(Kind.CATEGORY, unknown_category(self.ann_file, category_id, self._vocabulary))
 
     def describe(self, idx: int) -> dict[str, Any]:
         """What the pipeline starts from: a sample's entry of the data list, and the dataset's settings."""

@@ -33,6 +33,7 @@ class Kind(str, Enum):
     DUPLICATE_MASK = "mask annotated twice"
     REFERENCE = "annotation of an image that is not listed"
     ANNOTATION = "annotation that cannot be used"
+    NO_SAMPLES = "no samples"
 
 
 class Problem(NamedTuple):
@@ -40,6 +41,10 @@ class Problem(NamedTuple):
 
     kind: Kind
     text: str
+
+
+class NoSamples(ValueError):
+    """A dataset's files list nothing, or nothing that can be read."""
 
 
 _found: ContextVar[list[Problem] | None] = ContextVar("found", default=None)
@@ -101,6 +106,8 @@ def collect_problems(where: str) -> Iterator[list[Problem]]:
 def _from_error(error: Exception, where: str) -> Problem:
     if isinstance(error, FileNotFoundError):
         return Problem(Kind.MISSING, str(error))
+    if isinstance(error, NoSamples):
+        return Problem(Kind.NO_SAMPLES, str(error))
     if isinstance(error, OSError):
         return Problem(Kind.UNREADABLE, str(error))
     if type(error) is ValueError and "/" in str(error):  # a reader's own, which names the file

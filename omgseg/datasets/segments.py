@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from omgseg.datasets.files import read_json
 from omgseg.datasets.problems import Kind, noted, problem
+from omgseg.datasets.vocabularies import unknown_category
 from omgseg.structures import NO_CLASS, Vocabulary
 from omgseg.structures.panoptic_png import decode_panoptic_png
 from omgseg.structures.png import read_index_png
@@ -45,7 +47,7 @@ def read_segments(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
         frame: an entry of ``results["frames"]``.
         results: the sample, with ``seg_format``, ``vocabulary`` (None: class-agnostic), ``ann_file`` and
             ``ori_shape`` (H, W); class maps also need ``ignore_ids``, run lengths and polygons ``height`` and
-            ``width``.
+            ``width``, SA-1B ``max_masks``.
 
     Raises:
         FileNotFoundError, OSError: the mask file is missing or truncated.
@@ -58,6 +60,7 @@ def read_segments(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
         "coco_panoptic": _read_coco,
         "davis": _read_davis,
         "rle": _read_rle,
+        "sa1b": _read_sa1b,
         "vipseg": _read_vipseg,
         "vspw": _read_vspw,
     }
@@ -101,8 +104,28 @@ def to_rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
             return coco_mask.encode(np.zeros((height, width), np.uint8, order="F"))
         return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
     if isinstance(segmentation["counts"], list):
+        length, size = sum(segmentation["counts"]), segmentation["size"]
+        if length != size[0] * size[1]:  # pycocotools would read on behind the counts
+            raise ValueError(f"run lengths of {length} pixels for a mask of {size}")
         return coco_mask.frPyObjects(segmentation, *segmentation["size"])
     return segmentation
+
+
+def encode_segmentation(segmentation: Any, height: int, width: int, where: str) -> dict[str, Any]:
+    """As :func:`to_rle`.
+
+    Args:
+        where: the file and the annotation, for errors.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    try:
+        return to_rle(segmentation, height, width)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{where}: 'segmentation' is neither polygons nor run lengths ({error}); write it anew"
+        ) from error
 
 
 def _check_size(size: tuple[int, ...], results: dict[str, Any], path: str, image: str) -> None:
@@ -119,10 +142,10 @@ def _labels(category_ids: np.ndarray, vocabulary: Vocabulary | None, path: str) 
         return np.full(len(category_ids), NO_CLASS, np.int64)
     labels = np.full(len(category_ids), NO_CLASS, np.int64)
     for position, category_id in enumerate(category_ids.tolist()):
-        try:
-            labels[position] = vocabulary.index_of_id(category_id)
-        except KeyError as error:
-            problem(Kind.CATEGORY, ValueError(f"{path}: {error.args[0]}"))
+        if category_id in vocabulary.id_to_label:
+            labels[position] = vocabulary.id_to_label[category_id]
+        else:
+            problem(Kind.CATEGORY, unknown_category(path, category_id, vocabulary))
     return labels
 
 
@@ -208,27 +231,37 @@ def _class_segments(
 def _read_rle(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
     """Polygons or run lengths of each instance, encoded where they are not yet."""
     shape = tuple(results["ori_shape"])
-    instances, rles = [], []
+    instances, masks = [], []
     for instance in frame["instances"]:
         where = f"{results['ann_file']}, annotation {instance['id']}"
         with noted():
-            rle = _encode(instance["segmentation"], results, where)
+            rle = encode_segmentation(instance["segmentation"], results["height"], results["width"], where)
             _check_size(rle["size"], results, where, frame["img_path"])
             if tuple(rle["size"]) == shape:
+                masks.append(_decode(rle, where))
                 instances.append(instance)
-                rles.append(rle)
     ids = np.array([instance["id"] for instance in instances], np.int64)
     category_ids = np.array([instance["category_id"] for instance in instances], np.int64)
-    masks = np.zeros((0, *shape), np.uint8)
-    if instances:
-        masks = coco_mask.decode(rles).transpose(2, 0, 1)
-    return Segments(ids, _labels(category_ids, results["vocabulary"], results["ann_file"]), masks)
+    labels = _labels(category_ids, results["vocabulary"], results["ann_file"])
+    return Segments(ids, labels, np.stack(masks) if masks else np.zeros((0, *shape), np.uint8))
 
 
-def _encode(segmentation: Any, results: dict[str, Any], where: str) -> dict[str, Any]:
+def _read_sa1b(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
+    """Run lengths in a JSON file of each image, of which ``max_masks`` are chosen at random before any is decoded."""
+    path, max_masks = frame["seg_map_path"], results["max_masks"]
+    entries = read_json(path, ("annotations",), results["readme_anchor"])["annotations"]
+    if max_masks is not None and len(entries) > max_masks:
+        chosen = np.sort(np.random.choice(len(entries), max_masks, replace=False))
+        entries = [entries[index] for index in chosen]
+    instances = [
+        {"id": entry["id"], "category_id": NO_CLASS, "segmentation": entry["segmentation"]}
+        for entry in entries
+    ]
+    return _read_rle({**frame, "instances": instances}, {**results, "ann_file": path})
+
+
+def _decode(rle: dict[str, Any], where: str) -> np.ndarray:
     try:
-        return to_rle(segmentation, results["height"], results["width"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{where}: 'segmentation' is neither polygons nor run lengths ({error}); write it anew"
-        ) from error
+        return coco_mask.decode(rle)
+    except ValueError as error:
+        raise ValueError(f"{where}: the run lengths of 'segmentation' are broken ({error})") from error

@@ -7,8 +7,8 @@ from typing import Any
 
 from omgseg.datasets.base import SegmentationDataset
 from omgseg.datasets.files import read_json
-from omgseg.datasets.problems import Kind, problem, read_each
-from omgseg.datasets.segments import to_rle
+from omgseg.datasets.problems import Kind, noted, problem, read_each
+from omgseg.datasets.segments import encode_segmentation
 from omgseg.registry import DATASETS
 
 
@@ -65,10 +65,13 @@ class YouTubeVISDataset(SegmentationDataset):
                 continue
             if track.get("iscrowd"):
                 continue
+            where = f"{self.ann_file}, annotation {track['id']}"
             areas = dict(enumerate(track.get("areas") or ()))
             for t, (frame, segmentation) in enumerate(zip(frames, track["segmentations"], strict=True)):
-                if segmentation is not None:
-                    rle = to_rle(segmentation, video["height"], video["width"])
+                if segmentation is None:
+                    continue
+                with noted():
+                    rle = encode_segmentation(segmentation, video["height"], video["width"], where)
                     instance = {"id": track["id"], "category_id": track["category_id"], "segmentation": rle}
                     frame["instances"].append({**instance, "area": areas.get(t)})
         return {

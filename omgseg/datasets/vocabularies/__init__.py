@@ -17,6 +17,17 @@ def shipped_vocabularies() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.json"))
 
 
+def unknown_category(file: str | Path, category_id: int, vocabulary: Vocabulary) -> ValueError:
+    """The error for a category id of a file, annotations or a mask, that the vocabulary does not have."""
+    size = f"the vocabulary of {len(vocabulary)} categories"
+    if str(file).endswith(".json"):
+        return ValueError(
+            f"{file}: category_id {category_id} of an annotation is not in {size}; vocabulary=None takes the "
+            "file's own 'categories'"
+        )
+    return ValueError(f"{file}: category id {category_id} is not in {size}")
+
+
 def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
     """Load a vocabulary by name (``"coco_panoptic"``) or from a JSON file.
 

@@ -1,0 +1,99 @@
+"""Checks the datasets of configs, in several processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from omgseg.datasets.base import SegmentationDataset
+from omgseg.datasets.checking.annotation_file import check_annotation_file
+from omgseg.datasets.checking.listing import check_listing
+from omgseg.datasets.checking.report import Report, SourceReport
+from omgseg.datasets.checking.samples import SampleCheck, join
+from omgseg.datasets.checking.sources import Source
+from omgseg.datasets.files import require_folder
+from omgseg.datasets.problems import Kind, Problem, collect_problems, noted
+from omgseg.datasets.video_folders import VideoFolderDataset
+
+FAST_SAMPLES = 200
+"""How many samples of a dataset a fast check reads; that all files exist is always checked."""
+FAST_FRAMES = 3
+"""How many frames of a video it reads completely."""
+BATCH = 4
+"""Samples a worker checks at a time."""
+
+
+def check_sources(
+    sources: Iterable[Source], fast: bool = False, workers: int = 2, progress: bool = True
+) -> Report:
+    """Find all problems of some datasets. Files that several of them share are checked once.
+
+    Args:
+        sources: the datasets, see :func:`find_sources`.
+        fast: read :data:`FAST_SAMPLES` samples of each (always the same ones) instead of all.
+        workers: processes that read samples; 0 reads in this one.
+        progress: show a bar on a terminal.
+    """
+    report = Report()
+    done: list[tuple[Source, SourceReport]] = []
+    for source in sorted(sources, key=lambda each: (each.masks_only, each.is_class_agnostic)):
+        own = next((own for earlier, own in done if earlier.covers(source)), None)
+        if own is None:
+            own = SourceReport(source.file)
+            report.sources.append(own)
+            done.append((source, own))
+            _check_source(source, own, fast, workers, progress)
+        own.add_name(source.name)
+    return report
+
+
+def _check_source(source: Source, report: SourceReport, fast: bool, workers: int, progress: bool) -> None:
+    dataset = _parse(source, report)
+    if dataset is None:
+        return
+    report.samples = len(dataset)
+    problems, report.note = check_listing(dataset, source.masks_only)
+    report.add(problems)
+    indices = np.arange(len(dataset))
+    if fast and len(dataset) > FAST_SAMPLES:
+        indices = np.sort(np.random.default_rng(0).choice(indices, FAST_SAMPLES, replace=False))
+    checks = SampleCheck(dataset, indices.tolist(), FAST_FRAMES if fast else None, source.masks_only)
+    loader = DataLoader(checks, batch_size=BATCH, num_workers=min(workers, len(checks)), collate_fn=join)
+    with tqdm(total=len(checks), desc=source.name, unit="sample", disable=None if progress else True) as bar:
+        for batch in loader:
+            for problems in batch:
+                report.add(problems)
+            bar.update(len(batch))
+    report.checked = len(checks)
+
+
+def _parse(source: Source, report: SourceReport) -> SegmentationDataset | None:
+    """The dataset with its list of samples, or None where it cannot be had; reports what is wrong with its files."""
+    dataset = None
+    with collect_problems(source.file) as problems:
+        dataset = source.build()
+        if dataset.ann_file.endswith(".json"):
+            problems += check_annotation_file(dataset.ann_file, dataset.README_ANCHOR)
+        missing = _missing_folders(dataset) if _lists_folders(dataset) else []
+        problems += missing
+        if not missing:  # else a problem for each of the files would say no more
+            dataset.full_init()
+    if any(kind != Kind.NO_SAMPLES for kind, _ in problems):  # it only follows from these
+        problems = [each for each in problems if each.kind != Kind.NO_SAMPLES]
+    report.add(problems)
+    return dataset if dataset is not None and dataset._fully_initialized else None
+
+
+def _lists_folders(dataset: SegmentationDataset) -> bool:
+    return isinstance(dataset, VideoFolderDataset) or not dataset.ann_file.endswith(".json")
+
+
+def _missing_folders(dataset: SegmentationDataset) -> list[Problem]:
+    with collect_problems(dataset.ann_file) as missing:
+        for key in dataset.PREFIXES:
+            with noted():
+                require_folder(dataset.data_prefix[key], dataset.README_ANCHOR)
+    return missing
