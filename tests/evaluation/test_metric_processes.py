@@ -99,10 +99,11 @@ def test_two_processes_with_workers_equal_one_without(folder, monkeypatch, capsy
 
 def test_results_are_ordered_and_repeated_samples_dropped():
     from omgseg.evaluation.metrics import InteractiveMetric
+    from omgseg.evaluation.metrics.base import Reduced
 
     class Recorder(InteractiveMetric):
         def summarize(self, results):
             return results
 
-    results = [(3, "c"), (1, "a"), (2, "b"), (1, "repeated")]
+    results = [Reduced(*pair) for pair in ((3, "c"), (1, "a"), (2, "b"), (1, "repeated"))]
     assert list(Recorder().compute_metrics(results).items()) == [(1, "a"), (2, "b"), (3, "c")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,17 @@ from omgseg.structures import Vocabulary
 
 # As in mmdet.evaluation.functional, which takes three seconds to import.
 INSTANCE_OFFSET = 1000
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """A stored result: the image or video id, and what :meth:`SampleMetric.reduce` gave.
+
+    No tuple: mmengine would search its value for tensors, which takes longer than some evaluations.
+    """
+
+    key: Any
+    value: Any
 
 
 class SampleMetric(BaseMetric):
@@ -45,8 +57,7 @@ class SampleMetric(BaseMetric):
     def reduce(self, sample: dict[str, Any]) -> Any:
         """The part of a sample (an image, or a whole video) that :meth:`summarize` needs.
 
-        Runs in several threads at a time, and must therefore change nothing of the metric. No named tuple:
-        mmengine makes plain tuples of them.
+        Runs in several threads at a time, and must therefore change nothing of the metric.
         """
 
     @abstractmethod
@@ -65,8 +76,8 @@ class SampleMetric(BaseMetric):
             self._workers.submit(self._keyed, key, sample)
             self.results.extend(self._workers.ready())
 
-    def _keyed(self, key: Any, sample: dict[str, Any]) -> tuple[Any, Any]:
-        return key, self.reduce(sample)
+    def _keyed(self, key: Any, sample: dict[str, Any]) -> Reduced:
+        return Reduced(key, self.reduce(sample))
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Wait for the workers, then compute the values from the results of all processes.
@@ -77,7 +88,7 @@ class SampleMetric(BaseMetric):
         self.results.extend(self._workers.close())
         return super().evaluate(size)
 
-    def compute_metrics(self, results: list[tuple[Any, Any]]) -> dict[str, float]:
+    def compute_metrics(self, results: list[Reduced]) -> dict[str, float]:
         """Values from the results of all processes.
 
         Raises:
@@ -88,7 +99,7 @@ class SampleMetric(BaseMetric):
                 f"{type(self).__name__} saw no sample; the evaluation data set is empty, "
                 "check its ann_file and data_prefix"
             )
-        first_of_each = {key: value for key, value in reversed(results)}
+        first_of_each = {result.key: result.value for result in reversed(results)}
         return self.summarize({key: first_of_each[key] for key in sorted(first_of_each)})
 
     @property
