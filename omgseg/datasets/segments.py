@@ -248,16 +248,22 @@ def _read_rle(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
 
 def _read_sa1b(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
     """Run lengths in a JSON file of each image, of which ``max_masks`` are chosen at random before any is decoded."""
-    path, max_masks = frame["seg_map_path"], results["max_masks"]
-    entries = read_json(path, ("annotations",), results["readme_anchor"])["annotations"]
-    if max_masks is not None and len(entries) > max_masks:
-        chosen = np.sort(np.random.choice(len(entries), max_masks, replace=False))
-        entries = [entries[index] for index in chosen]
-    instances = [
-        {"id": entry["id"], "category_id": NO_CLASS, "segmentation": entry["segmentation"]}
-        for entry in entries
-    ]
-    return _read_rle({**frame, "instances": instances}, {**results, "ann_file": path})
+    instances, max_masks = sa1b_instances(frame, results), results["max_masks"]
+    if max_masks is not None and len(instances) > max_masks:
+        chosen = np.sort(np.random.choice(len(instances), max_masks, replace=False))
+        instances = [instances[index] for index in chosen]
+    return _read_rle({**frame, "instances": instances}, {**results, "ann_file": frame["seg_map_path"]})
+
+
+def sa1b_instances(frame: dict[str, Any], results: dict[str, Any]) -> list[dict[str, Any]]:
+    """The masks of an image of SA-1B as ``instances`` of a frame, not decoded yet.
+
+    Raises:
+        FileNotFoundError, ValueError: the JSON file is missing, broken, or has no annotations.
+    """
+    entries = read_json(frame["seg_map_path"], ("annotations",), results["readme_anchor"])["annotations"]
+    fields = ("id", "segmentation", "area")
+    return [{"category_id": NO_CLASS, **{key: entry.get(key) for key in fields}} for entry in entries]
 
 
 def _decode(rle: dict[str, Any], where: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from torch.utils.data import DataLoader
@@ -47,6 +48,7 @@ def check_sources(
             done.append((source, own))
             _check_source(source, own, fast, workers, progress)
         own.add_name(source.name)
+        own.add(_missing_needs(source))
     return report
 
 
@@ -68,6 +70,11 @@ def _check_source(source: Source, report: SourceReport, fast: bool, workers: int
                 report.add(problems)
             bar.update(len(batch))
     report.checked = len(checks)
+
+
+def _missing_needs(source: Source) -> list[Problem]:
+    missing = [path for path in source.needs if not Path(path).exists()]
+    return [Problem(Kind.MISSING, f"{path} not found, a metric of the config needs it") for path in missing]
 
 
 def _parse(source: Source, report: SourceReport) -> SegmentationDataset | None:

@@ -9,7 +9,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from omgseg.datasets.base import SegmentationDataset
-from omgseg.datasets.checking.segments import DuplicateMasks, check_segments
+from omgseg.datasets.checking.segments import MAY_OVERLAP, DuplicateMasks, check_segments
 from omgseg.datasets.files import require_file, require_folder
 from omgseg.datasets.problems import Kind, Problem, collect_problems, noted, problem
 from omgseg.datasets.segments import Segments
@@ -75,7 +75,7 @@ def check_sample(results: dict[str, Any], frames: int | None = None, masks_only:
         size = size if all(size) else shape
         if t in chosen and {"instances", "seg_map_path"} & frame.keys():
             segments = _check_masks(frame, {**results, "ori_shape": shape})
-            if segments is not None and "instances" in frame:
+            if segments is not None and results["seg_format"] in MAY_OVERLAP:
                 duplicates.add(t, segments)
     if len(chosen) == length:
         subject = (

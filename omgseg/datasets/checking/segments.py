@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from omgseg.datasets.problems import Kind, problem
-from omgseg.datasets.segments import Segments, read_segments
+from omgseg.datasets.segments import Segments, read_segments, sa1b_instances
 
-MAY_BE_EMPTY = ("coco_panoptic", "davis", "rle", "sa1b")
+MAY_BE_EMPTY = ("coco_panoptic", "davis", "rle")
 """Formats whose frames may show none of their objects; maps of classes label at least one pixel."""
+MAY_OVERLAP = ("rle", "sa1b")
+"""Formats with a mask for each object; in the others a pixel has one segment."""
 
 
 class DuplicateMasks:
@@ -44,6 +46,9 @@ def check_segments(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
     Returns:
         The segments, crowd regions included. What is wrong is reported by :func:`problem`.
     """
+    if results["seg_format"] == "sa1b":  # as any other run lengths, with the areas that they state
+        frame = {**frame, "instances": sa1b_instances(frame, results)}
+        results = {**results, "seg_format": "rle", "ann_file": frame["seg_map_path"]}
     stated = frame.get("segments_info", frame.get("instances", []))
     if "segments_info" in frame:
         frame = {**frame, "segments_info": [{**segment, "iscrowd": 0} for segment in stated]}

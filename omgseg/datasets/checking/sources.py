@@ -34,11 +34,13 @@ class Source:
         name: its name in a joint dataset, or its class's; the metric's.
         config: arguments of the dataset, with ``type``.
         masks_only: the images are those of another source.
+        needs: further files and folders, which metrics read.
     """
 
     name: str
     config: Mapping[str, Any]
     masks_only: bool = False
+    needs: tuple[str, ...] = ()
 
     @property
     def file(self) -> str:
@@ -116,13 +118,14 @@ def _datasets(config: Mapping[str, Any], split: str) -> dict[str, Any]:
 
 
 def _with_metrics(config: Mapping[str, Any], split: str, prefix: str, node: Any) -> Iterator[Source]:
-    sources = [Source(name, leaf) for name, leaf in _leaves(node)]
+    metrics = config.get(f"{prefix}_evaluator" if prefix else f"{split}_evaluator") or ()
+    metrics = [] if split == "train" else [metrics] if isinstance(metrics, Mapping) else metrics
+    datasets = [metric for metric in metrics if metric["type"] in GROUND_TRUTH and metric.get("ann_file")]
+    others = [metric for metric in metrics if metric not in datasets]
+    needs = tuple(metric[key] for metric in others for key in ("ann_file", "seg_prefix") if metric.get(key))
+    sources = [Source(name, leaf, needs=needs) for name, leaf in _leaves(node)]
     yield from sources
-    if split != "train":
-        metrics = config.get(f"{prefix}_evaluator" if prefix else f"{split}_evaluator") or ()
-        for metric in [metrics] if isinstance(metrics, Mapping) else metrics:
-            if metric["type"] in GROUND_TRUTH and metric.get("ann_file"):
-                yield _ground_truth(metric, sources[0])
+    yield from (_ground_truth(metric, sources[0]) for metric in datasets)
 
 
 def _ground_truth(metric: Mapping[str, Any], source: Source) -> Source:
