@@ -297,3 +297,4 @@ def test_metric_without_vocabulary(make_sample, tmp_path):
     sample = make_sample({"pred_sem_seg": np.zeros((1, 1), int)}, img_id=1, seg_map_path=str(path))
     with pytest.raises(ValueError, match=r"SemanticMetric needs dataset_meta\['vocabulary'\]"):
         evaluator.process([sample])
+        evaluator.evaluate(1)

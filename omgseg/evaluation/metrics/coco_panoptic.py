@@ -40,6 +40,7 @@ class CocoPanopticMetric(SampleMetric):
     """
 
     default_prefix = "coco_panoptic"
+    NUM_WORKERS = 2
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ class SemanticMetric(SampleMetric):
     """
 
     default_prefix = "semantic"
+    NUM_WORKERS = 2
 
     def __init__(
         self,

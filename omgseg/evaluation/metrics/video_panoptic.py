@@ -41,6 +41,7 @@ class VideoPanopticMetric(SampleMetric):
     """
 
     default_prefix = "vipseg"
+    NUM_WORKERS = 2
 
     def __init__(self, windows: Sequence[int] = WINDOWS, **kwargs: Any) -> None:
         super().__init__(**kwargs)

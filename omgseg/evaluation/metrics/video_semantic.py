@@ -55,6 +55,7 @@ class VideoSemanticMetric(SampleMetric):
     """
 
     default_prefix = "vspw"
+    NUM_WORKERS = 2
 
     def __init__(self, clip_lengths: Sequence[int] = CLIP_LENGTHS, **kwargs: Any) -> None:
         super().__init__(**kwargs)
