@@ -1,4 +1,4 @@
-"""LVIS AP against the official package, which runs in a process of its own: it needs an alias that numpy 2 has removed."""
+"""LVIS AP against the official package, which runs in a process of its own: it needs an alias that numpy 2 lacks."""
 
 import json
 import subprocess
