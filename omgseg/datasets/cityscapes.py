@@ -48,12 +48,12 @@ class CityscapesDataset(SegmentationDataset):
     def _entry(self, image: Path, masks: set[str]) -> dict[str, Any]:
         name = image.name.removesuffix(IMAGE_SUFFIX)
         folder = Path(self.data_prefix["seg"]) / image.parent.name
-        for suffix in (INSTANCE_SUFFIX, LABEL_SUFFIX):
-            if name + suffix not in masks:
-                raise FileNotFoundError(
-                    f"{folder / (name + suffix)} not found, {image} needs it; "
-                    f"see data/README.md#{self.README_ANCHOR}"
-                )
+        needed = [name + suffix for suffix in (INSTANCE_SUFFIX, LABEL_SUFFIX)]
+        missing = [str(folder / file) for file in needed if file not in masks]
+        if missing:
+            raise FileNotFoundError(
+                f"{' and '.join(missing)} not found, {image} needs it; see data/README.md#{self.README_ANCHOR}"
+            )
         width, height = image_size(image)
         frame = {
             "img_path": str(image),
