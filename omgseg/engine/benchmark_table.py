@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from omgseg.engine.benchmarks import Outcome
+from omgseg.evaluation.whole_file import whole_file
 
 PAPER = {"convnext_l": "paper, ConvNeXt-L", "convnext_xxl": "paper, XXL"}
 """Keys of the figures in ``Outcome.listed``, and the columns they make."""
@@ -68,7 +68,5 @@ def write_table(path: Path, outcomes: Sequence[Outcome], checkpoint: str) -> Non
     else:
         content: dict[str, Any] = {outcome.name: asdict(outcome) for outcome in outcomes}
         text = json.dumps({"checkpoint": checkpoint, "benchmarks": content}, indent=2) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        temporary.write_text(text)
