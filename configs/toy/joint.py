@@ -19,7 +19,7 @@ channels = 64
 max_iters = 1300
 
 model = dict(
-    image_encoder=dict(model_name="omgseg_toy", pretrained=clip_weights),
+    image_encoder=dict(model_name="omgseg_toy", pretrained=clip_weights, mean=None, std=None),
     text_encoder=dict(
         model_name="omgseg_toy", pretrained=clip_weights, templates="photo", cache_dir=toy_root + "cache"
     ),

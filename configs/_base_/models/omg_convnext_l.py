@@ -6,7 +6,15 @@ channels = 256
 model = dict(
     type="OMGSeg",
     data_preprocessor=dict(type="ClipPreprocessor", size_divisor=32),
-    image_encoder=dict(type="CLIPImageEncoder", model_name=clip_name, pretrained=clip_weights, frozen=True),
+    image_encoder=dict(
+        type="CLIPImageEncoder",
+        model_name=clip_name,
+        pretrained=clip_weights,
+        frozen=True,
+        # ImageNet's statistics, which the published weights were trained and tested with, rather than CLIP's own
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+    ),
     text_encoder=dict(
         type="CLIPTextEncoder", model_name=clip_name, pretrained=clip_weights, templates="vild"
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +43,7 @@ class ImageEncoder(nn.Module):
         activation_checkpointing: recompute the stages' activations in the backward pass; acts only when
             trainable.
         save_frozen: write frozen weights into checkpoints although `pretrained` supplies them.
+        mean, std: RGB statistics of pixel values 0..1 to normalise with; None takes those that CLIP was trained with.
 
     Attributes:
         channels: of the four features.
@@ -64,6 +66,8 @@ class ImageEncoder(nn.Module):
         drop_path: float = 0.0,
         activation_checkpointing: bool = False,
         save_frozen: bool = False,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         tower, self.embed_dim = _build_tower(model_name, drop_path)
@@ -88,7 +92,8 @@ class ImageEncoder(nn.Module):
 
         self.channels: list[int] = [info["num_chs"] for info in trunk.feature_info]
         self.strides: list[int] = [info["reduction"] for info in trunk.feature_info]
-        self.mean, self.std = pixel_statistics(model_name, pretrained)
+        clip_mean, clip_std = pixel_statistics(model_name, pretrained)
+        self.mean, self.std = tuple(mean or clip_mean), tuple(std or clip_std)
         self.frozen = frozen
         for module in (self,) if frozen else self._clip_space():
             module.requires_grad_(False)

@@ -32,6 +32,11 @@ def test_features_have_the_shapes_that_the_attributes_tell(encoder, images):
     assert encoder.logit_scale.item() == 100.0
 
 
+def test_other_pixel_statistics_may_be_asked_for(tiny_clip):
+    encoder = ImageEncoder(tiny_clip, mean=[0.5, 0.4, 0.3], std=(1, 2, 3))
+    assert encoder.mean == (0.5, 0.4, 0.3) and encoder.std == (1, 2, 3)
+
+
 def test_strides_follow_a_reduced_output_stride(tiny_clip, monkeypatch):
     import timm
 
