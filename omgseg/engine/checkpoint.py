@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from omgseg.models.checkpoint_io import read_file
 from omgseg.models.convert import load_state
+from omgseg.models.hub import SCHEME
 
 
 class CheckpointError(ValueError):
@@ -22,7 +23,8 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
     """Read a checkpoint of this package, of mmengine, or bare weights.
 
     Args:
-        path: a local ``.pth`` (any name but ``.safetensors``) or ``.safetensors`` file.
+        path: a local ``.pth`` (any name but ``.safetensors``) or ``.safetensors`` file, or
+            ``hf://owner/repository/file[@revision]``, which is downloaded unless the cache has it.
         map_location: where the tensors go, as in ``torch.load``.
 
     Returns:
@@ -30,15 +32,16 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         checkpoint also has ``meta``, ``message_hub``, ``optimizer`` and ``param_schedulers``.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: there is no such file, or it cannot be downloaded.
         CheckpointError: the file is damaged, holds objects that are not allowed, or holds no weights.
     """
-    if "://" in str(path):
+    if "://" in str(path) and not str(path).startswith(SCHEME):
         raise CheckpointError(
-            f"{path} is not a local file; download it, check its source, and name the local path"
+            f"{path} is neither a local file nor hf://owner/repository/file; download it, check its source, and name "
+            "the local path"
         )
     try:
-        content = read_file(Path(path).expanduser(), map_location or "cpu")
+        content = read_file(path, map_location or "cpu")
     except ValueError as error:
         raise CheckpointError(str(error)) from error
     if isinstance(content, Mapping) and "state_dict" not in content:

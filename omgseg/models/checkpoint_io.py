@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import pickle
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +18,20 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from omgseg.compat.safe_globals import training_state_globals
+from omgseg.models.hub import local_file
+
+
+class ForeignObjectsError(ValueError):
+    """A file holds Python objects that are never unpickled."""
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Read the named tensors of a weight file onto the CPU.
 
     Args:
-        path: ``.safetensors``, or a PyTorch file (``.pt``, ``.pth``, ``.bin``). A training checkpoint is
-            accepted: its tensors are under ``state_dict``. A leading ``module.`` (a data-parallel wrapper)
-            is removed.
+        path: ``.safetensors``, or a PyTorch file (``.pt``, ``.pth``, ``.bin``); or an ``hf://`` location of one, see
+            :func:`omgseg.models.hub.local_file`. A training checkpoint is accepted: its tensors are under
+            ``state_dict``. A leading ``module.`` (a data-parallel wrapper) is removed.
 
     Returns:
         Name to tensor.
@@ -33,7 +40,11 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         FileNotFoundError: there is no such file.
         ValueError: the file is damaged, holds Python objects that are never unpickled, or holds no tensors.
     """
-    content = read_file(path)
+    return tensors_of(read_file(path), path)
+
+
+def tensors_of(content: Any, source: str | Path) -> dict[str, Tensor]:
+    """The named tensors of what :func:`read_file` returned; `source` is for messages."""
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     tensors = {}
@@ -41,7 +52,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
     if not tensors:
         raise ValueError(
-            f"{path} holds no weights: expected a mapping of names to tensors, maybe under 'state_dict'"
+            f"{source} holds no weights: expected a mapping of names to tensors, maybe under 'state_dict'"
         )
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
@@ -52,9 +63,10 @@ def read_file(path: str | Path, map_location: Any = "cpu") -> Any:
     """Read everything a weight file or a training checkpoint holds, tensors to `map_location`.
 
     Raises:
+        ForeignObjectsError: the file holds other Python objects; the message names them and says what to do.
         FileNotFoundError, ValueError: see :func:`read_state_dict`.
     """
-    path = Path(path)
+    path = local_file(path)
     if not path.is_file():
         raise FileNotFoundError(f"weight file {path} not found")
     if path.suffix == ".safetensors":
@@ -77,14 +89,30 @@ def _read_pytorch(path: Path, map_location: Any) -> Any:
                 path, map_location=map_location, weights_only=True, mmap=zipfile.is_zipfile(path)
             )
     except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path} is not a PyTorch file, or holds Python objects besides tensors and mmengine's log; they are "
-            "never loaded. On a machine where the file is trusted, save its tensors alone, best as safetensors"
+        if not zipfile.is_zipfile(path):
+            raise ValueError(
+                f"{path} is not a PyTorch file, or an old one with objects that are never loaded"
+            ) from error
+        reason = str(error).rpartition("WeightsUnpickler error:")[2].strip().splitlines()[0]
+        objects = ", ".join(_foreign_names(path)) or reason
+        raise ForeignObjectsError(
+            f"{path} holds Python objects besides tensors and mmengine's log; they are never loaded: {objects}. "
+            f"If you trust where the file comes from, convert it with --trust-pickle: "
+            f"python tools/convert_checkpoint.py {path} {path.stem}.safetensors --trust-pickle"
         ) from error
     except (OSError, MemoryError):
         raise
     except Exception as error:  # on damaged files the reader fails with whatever its next step meets
         raise ValueError(f"{path} is damaged or not a PyTorch file: {error}") from error
+
+
+def _foreign_names(path: Path) -> list[str]:
+    """Classes and functions that a file asks for and that are not allowed, found without unpickling it."""
+    try:
+        with training_state_globals():
+            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(path))
+    except Exception:  # a damaged pickle: what unpickling it complained of is the better message
+        return []
 
 
 def write_state_dict(
@@ -97,21 +125,41 @@ def write_state_dict(
         tensors: name to tensor, any device; tensors that share memory are written once each.
         metadata: text kept in the file's header.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     own = {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, value in tensors.items()
     }
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
-    try:
+    with atomic_write(path) as temporary:
         save_file(own, temporary, metadata=dict(metadata or {}))
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files private to the user
-        os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """A temporary file beside `path` to write to, which gets that name when the block ends without an error.
+
+    The folder of `path` is created.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private to the user
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's content."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _umask() -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import open_clip
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg
+
+from omgseg.models.checkpoint_io import file_sha256
 
 
 def clip_config(model_name: str) -> dict[str, Any]:
@@ -104,8 +105,4 @@ def weights_id(model_name: str, pretrained: str) -> str:
 
 @lru_cache(maxsize=16)
 def _file_hash(path: Path, size: int, modified: int) -> str:  # size and time: a replaced file is hashed again
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return file_sha256(path)
