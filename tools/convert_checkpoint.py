@@ -1,22 +1,43 @@
-"""Convert a published OMG-Seg checkpoint to our key names, as safetensors.
+"""Convert a published OMG-Seg checkpoint to our key names, as safetensors, with a JSON beside it that says what it is.
 
-Example:
-    python tools/convert_checkpoint.py omg_seg_convl.pth omg_seg_convl.safetensors \\
-        --config configs/omg_coco_vipseg_ytvis.py
+Examples:
+    python tools/convert_checkpoint.py hf://LXT/OMG_Seg/omg_seg_convl.pth omg_seg_convl.safetensors
+    python tools/convert_checkpoint.py epoch_12.pth omg_seg.safetensors --config configs/omg_coco_vipseg_ytvis.py
+
+A training checkpoint may hold Python objects besides tensors and mmengine's log. It is refused, with their names; with
+--trust-pickle its tensors are taken out in an isolated process.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from torch import nn
+from torch import Tensor
 
-from omgseg.models.checkpoint_io import read_state_dict, write_state_dict
-from omgseg.models.convert import PREFIXES, convert_state_dict, is_published_layout, load_state
+from omgseg import __version__
+from omgseg.models.checkpoint_io import (
+    ForeignObjectsError,
+    atomic_write,
+    read_file,
+    tensors_of,
+    write_state_dict,
+)
+from omgseg.models.conversion_record import SourceFile, conversion_record
+from omgseg.models.convert import (
+    convert_state_dict,
+    holds_image_encoder,
+    is_published_layout,
+    load_state,
+)
+from omgseg.models.hub import local_file
+from omgseg.models.isolated_reader import training_facts
+from omgseg.models.trusted_pickle import read_trusted_pickle
 from omgseg.registry import MODELS
 
 
@@ -24,10 +45,18 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("source", type=Path, help="published weights: .pth, .pt or .safetensors")
+    parser.add_argument(
+        "source",
+        help="published weights: .pth, .pt or .safetensors, or hf://owner/repository/file[@revision]",
+    )
     parser.add_argument("target", type=Path, help="the .safetensors file to write")
     parser.add_argument(
         "--config", type=Path, help="also load the result into this config's model, and report"
+    )
+    parser.add_argument(
+        "--trust-pickle",
+        action="store_true",
+        help="you trust where the file comes from: if it holds foreign objects, read its tensors all the same",
     )
     args = parser.parse_args(argv)
     if args.target.suffix != ".safetensors":
@@ -38,30 +67,59 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Returns 0, or 1 when keys are not of the published layout or do not fit the config's model."""
     args = parse_args(argv)
-    published = read_state_dict(args.source)
-    if not is_published_layout(published):
+    try:
+        source = _read(args)
+    except ForeignObjectsError as error:
+        sys.exit(f"ForeignObjectsError: {error}")
+    published = is_published_layout(source.tensors)
+    if not published and source.file.suffix == ".safetensors":
         print(f"{args.source}: no key starts with 'backbone.' or 'panoptic_head.'; nothing to convert")
         return 1
-    converted = convert_state_dict(published)
-    known = tuple(prefix for prefix, _ in PREFIXES)
-    unknown = [key for key in published if not key.startswith(known)]
-    write_state_dict(args.target, converted, metadata={"format": "pt", "converted_from": args.source.name})
-    values = sum(tensor.numel() for tensor in converted.values()) / 1e6
-    print(f"{args.target}: {len(converted)} tensors, {values:.1f} M values")
+    converted = convert_state_dict(source.tensors) if published else source.tensors
+    config = None if args.config is None else Config.fromfile(args.config)
+    write_state_dict(args.target, converted, {"format": "pt", "converted_from": source.file.name})
+    record = conversion_record(source, args.target, converted, __version__, config)
+    with atomic_write(args.target.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(record, indent=2) + "\n")
+    print(f"{args.target}: {record['tensors']} tensors, {record['parameters'] / 1e6:.1f} M values")
+    if not published:
+        print("  no key starts with 'backbone.' or 'panoptic_head.': all names are kept as they are")
+    elif not holds_image_encoder(converted):
+        print("  the image encoder is not among them: its weights are those of the config's 'pretrained'")
+    unknown = record["keys"]["unknown"]
     for key in unknown:
         print(f"  not in the published layout, kept as it is: {key}")
-    if args.config is None:
-        return int(bool(unknown))
-    report = load_state(_build_model(args.config), converted, strict=False)
+    return int(bool(unknown)) if config is None else _check(config, converted)
+
+
+def _read(args: argparse.Namespace) -> SourceFile:
+    file = local_file(args.source)
+    try:
+        content = read_file(file)
+    except ForeignObjectsError:
+        if not args.trust_pickle:
+            raise
+    else:
+        return SourceFile(args.source, file, tensors_of(content, args.source), training_facts(content))
+    print(
+        f"WARNING: {file} holds Python objects besides weights. Because of --trust-pickle its tensors are taken out in "
+        "an isolated process; nothing else is kept"
+    )
+    tensors, training, left_out = read_trusted_pickle(file, args.target.parent)
+    print(f"  left out: {', '.join(left_out)}")
+    return SourceFile(args.source, file, tensors_of(tensors, args.source), training, left_out)
+
+
+def _check(config: Config, converted: Mapping[str, Tensor]) -> int:
+    """Load the weights into the config's model and report."""
+    init_default_scope(config.get("default_scope", "omgseg"))
+    has_own_encoder = config.model.image_encoder.get("pretrained") is not None
+    config.model.image_encoder.pretrained = None  # names and shapes are compared: no download
+    report = load_state(MODELS.build(config.model), converted, strict=False)
+    if has_own_encoder and not holds_image_encoder(converted):
+        report.missing = [key for key in report.missing if not key.startswith("image_encoder.")]
     print(report)
     return int(not report.is_clean)
-
-
-def _build_model(config_file: Path) -> nn.Module:
-    config = Config.fromfile(config_file)
-    init_default_scope(config.get("default_scope", "omgseg"))
-    config.model.image_encoder.pretrained = None  # the checkpoint brings all weights
-    return MODELS.build(config.model)
 
 
 if __name__ == "__main__":

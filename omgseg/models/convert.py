@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,22 @@ PREFIXES: tuple[tuple[str, str], ...] = (
 """(published, ours): the first prefix that fits replaces the start of a key; what follows it is the same in
 both."""
 
+
+class PublishedModel(NamedTuple):
+    """One of the published sizes: the config that builds it, open_clip's name and weights of its image encoder."""
+
+    config: str
+    image_encoder: str
+    pretrained: str
+
+
+PUBLISHED_MODELS: dict[int, PublishedModel] = {
+    1536: PublishedModel("omg_convnext_l", "convnext_large_d_320", "laion2b_s29b_b131k_ft_soup"),
+    3072: PublishedModel("omg_convnext_xxl", "convnext_xxlarge", "laion2b_s34b_b82k_augreg_soup"),
+}
+"""By the channels of the image encoder's last feature, which the pixel decoder takes in."""
+
+_LAST_FEATURE = "pixel_decoder.input_convs.0.conv.weight"
 _ROOTS = ("backbone.", "panoptic_head.")
 _LOGIT_SCALE = "image_encoder.logit_scale"
 _PUBLISHED_LOGIT_SCALE = (
@@ -64,6 +80,23 @@ def _rename(key: str) -> str:
         if key.startswith(published):
             return ours + key[len(published) :]
     return key
+
+
+def unknown_keys(published: Mapping[str, Any]) -> list[str]:
+    """Keys that the table does not know."""
+    known = tuple(prefix for prefix, _ in PREFIXES)
+    return [key for key in published if not key.startswith(known)]
+
+
+def holds_image_encoder(converted: Mapping[str, Any]) -> bool:
+    """Are the image encoder's weights among these, in our layout? The published files leave them to open_clip."""
+    return any(key.startswith("image_encoder.") for key in converted)
+
+
+def identify(converted: Mapping[str, Tensor]) -> PublishedModel | None:
+    """Which published size do weights in our layout have, by the shape of the pixel decoder's first layer?"""
+    weight = converted.get(_LAST_FEATURE)
+    return None if weight is None or weight.ndim != 4 else PUBLISHED_MODELS.get(weight.shape[1])
 
 
 def published_to_ours_inplace(

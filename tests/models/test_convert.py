@@ -1,12 +1,16 @@
+import hashlib
+import json
 import runpy
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner.checkpoint import load_state_dict as mmengine_load_state_dict
 from torch import nn
 
+import omgseg
 from omgseg.models.checkpoint_io import read_state_dict
 from omgseg.models.convert import (
     PREFIXES,
@@ -169,6 +173,90 @@ def test_the_tool_checks_the_result_against_a_config(published, tmp_path, capsys
         assert "1 keys missing in the weights:\n  query_decoder.query_feat.weight" in capsys.readouterr().out
     finally:
         MODELS.module_dict.pop("SmallTree")
+
+
+def test_the_tool_says_what_it_wrote(published, tmp_path, capsys):
+    """The published files hold the head alone."""
+    head = {key: value for key, value in published.items() if key.startswith("panoptic_head.")}
+    source = tmp_path / "omg_seg_convl.pth"
+    torch.save({"state_dict": head, "meta": {"epoch": 12, "dataset_meta": {"CLASSES": ["a"] * 5}}}, source)
+    main = runpy.run_path(str(TOOL))["main"]
+    assert main([str(source), str(tmp_path / "ours.safetensors"), "--trust-pickle"]) == 0
+    printed = capsys.readouterr().out
+    assert "the image encoder is not among them" in printed
+    assert "WARNING" not in printed  # nothing foreign in it: read as always
+    record = json.loads((tmp_path / "ours.json").read_text())
+    for entry, file in (("source", source), ("target", tmp_path / "ours.safetensors")):
+        content = file.read_bytes()
+        assert record[entry]["file"] == file.name and record[entry]["bytes"] == len(content)
+        assert record[entry]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert record["source"]["location"] == str(source)
+    assert record["conversion"]["omgseg"] == omgseg.__version__ and record["conversion"]["date"][:2] == "20"
+    assert record["conversion"]["trust_pickle"] is False and record["conversion"]["left_out_objects"] == []
+    assert record["tensors"] == 104 and record["parameters"] == sum(v.numel() for v in head.values())
+    assert record["keys"] == {"renamed": 104, "unknown": []}
+    assert record["training"] == {"epoch": 12, "classes": 5}
+    assert "keep the terms" in record["licence"]
+
+
+@pytest.mark.parametrize(
+    ("channels", "model"),
+    [
+        (1536, ("omg_convnext_l", "convnext_large_d_320", "laion2b_s29b_b131k_ft_soup")),
+        (3072, ("omg_convnext_xxl", "convnext_xxlarge", "laion2b_s34b_b82k_augreg_soup")),
+        (96, (None, None, None)),
+    ],
+)
+def test_the_record_names_the_published_size(tmp_path, channels, model):
+    weights = {"panoptic_head.pixel_decoder.input_convs.0.conv.weight": torch.zeros(4, channels, 1, 1)}
+    torch.save(weights, tmp_path / "in.pth")
+    assert (
+        runpy.run_path(str(TOOL))["main"]([str(tmp_path / "in.pth"), str(tmp_path / "out.safetensors")]) == 0
+    )
+    record = json.loads((tmp_path / "out.json").read_text())
+    assert tuple(record["model"].values()) == model
+
+
+def test_the_tool_takes_hub_locations_and_other_layouts(tmp_path, monkeypatch, capsys):
+    torch.save({"image_encoder.stem.0.weight": torch.ones(1)}, tmp_path / "blob.pth")
+    monkeypatch.setattr(
+        huggingface_hub, "hf_hub_download", lambda *args, **kwargs: str(tmp_path / "blob.pth")
+    )
+    main = runpy.run_path(str(TOOL))["main"]
+    assert main(["hf://LXT/OMG_Seg/blob.pth@main", str(tmp_path / "out.safetensors")]) == 0
+    assert "all names are kept as they are" in capsys.readouterr().out
+    assert set(read_state_dict(tmp_path / "out.safetensors")) == {"image_encoder.stem.0.weight"}
+    record = json.loads((tmp_path / "out.json").read_text())
+    assert record["source"]["location"] == "hf://LXT/OMG_Seg/blob.pth@main"
+    assert record["keys"] == {"renamed": 0, "unknown": []}
+
+
+def test_a_head_alone_fits_a_config_whose_encoder_has_weights_of_its_own(published, tmp_path, capsys):
+    class HeadAndEncoder(_Tree):
+        def __init__(self, image_encoder):
+            super().__init__(convert_state_dict(published))
+
+    head = {key: value for key, value in published.items() if key.startswith("panoptic_head.")}
+    torch.save(head, tmp_path / "head.pth")
+    main = runpy.run_path(str(TOOL))["main"]
+    MODELS.register_module(name="HeadAndEncoder", module=HeadAndEncoder)
+    try:
+        for pretrained, code in (("tag", 0), (None, 1)):
+            config = tmp_path / f"with_{pretrained}.py"
+            config.write_text(
+                f"model = dict(type='HeadAndEncoder', image_encoder=dict(pretrained={pretrained!r}))\n"
+            )
+            arguments = [
+                str(tmp_path / "head.pth"),
+                str(tmp_path / "out.safetensors"),
+                "--config",
+                str(config),
+            ]
+            assert main(arguments) == code
+            assert f"{0 if code == 0 else 6} keys missing" in capsys.readouterr().out
+            assert json.loads((tmp_path / "out.json").read_text())["model"]["config"] == config.stem
+    finally:
+        MODELS.module_dict.pop("HeadAndEncoder")
 
 
 def test_the_tool_reports_keys_that_it_does_not_know(tmp_path, capsys):
