@@ -46,8 +46,8 @@ def read_json(path: str | Path, fields: Sequence[str], anchor: str) -> dict[str,
     return data
 
 
-def read_lines(path: str | Path, anchor: str) -> list[str]:
-    """Read a split file: one name a line, empty lines are skipped.
+def read_lines(path: str | Path, anchor: str, what: str = "videos") -> list[str]:
+    """Read a split file: one name of a video, or of `what`, a line; empty lines are skipped.
 
     Raises:
         FileNotFoundError: the file is missing.
@@ -56,7 +56,7 @@ def read_lines(path: str | Path, anchor: str) -> list[str]:
     path = require_file(path, anchor)
     lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
     if not lines:
-        raise ValueError(f"{path} lists no videos; see data/README.md#{anchor}")
+        raise ValueError(f"{path} lists no {what}; see data/README.md#{anchor}")
     return lines
 
 

@@ -1,6 +1,8 @@
 """The shipped vocabularies are the official label spaces."""
 
 import json
+import re
+from difflib import SequenceMatcher
 
 import pytest
 
@@ -17,6 +19,8 @@ def test_sizes():
         "ade20k": (150, 100),
         "cityscapes": (19, 8),
         "coco_panoptic": (133, 80),
+        "lvis_v1": (1203, 1203),
+        "objects365_v2": (365, 365),
         "ovis": (25, 25),
         "vipseg": (124, 58),
         "youtube_vis_2019": (40, 40),
@@ -100,6 +104,43 @@ def test_cityscapes_joins_no_two_classes_of_the_other_training_sets():
     _, after = Vocabulary.merge([*others, load_vocabulary("cityscapes")])
     for name, old, new in zip(names, before, after, strict=False):
         assert len(set(old.tolist())) == len(set(new.tolist())), name
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset"), [("lvis_v1", "LVISV1Dataset"), ("objects365_v2", "Objects365V2Dataset")]
+)
+def test_large_vocabularies_keep_the_official_order(name, dataset):
+    """Ids count from 1; one of the words is about the official name, misspelt as some of these are."""
+    import mmdet.datasets
+
+    renamed = {"Lifesaver": "life buoy", "crisp_(potato_chip)": "potato chip"}
+    official = getattr(mmdet.datasets, dataset).METAINFO["classes"]
+    vocabulary = load_vocabulary(name)
+    assert [category.id for category in vocabulary] == list(range(1, len(official) + 1))
+    for theirs, category in zip(official, vocabulary, strict=True):
+        plain = re.sub(r"_?\(.*\)|[_ /]", "", theirs).casefold()
+        if theirs in renamed:
+            assert category.name == renamed[theirs]
+            continue
+        own = [re.sub("[ /]", "", word) for word in category.words]
+        alike = [plain in word or SequenceMatcher(None, plain, word).ratio() > 0.54 for word in own]
+        assert any(alike), (theirs, category.words)
+
+
+def test_lvis_words_are_plain_and_take_the_official_synonyms(real_samples_dir):
+    vocabulary = load_vocabulary("lvis_v1")
+    for category in vocabulary:
+        assert not set("()_/") & set("".join((category.name, *category.synonyms))), category
+    path = real_samples_dir / "lvis/annotations/lvis_v1_val_100.json"
+    official = {
+        entry["name"].replace("_", " "): entry for entry in json.loads(path.read_text())["categories"]
+    }
+    checked = 0
+    for category in vocabulary:
+        synonyms = [s for s in official.get(category.name, {"synonyms": []})["synonyms"] if "(" not in s]
+        assert {s.replace("_", " ").casefold() for s in synonyms} - {"tonic"} <= set(category.words), category
+        checked += len(synonyms)
+    assert checked > 1000
 
 
 def test_animals_and_computers_do_not_merge():
