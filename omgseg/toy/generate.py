@@ -24,6 +24,8 @@ from omgseg.toy.categories import (
 from omgseg.toy.cityscapes import CITYSCAPES_THINGS, cityscapes_vocabulary, write_cityscapes
 from omgseg.toy.class_maps import write_vipseg, write_vipseg_categories, write_vspw
 from omgseg.toy.coco import write_coco
+from omgseg.toy.lvis import lvis_vocabulary, write_lvis
+from omgseg.toy.mask_sources import objects365_vocabulary, write_objects365, write_sa1b
 from omgseg.toy.objects import write_davis, write_youtube_vos
 from omgseg.toy.tracks import write_ovis, write_youtube_vis_2019, write_youtube_vis_2021
 from omgseg.toy.videos import Video, an_object_enters_later, sample_videos
@@ -60,6 +62,9 @@ class Sizes:
     ade20k_val: int = 20
     cityscapes_train: int = 6
     cityscapes_val: int = 20
+    lvis_val: int = 20
+    objects365_train: int = 8
+    sa1b_train: int = 8
     min_length: int = 6
     max_length: int = 8
 
@@ -80,6 +85,9 @@ TINY = Sizes(
     ade20k_val=3,
     cityscapes_train=2,
     cityscapes_val=2,
+    lvis_val=3,
+    objects365_train=2,
+    sa1b_train=2,
     min_length=4,
     max_length=5,
 )
@@ -91,10 +99,11 @@ def generate(
 ) -> Path:
     """Write the toy data, unless the folder already holds exactly these.
 
-    The folders are ``coco``, ``cityscapes``, ``youtube_vis_2019``, ``VIPSeg``, ``VSPW``, ``DAVIS``, ``YouTubeVOS`` and
-    ``ovis`` with base categories only, and ``coco_open_vocabulary``, ``ADEChallengeData2016`` and ``youtube_vis_2021``
-    with novel things, too (their categories list all things). ``vocabularies`` has the toy words for the ids of each.
-    The data appear at once, by a rename.
+    The folders are ``coco``, ``cityscapes``, ``objects365v2``, ``sa1b``, ``youtube_vis_2019``, ``VIPSeg``, ``VSPW``,
+    ``DAVIS``, ``YouTubeVOS`` and ``ovis`` with base categories only, and ``coco_open_vocabulary``,
+    ``ADEChallengeData2016`` and ``youtube_vis_2021`` with novel things, too, as in the LVIS file of ``coco`` (their
+    categories list all things). ``vocabularies`` has the toy words for the ids of each. The data appear at once, by
+    a rename.
 
     Args:
         root: the data root; created, or replaced when it holds other toy data.
@@ -170,6 +179,15 @@ def _write_parts(root: Path, seed: int, sizes: Sizes, report: Callable[[str], No
     street = World(np.random.default_rng((seed, 10)), CITYSCAPES_THINGS)
     for split, count in (("val", sizes.cityscapes_val), ("train", sizes.cityscapes_train)):
         write_cityscapes(root / "cityscapes", split, (street.image_scene() for _ in range(count)))
+    report(f"LVIS: {sizes.lvis_val} images")
+    open_world = world(8, novel=True)
+    novel = (open_world.image_scene(_novel_pair(index)) for index in range(sizes.lvis_val))
+    write_lvis(root / "coco", novel, first_id=300_001)
+    report(f"Objects365 and SA-1B: {sizes.objects365_train} + {sizes.sa1b_train} images")
+    base = world(15)
+    write_objects365(root / "objects365v2", (base.image_scene() for _ in range(sizes.objects365_train)))
+    base = world(16)
+    write_sa1b(root / "sa1b", (base.image_scene() for _ in range(sizes.sa1b_train)))
     _write_vocabularies(root / "vocabularies")
 
 
@@ -180,6 +198,8 @@ def _write_vocabularies(folder: Path) -> None:
         "ade20k": ade20k_vocabulary(),
         "cityscapes": cityscapes_vocabulary(),
         "coco_panoptic": words,
+        "lvis_v1": lvis_vocabulary(),
+        "objects365_v2": objects365_vocabulary(),
         "ovis": words.things(),
         "vipseg": vipseg_vocabulary(),
         "youtube_vis_2019": words.things(),
