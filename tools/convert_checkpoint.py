@@ -69,8 +69,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     try:
         source = _read(args)
-    except ForeignObjectsError as error:
-        sys.exit(f"ForeignObjectsError: {error}")
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
     published = is_published_layout(source.tensors)
     if not published and source.file.suffix == ".safetensors":
         print(f"{args.source}: no key starts with 'backbone.' or 'panoptic_head.'; nothing to convert")

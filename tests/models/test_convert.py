@@ -264,6 +264,8 @@ def test_the_tool_reports_keys_that_it_does_not_know(tmp_path, capsys):
     main = runpy.run_path(str(TOOL))["main"]
     assert main([str(tmp_path / "in.pt"), str(tmp_path / "out.safetensors")]) == 1
     assert "panoptic_head.strange.weight" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"FileNotFoundError: .*gone\.pth not found"):
+        main([str(tmp_path / "gone.pth"), str(tmp_path / "out.safetensors")])
     with pytest.raises(SystemExit):
         main([str(tmp_path / "in.pt"), str(tmp_path / "out.pth")])
     assert "must end in .safetensors" in capsys.readouterr().err
