@@ -2,6 +2,7 @@
 
 _base_ = ["../_base_/benchmark.py", "../_base_/datasets/ade20k_panoptic.py"]
 
+model = dict(test_cfg=dict(ensemble=True))
 test_dataloader = _base_.ade20k_panoptic_test_dataloader
 test_evaluator = _base_.ade20k_panoptic_evaluator
 
