@@ -17,6 +17,8 @@ def check(type, config, fast=False, workers=0, **settings):
     source = Source("own", {"type": type, "test_mode": True, **config, **settings})
     (report,) = check_sources([source], fast, workers, progress=False).sources
     texts = {kind.name: list(entries) for kind, entries in report.problems.items() if entries}
+    for text, times in (pair for entries in report.problems.values() for pair in entries.items()):
+        assert times == 1 or "category" in text or text.startswith("folder"), f"counted {times} times: {text}"
     return {kind: len(entries) for kind, entries in texts.items()}, texts
 
 
@@ -145,8 +147,10 @@ def test_all_mistakes_of_folders_of_frames_and_masks_at_once(vipseg_config, tmp_
     root = tmp_path / "VIPSeg"
     first, second = (root / "imgs" / video for video in ("1_a", "2_b"))
     masks = root / "panomasks"
-    (root / "train.txt").write_text("1_a\n2_b\n3_c\n2_b\n4_d\n")
+    (root / "train.txt").write_text("1_a\n2_b\n3_c\n4_d\n5_e\n5_e\n")
     (root / "imgs/4_d").mkdir()
+    for folder in (root / "imgs", masks):
+        shutil.copytree(folder / "1_a", folder / "5_e")
     cut(first / "00000000.jpg")  # tells the video's size, too
     Image.new("RGB", (50, 40)).save(first / "00000002.jpg")
     (masks / "1_a/00000001.png").unlink()
@@ -160,7 +164,7 @@ def test_all_mistakes_of_folders_of_frames_and_masks_at_once(vipseg_config, tmp_
         texts
     )
     assert "imgs/3_c not found" in texts["MISSING"][0] and "imgs/4_d has no images" in texts["MISSING"][1]
-    assert texts["DUPLICATE_ID"][0].endswith("train.txt lists 2_b more than once")
+    assert texts["DUPLICATE_ID"][0].endswith("train.txt lists 5_e more than once")
     assert texts["NO_MASK"][0].endswith("1_a/00000001.jpg has no mask file")
     assert texts["CATEGORY"][0].endswith(
         "00000001.png: category id 7 is not in the vocabulary of 2 categories"
@@ -219,11 +223,11 @@ def test_polygons_may_differ_from_their_pixels_by_their_outline(youtube_files):
 def test_a_fast_check_reads_a_sample_and_looks_for_all_files(coco_files, monkeypatch):
     monkeypatch.setattr("omgseg.datasets.checking.run.FAST_SAMPLES", 4)
     files = type(coco_files)(coco_files.root, [(40, 60)] * 12)
-    (files.root / "images/007.jpg").unlink()
-    for index in set(range(12)) - {7}:
-        cut(files.root / f"images/{index:03d}.jpg")
+    for index in range(12):
+        path = files.root / f"images/{index:03d}.jpg"
+        cut(path) if index % 2 else path.unlink()
     counts, texts = check("CocoPanopticDataset", files.config, fast=True)
-    assert counts["MISSING"] == 1 and "007.jpg" in texts["MISSING"][0] and counts["UNREADABLE"] in (3, 4)
+    assert counts["MISSING"] == 6 and 0 < counts["UNREADABLE"] <= 4
     assert check("CocoPanopticDataset", files.config, fast=True)[1] == texts  # the same sample again
 
 
@@ -251,6 +255,13 @@ def test_datasets_of_the_same_files_are_checked_once(coco_files, vipseg_config):
     report = check_sources(find_sources(config), workers=0, progress=False)
     assert [source.names for source in report.sources] == [["pairs", "coco", "prompts"], ["vipseg"]]
     assert [source.checked for source in report.sources] == [3, 2] and report.num_problems == 0
+    joint["coco"] = dict(coco, data_prefix=dict(coco["data_prefix"], img="photos"))  # not the same images
+    report = check_sources(find_sources(config), workers=0, progress=False)
+    assert [source.names for source in report.sources] == [["pairs", "prompts"], ["coco"], ["vipseg"]]
+    assert report.sources[1].lines(show=5)[1:] == [
+        "  missing file or folder: 1",
+        f"    folder {coco_files.root}/photos not found; see data/README.md#coco (4 times)",
+    ]
 
 
 def test_files_of_metrics_are_checked_too(coco_files, tmp_path):
@@ -265,12 +276,13 @@ def test_files_of_metrics_are_checked_too(coco_files, tmp_path):
                 ann_file=str(other.root / "panoptic.json"),
                 seg_prefix=str(other.root / "panoptic"),
             ),
-            dict(type="InteractiveMetric"),
+            dict(type="SemanticMetric", seg_prefix=str(tmp_path / "maps")),
         ],
     )
     report = check_sources(find_sources(config), workers=0, progress=False)
     assert [source.names for source in report.sources] == [["coco_panoptic"], ["CocoPanopticMetric"]]
-    assert [source.num_problems for source in report.sources] == [0, 1]
+    assert [source.num_problems for source in report.sources] == [1, 1]
+    assert f"{tmp_path}/maps not found, a metric of the config needs it" in report.lines(show=1)[2]
     own = {"seg_prefix": f"{coco_files.root}/panoptic/", "ann_file": f"{coco_files.root}/panoptic.json"}
     config["x_evaluator"][0].update(own)
     (only,) = check_sources(find_sources(config), workers=0, progress=False).sources

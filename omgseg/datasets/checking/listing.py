@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from omgseg.datasets.base import SegmentationDataset
-from omgseg.datasets.checking.samples import paths_of, require
+from omgseg.datasets.checking.samples import paths_of
+from omgseg.datasets.files import require_file, require_folder
 from omgseg.datasets.problems import Kind, Problem, collect_problems, noted
 
 
@@ -33,8 +34,9 @@ def check_listing(dataset: SegmentationDataset, masks_only: bool = False) -> tup
             paths = [(key, path) for frame in entry["frames"] for key, path in paths_of(frame).items()]
             for key, path in paths:
                 if not (masks_only and key == "img_path") and not _exists(Path(path), names):
-                    with noted(path):
-                        require(path, dataset.README_ANCHOR)
+                    with noted():  # the folder if it is missing too: one problem, not one a file
+                        require_folder(Path(path).parent, dataset.README_ANCHOR)
+                        require_file(path, dataset.README_ANCHOR)
             if unannotated:
                 problems += _without_masks(dataset, entry["frames"])
     return problems, "" if unannotated else "no annotations, as in a test split: images alone are checked"

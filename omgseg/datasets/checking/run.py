@@ -100,7 +100,7 @@ def _lists_folders(dataset: SegmentationDataset) -> bool:
 
 def _missing_folders(dataset: SegmentationDataset) -> list[Problem]:
     with collect_problems(dataset.ann_file) as missing:
-        for key in dataset.PREFIXES:
+        for folder in (dataset.data_prefix[key] for key in dataset.PREFIXES if key in dataset.data_prefix):
             with noted():
-                require_folder(dataset.data_prefix[key], dataset.README_ANCHOR)
+                require_folder(folder, dataset.README_ANCHOR)
     return missing

@@ -10,7 +10,6 @@ from torch.utils.data import Dataset
 
 from omgseg.datasets.base import SegmentationDataset
 from omgseg.datasets.checking.segments import MAY_OVERLAP, DuplicateMasks, check_segments
-from omgseg.datasets.files import require_file, require_folder
 from omgseg.datasets.problems import Kind, Problem, collect_problems, noted, problem
 from omgseg.datasets.segments import Segments
 from omgseg.datasets.transforms.load_frames import read_rgb
@@ -58,7 +57,7 @@ def paths_of(frame: dict[str, Any]) -> dict[str, str]:
 
 
 def check_sample(results: dict[str, Any], frames: int | None = None, masks_only: bool = False) -> None:
-    """Read a sample's images and masks, and report by :func:`problem` what is wrong.
+    """Read a sample's images and masks, and report by :func:`problem` what is wrong with those that exist.
 
     Args:
         results: see :meth:`SegmentationDataset.describe`.
@@ -84,19 +83,14 @@ def check_sample(results: dict[str, Any], frames: int | None = None, masks_only:
         duplicates.report(f"{results['ann_file']}, {subject}")
 
 
-def require(path: str, anchor: str) -> None:
-    """Raise for a missing file; where its folder is missing too, for the folder: one problem, not one a file."""
-    require_folder(Path(path).parent, anchor)
-    require_file(path, anchor)
-
-
 def _check_image(
     path: str, expected: tuple[int, int], results: dict[str, Any], completely: bool
 ) -> tuple[int, int]:
     """(height, width) of an image; the expected one where it cannot be read."""
     shape = expected
+    if not Path(path).is_file():
+        return shape
     with noted(path):
-        require(path, results["readme_anchor"])
         shape = read_rgb(path, results["readme_anchor"]).shape[:2] if completely else image_size(path)[::-1]
         if shape != expected and all(expected):
             text = (
@@ -109,9 +103,8 @@ def _check_image(
 
 
 def _check_masks(frame: dict[str, Any], results: dict[str, Any]) -> Segments | None:
+    if not all(Path(path).is_file() for key, path in paths_of(frame).items() if key != "img_path"):
+        return None
     with noted(frame.get("seg_map_path", frame["img_path"])):
-        for key, path in paths_of(frame).items():
-            if key != "img_path":
-                require(path, results["readme_anchor"])
         return check_segments(frame, results)
     return None

@@ -19,8 +19,8 @@ class UsageError(ValueError):
 
 GROUND_TRUTH = {
     "CocoInstanceMetric": "CocoInstanceDataset",
-    "LVISMetric": "LVISDataset",
     "CocoPanopticMetric": "CocoPanopticDataset",
+    "LVISMetric": "LVISDataset",
     "YouTubeVISMetric": "YouTubeVISDataset",
 }
 """The dataset that reads the annotation file of a metric."""
@@ -45,12 +45,17 @@ class Source:
     @property
     def file(self) -> str:
         """The annotation or split file; the folder of the images where there is none."""
-        path = self.config.get("ann_file") or self.config.get("data_prefix", {}).get("img", "")
-        return str(Path(self.config.get("data_root", "")) / path)
+        file = self.config.get("ann_file")
+        return str(Path(self.config.get("data_root", "")) / file) if file else self.images
 
     @property
     def is_class_agnostic(self) -> bool:
         return _class_of(self.config).CLASS_AGNOSTIC
+
+    @property
+    def images(self) -> str:
+        """The folder of the images."""
+        return str(Path(self.config.get("data_root", "")) / self.config.get("data_prefix", {}).get("img", ""))
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -61,10 +66,12 @@ class Source:
 
     def covers(self, other: Source) -> bool:
         """Whether a check of this source finds all that is wrong with the other one."""
-        if self.files != other.files or (self.masks_only and not other.masks_only):
+        if self.files != other.files:
             return False
+        same_images = other.masks_only or (not self.masks_only and self.images == other.images)
         same_words = self.config.get("vocabulary") == other.config.get("vocabulary")
-        return same_words or other.is_class_agnostic
+        as_strict = other.config.get("test_mode", False) or not self.config.get("test_mode", False)
+        return same_images and as_strict and (same_words or other.is_class_agnostic)
 
     def build(self) -> SegmentationDataset:
         """The dataset, not parsed yet, without a pipeline.
@@ -130,11 +137,10 @@ def _with_metrics(config: Mapping[str, Any], split: str, prefix: str, node: Any)
 
 def _ground_truth(metric: Mapping[str, Any], source: Source) -> Source:
     """The files of a metric as a dataset with the images and the vocabulary of another one."""
-    images = Path(source.config.get("data_root", "")) / source.config.get("data_prefix", {}).get("img", "")
     config = dict(
         type=GROUND_TRUTH[metric["type"]],
         ann_file=metric["ann_file"],
-        data_prefix=dict(img=str(images)),
+        data_prefix=dict(img=source.images),
         vocabulary=source.config.get("vocabulary"),
         test_mode=True,
     )
