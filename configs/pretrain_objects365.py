@@ -28,6 +28,6 @@ param_scheduler = [
 ]
 
 val_dataloader = {{_base_.coco_panoptic_test_dataloader}}
-val_evaluator = [{{_base_.coco_panoptic_evaluator[1]}}]
+val_evaluator = [_base_.coco_panoptic_evaluator[1]]
 test_dataloader = {{_base_.coco_panoptic_test_dataloader}}
-test_evaluator = [{{_base_.coco_panoptic_evaluator[1]}}]
+test_evaluator = [_base_.coco_panoptic_evaluator[1]]

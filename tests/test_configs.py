@@ -35,16 +35,33 @@ def data(tmp_path_factory):
     return generate(tmp_path_factory.mktemp("data") / "data", sizes=TINY)
 
 
-def test_the_main_mix_builds_where_its_datasets_are(data):
+PUBLISHED = [file for file in RUNNABLE if file.parent.name != "toy"]
+LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+
+
+@pytest.mark.parametrize("file", PUBLISHED, ids=lambda file: str(file.relative_to(CONFIGS)))
+def test_the_data_of_a_config_build_where_its_datasets_are(file, data, monkeypatch):
     """The published pipelines and sizes, on small files in the official layouts."""
-    config = Config.fromfile(CONFIGS / "omg_coco_vipseg_ytvis.py")
-    words = dict(vipseg=str(data / "VIPSeg" / "vocabulary.json"))
-    mix = config.train_dataloader.dataset
-    for name, source in mix.datasets.items():
-        source.data_root = str(data / Path(source.data_root).name)
-        if "vocabulary" in source:
-            source.vocabulary = words.get(name)
-    joint = DATASETS.build(mix)
+    monkeypatch.setenv("OMGSEG_DATA", str(data))
+    monkeypatch.setenv("OMGSEG_VOCABULARIES", str(data / "vocabularies"))
+    config = Config.fromfile(file)
+    loaders = [config[name].dataset for name in LOADERS if config.get(name)]
+    assert loaders
+    for loader in loaders:
+        dataset = DATASETS.build(loader)
+        members = getattr(dataset, "datasets", {"": dataset})
+        for member in members.values():
+            sample = member[len(member) - 1]["data_samples"]
+            assert sample.tasks and bool(len(member.vocabulary)) != member.CLASS_AGNOSTIC
+    for name in ("val_evaluator", "test_evaluator"):
+        for metric in config.get(name) or ():
+            METRICS.build(metric)
+
+
+def test_the_main_mix(data, monkeypatch):
+    monkeypatch.setenv("OMGSEG_DATA", str(data))
+    monkeypatch.setenv("OMGSEG_VOCABULARIES", str(data / "vocabularies"))
+    joint = DATASETS.build(Config.fromfile(CONFIGS / "omg_coco_vipseg_ytvis.py").train_dataloader.dataset)
     assert set(joint.datasets) == {
         "coco_panoptic",
         "coco_pseudo_clips",
@@ -58,6 +75,14 @@ def test_the_main_mix_builds_where_its_datasets_are(data):
         joint.source_of(index): joint[index]["inputs"].shape[0] for index in (0, 6, 12, 18, len(joint) - 1)
     }
     assert frames == dict(coco_panoptic=1, coco_pseudo_clips=2, coco_prompts=1, vipseg=2, youtube_vis_2019=2)
+
+
+def test_there_are_fourteen_short_benchmarks():
+    files = [file for file in RUNNABLE if file.parent.name == "benchmarks"]
+    assert len(files) == 14
+    for file in files:
+        assert len(file.read_text().splitlines()) < 40, file.name
+        assert Config.fromfile(file).benchmark, file.name
 
 
 def test_each_toy_evaluation_builds_its_data_and_metrics(data, monkeypatch):
