@@ -53,11 +53,14 @@ def sources_of(file: str, args: argparse.Namespace) -> list[Source]:
     """The datasets of a config file.
 
     Raises:
-        FileNotFoundError, ConfigError, UsageError: there is no such file, option or dataset.
+        FileNotFoundError, ConfigError, UsageError: there is no such file, option or dataset, or the file is broken.
     """
     if not Path(file).is_file():
         raise FileNotFoundError(f"config {file} not found")
-    config = Config.fromfile(file)
+    try:
+        config = Config.fromfile(file)
+    except Exception as error:  # a config is a program
+        raise UsageError(f"{file} cannot be read: {type(error).__name__}: {error}") from error
     merge_options(config, args.cfg_options)
     try:
         return find_sources(config, args.split, name=Path(file).stem)

@@ -73,6 +73,7 @@ def test_a_training_config_is_checked_source_by_source(check, toy, tmp_path, cap
     ("arguments", "message"),
     [
         (["configs/nothing.py"], "config configs/nothing.py not found"),
+        (["Makefile"], "Makefile cannot be read: "),
         (["configs/_base_/runtime.py"], "configs/_base_/runtime.py: the config has no test_dataloader"),
         ([f"{BASE}/davis17.py", "--split", "train"], "davis17.py: the config has no train_dataloader"),
         ([f"{BASE}/davis17.py", "--cfg-options", "davis.x=1"], "no key 'davis'"),
