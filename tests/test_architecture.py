@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "omgseg"
-EVERYONE = {"structures", "registry", "compat"}
+EVERYONE = {"structures", "registry", "compat", "files"}
 MAY_IMPORT = {
     "structures": set(),
     "compat": set(),

@@ -21,9 +21,9 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from omgseg import __version__
+from omgseg.files import whole_file
 from omgseg.models.checkpoint_io import (
     ForeignObjectsError,
-    atomic_write,
     read_file,
     tensors_of,
     write_state_dict,
@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     config = None if args.config is None else Config.fromfile(args.config)
     write_state_dict(args.target, converted, {"format": "pt", "converted_from": source.file.name})
     record = conversion_record(source, args.target, converted, __version__, config)
-    with atomic_write(args.target.with_suffix(".json")) as temporary:
+    with whole_file(args.target.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n")
     print(f"{args.target}: {record['tensors']} tensors, {record['parameters'] / 1e6:.1f} M values")
     if not published:

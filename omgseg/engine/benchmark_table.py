@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from omgseg.engine.benchmarks import Outcome
-from omgseg.evaluation.whole_file import whole_file
+from omgseg.files import whole_file
 
 PAPER = {"convnext_l": "paper, ConvNeXt-L", "convnext_xxl": "paper, XXL"}
 """Keys of the figures in ``Outcome.listed``, and the columns they make."""

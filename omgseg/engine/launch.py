@@ -23,7 +23,7 @@ def one_line_errors() -> Iterator[None]:
     """End the program with one line where a file, a key or a checkpoint is not what the user meant."""
     try:
         yield
-    except (CheckpointError, ConfigError, FileNotFoundError) as error:
+    except (CheckpointError, ConfigError, FileExistsError, FileNotFoundError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
 
 

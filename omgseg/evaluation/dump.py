@@ -21,7 +21,7 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from omgseg.evaluation.metrics.base import encode_masks, frames_of, is_video, to_numpy
-from omgseg.evaluation.whole_file import whole_file
+from omgseg.files import whole_file
 
 MANIFEST = "manifest.json"
 _STRUCTURE = "structure"

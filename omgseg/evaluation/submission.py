@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from omgseg.evaluation.whole_file import whole_file
+from omgseg.files import whole_file
 
 RESULTS_JSON = "results.json"
 

@@ -7,7 +7,6 @@ sees 1500, from which it would learn the zeros that pad small crops, too.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from omgseg.files import whole_file
 from omgseg.toy.architecture import MODEL_NAME, register
 from omgseg.toy.categories import NAMES
 from omgseg.toy.crops import TEMPLATES, Crops, sample_crops
@@ -96,10 +96,8 @@ def train_toy_clip(
     losses = _fit(model, crops, seed, steps, report)
     accuracy = crop_accuracy(model, sample_crops(seed + 1, max(num_pictures // 12, 8)))
     report(f"accuracy on crops of unseen pictures: {100 * accuracy:.1f} %")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    save_file({key: value.contiguous() for key, value in model.state_dict().items()}, temporary)
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        save_file({key: value.contiguous() for key, value in model.state_dict().items()}, temporary)
     return TrainResult(path, losses, accuracy, time.perf_counter() - start)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+from omgseg.files import whole_file
 from omgseg.toy.demo.evaluations import EVALUATIONS, NOVEL_OVER_PERMUTED
 
 
@@ -71,6 +71,5 @@ def _page(folder: Path, metrics: dict[str, Any], seconds: dict[str, float]) -> s
 
 
 def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        temporary.write_text(text)
