@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from pycocotools import mask as coco_mask
 
 from omgseg.files import whole_file
+from omgseg.structures.png import object_image
 
 RESULTS_JSON = "results.json"
 
@@ -79,7 +79,6 @@ class MapSubmission:
         self.path = zip_path(path)
         self.prefix = f"{folder}/" if folder else ""
         self.parts = self.path.with_name(f".{self.path.name}.parts")
-        self._palette = davis_palette().tobytes()
 
     def add(self, video: str, frames: Iterable[tuple[str, np.ndarray]]) -> list[str]:
         """Write the frames of a video.
@@ -97,11 +96,10 @@ class MapSubmission:
         names = []
         for frame, objects in frames:
             name = f"{self.prefix}{video}/{frame}.png"
-            if objects.size and (objects.min() < 0 or objects.max() > 255):
-                wrong = objects.min() if objects.min() < 0 else objects.max()
-                raise ValueError(f"{name}: object number {wrong} does not fit into a palette PNG (0..255)")
-            image = Image.fromarray(np.ascontiguousarray(objects, dtype=np.uint8), mode="P")
-            image.putpalette(self._palette)
+            try:
+                image = object_image(objects)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
             with whole_file(self.parts / name) as temporary:
                 image.save(temporary, format="PNG")
             names.append(name)
@@ -122,13 +120,3 @@ class MapSubmission:
                     )
                 archive.write(self.parts / name, name)
         shutil.rmtree(self.parts)
-
-
-def davis_palette() -> np.ndarray:
-    """The colours of DAVIS, which are PASCAL VOC's: uint8 (256, 3), RGB.
-
-    Bit 3 k + c of an object's number is bit 7 - k of its colour's channel c, so that low numbers differ most.
-    """
-    bits = np.arange(256)[:, None] >> np.arange(9)[None] & 1
-    weights = 1 << np.array([7, 6, 5])
-    return (bits.reshape(256, 3, 3) * weights[None, :, None]).sum(axis=1).astype(np.uint8)

@@ -64,3 +64,27 @@ def write_png(path: str | Path, array: np.ndarray) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.ascontiguousarray(array)).save(path, format="PNG")
+
+
+def object_image(objects: np.ndarray) -> Image.Image:
+    """A palette image of object numbers (H, W) in the colours of DAVIS.
+
+    Raises:
+        ValueError: a number is not in 0..255.
+    """
+    if objects.size and (objects.min() < 0 or objects.max() > 255):
+        wrong = objects.min() if objects.min() < 0 else objects.max()
+        raise ValueError(f"object number {wrong} does not fit into a palette PNG (0..255)")
+    image = Image.fromarray(np.ascontiguousarray(objects, dtype=np.uint8), mode="P")
+    image.putpalette(davis_palette().tobytes())
+    return image
+
+
+def davis_palette() -> np.ndarray:
+    """The colours of DAVIS, which are PASCAL VOC's: uint8 (256, 3), RGB.
+
+    Bit 3 k + c of an object's number is bit 7 - k of its colour's channel c, so that low numbers differ most.
+    """
+    bits = np.arange(256)[:, None] >> np.arange(9)[None] & 1
+    weights = 1 << np.array([7, 6, 5])
+    return (bits.reshape(256, 3, 3) * weights[None, :, None]).sum(axis=1).astype(np.uint8)

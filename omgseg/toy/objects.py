@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from omgseg.structures.png import object_image
 from omgseg.toy.annotation import annotate
 from omgseg.toy.categories import NAMES
 from omgseg.toy.videos import Video, visible_things
@@ -74,18 +74,4 @@ def write_youtube_vos(root: Path, split: str, videos: Sequence[Video]) -> None:
 
 def _write_palette_png(path: Path, objects: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(objects, mode="P")
-    image.putpalette(_palette().ravel().tolist())
-    image.save(path)
-
-
-def _palette() -> np.ndarray:
-    """The palette of PASCAL VOC and DAVIS: the bits of a number spread over the channels' high bits."""
-    numbers = np.arange(256)
-    palette = np.zeros((256, 3), dtype=np.uint8)
-    for bit in range(8):
-        for channel in range(3):
-            palette[:, channel] |= (((numbers >> (3 * (bit % 3) + channel)) & 1) << (7 - bit)).astype(
-                np.uint8
-            )
-    return palette
+    object_image(objects).save(path)

@@ -12,8 +12,8 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from omgseg.evaluation.metrics import DavisMetric, YouTubeVOSMetric
-from omgseg.evaluation.submission import MapSubmission, davis_palette
-from omgseg.structures.png import write_png
+from omgseg.evaluation.submission import MapSubmission
+from omgseg.structures.png import davis_palette, write_png
 
 FRAMES, HEIGHT, WIDTH = 4, 6, 8
 
