@@ -12,7 +12,7 @@ from omgseg.structures.panoptic_png import write_panoptic_png
 from omgseg.toy.annotation import Annotation, annotate
 from omgseg.toy.categories import COCO_IDS, vocabulary
 from omgseg.toy.world import SIZE, Scene, render
-from omgseg.toy.writers import bounding_box, encode_rle, write_image, write_json
+from omgseg.toy.writers import bounding_box, mask_fields, write_image, write_json
 
 SEGMENT_ID_STEP = 1000
 """Segment id in the PNG = this * category id + instance: beyond one byte, as official ids are."""
@@ -92,9 +92,7 @@ def _instances(annotation: Annotation, image_id: int, first_id: int) -> list[dic
             "id": number,
             "image_id": image_id,
             "category_id": COCO_IDS[segment.category],
-            "segmentation": encode_rle(segment.mask),
-            "area": int(segment.mask.sum()),
-            "bbox": bounding_box(segment.mask),
+            **mask_fields(segment.mask),
             "iscrowd": 0,
         }
         for number, segment in enumerate(things, first_id)

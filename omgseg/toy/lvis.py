@@ -11,7 +11,7 @@ from omgseg.structures import Vocabulary
 from omgseg.toy.annotation import annotate
 from omgseg.toy.categories import NOVEL_THINGS, THINGS, vocabulary
 from omgseg.toy.world import SIZE, Scene, render
-from omgseg.toy.writers import bounding_box, encode_rle, write_image, write_json
+from omgseg.toy.writers import mask_fields, write_image, write_json
 
 LVIS_IDS: tuple[int, ...] = tuple(sorted(THINGS).index(name) + 1 for name in THINGS)
 """World class of a thing -> category id: the alphabetical order, as in the official list."""
@@ -48,9 +48,7 @@ def write_lvis(root: Path, scenes: Iterable[Scene], first_id: int) -> None:
                 "id": number,
                 "image_id": image_id,
                 "category_id": LVIS_IDS[segment.category],
-                "segmentation": encode_rle(segment.mask),
-                "area": int(segment.mask.sum()),
-                "bbox": bounding_box(segment.mask),
+                **mask_fields(segment.mask),
             }
             for number, segment in enumerate(annotate(scene, frame).segments(), len(annotations) + 1)
             if segment.instance

@@ -11,7 +11,7 @@ from omgseg.toy.annotation import annotate
 from omgseg.toy.categories import vocabulary
 from omgseg.toy.coco import categories
 from omgseg.toy.world import SIZE, Scene, render
-from omgseg.toy.writers import bounding_box, encode_rle, write_image, write_json
+from omgseg.toy.writers import mask_fields, write_image, write_json
 
 OBJECTS365_OFFSET = 100
 """A category's id is its id in the toy COCO plus this."""
@@ -45,9 +45,7 @@ def write_objects365(root: Path, scenes: Iterable[Scene]) -> None:
                         "id": len(annotations) + 1,
                         "image_id": image_id,
                         "category_id": ids[segment.category] + OBJECTS365_OFFSET,
-                        "segmentation": encode_rle(segment.mask),
-                        "area": int(segment.mask.sum()),
-                        "bbox": bounding_box(segment.mask),
+                        **mask_fields(segment.mask),
                         "iscrowd": 0,
                     }
                 )
@@ -74,9 +72,7 @@ def write_sa1b(root: Path, scenes: Iterable[Scene]) -> None:
         annotations = [
             {
                 "id": 1000 * image_id + number,
-                "segmentation": encode_rle(segment.mask),
-                "area": int(segment.mask.sum()),
-                "bbox": bounding_box(segment.mask),
+                **mask_fields(segment.mask),
                 "predicted_iou": 1.0,
                 "stability_score": 1.0,
                 "crop_box": [0, 0, SIZE, SIZE],

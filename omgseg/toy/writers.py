@@ -41,3 +41,8 @@ def bounding_box(mask: np.ndarray) -> list[int]:
     columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
     x, y = columns[0], rows[0]
     return [int(x), int(y), int(columns[-1] - x + 1), int(rows[-1] - y + 1)]
+
+
+def mask_fields(mask: np.ndarray) -> dict[str, Any]:
+    """``segmentation``, ``area`` and ``bbox`` of an annotation, from a bool (H, W) mask that is not empty."""
+    return {"segmentation": encode_rle(mask), "area": int(mask.sum()), "bbox": bounding_box(mask)}
