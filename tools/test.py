@@ -17,9 +17,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # projects/ is imported from here
 
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 
 from omgseg.engine.benchmark_table import table, write_table
-from omgseg.engine.benchmarks import Outcome, is_first_process, model_of, run_benchmark, try_benchmark
+from omgseg.engine.benchmarks import Outcome, model_of, run_benchmark, try_benchmark
 from omgseg.engine.launch import add_common_arguments, leave_process_group, load_config, one_line_errors
 
 
@@ -77,10 +78,10 @@ def main(argv: Sequence[str] | None = None) -> list[Outcome]:
     with model_of(args.model):
         for file in args.configs:
             outcomes.append(run(prepare(file, args)))
-            if is_first_process():
+            if is_main_process():
                 for path in args.out:  # after each: hours of work are not lost
                     write_table(path, outcomes, args.checkpoint)
-    if is_first_process():
+    if is_main_process():
         print(table(outcomes))
     return outcomes
 

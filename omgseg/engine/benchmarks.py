@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import all_reduce, get_rank, get_world_size
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner as MMEngineRunner
 
@@ -22,6 +22,7 @@ from omgseg.engine.checkpoint import CheckpointError
 from omgseg.engine.config import ConfigError
 from omgseg.engine.peak_memory import peak_bytes, reset_peak
 from omgseg.engine.runner import Runner
+from omgseg.models.losses import frames_of
 
 MODEL_VARIABLE = "OMGSEG_MODEL"
 """Environment variable that configs/_base_/benchmark.py takes the model's config from."""
@@ -103,7 +104,7 @@ class _Stopwatch(Hook):
         outputs: Sequence[Any] | None = None,
     ) -> None:
         self.end = time.perf_counter()
-        self.images += sum(len(getattr(sample, "video_data_samples", "1")) for sample in outputs or ())
+        self.images += sum(len(frames_of(sample)) for sample in outputs or ())
 
     def seconds_per_image(self) -> float:
         seconds, images = torch.tensor(self.end - self.start), torch.tensor(float(self.images))
@@ -158,8 +159,3 @@ def try_benchmark(config: Config) -> Outcome:
 def _outcome_of(config: Config) -> Outcome:
     figures = config.get("benchmark", {})
     return Outcome(Path(config.filename).stem, listed={key: dict(own or {}) for key, own in figures.items()})
-
-
-def is_first_process() -> bool:
-    """Does this process print and write?"""
-    return get_rank() == 0

@@ -80,17 +80,13 @@ class ClickLoop(TestLoop):
             points.append(factors.new_tensor(centres).reshape(-1, 2) * factors)
             clicks.append(own)
         found = _prompt(model, features, samples, "points", points)
-        return [
-            np.stack(
-                [
-                    refine_mask(mask, new, click[:2], click.positive) if click else mask
-                    for mask, new, click in zip(masks, proposals.cpu().numpy(), own, strict=True)
-                ]
-            )
-            if len(masks)
-            else masks
-            for masks, proposals, own in zip(state, found, clicks, strict=True)
-        ]
+        refined = [masks.copy() for masks in state]
+        for masks, proposals, own in zip(refined, found, clicks, strict=True):
+            proposals = proposals.cpu().numpy()
+            for row, click in enumerate(own):
+                if click:
+                    masks[row] = refine_mask(masks[row], proposals[row], click[:2], click.positive)
+        return refined
 
 
 def _prompt(
