@@ -20,6 +20,7 @@ setup(
     packages=find_packages(include=["omgseg", "omgseg.*"]),
     package_data={"omgseg": ["**/*.json"]},
     install_requires=[
+        "av>=12",
         "cityscapesscripts>=2.2",
         "faster-coco-eval>=1.6",
         "huggingface_hub>=0.25",
@@ -38,5 +39,10 @@ setup(
         "torchvision>=0.21",
         "tqdm>=4.60",
     ],
-    extras_require={"dev": ["lvis>=0.5.3", "pytest>=8", "ruff>=0.17"]},
+    extras_require={
+        "dev": ["lvis>=0.5.3", "pytest>=8", "ruff>=0.17"],
+        "docs": ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.30"],
+        "ray": ["ray[data]>=2.40"],
+    },
+    entry_points={"console_scripts": ["omgseg=omgseg.cli.main:main"]},
 )
