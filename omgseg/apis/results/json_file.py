@@ -1,0 +1,195 @@
+"""Results as JSON files that hold everything but the pixels, exactly.
+
+One object a file: ``format``, ``version``, ``kind`` (image or video), ``task``, ``size`` [height, width], ``path``,
+``name``, ``vocabulary``, and for each frame ``frame_index``, ``time``, ``labels``, ``scores``, ``ids`` and ``masks``
+(``counts`` of compressed COCO run lengths). An image has the fields of its only frame beside the others; a video has
+them in a list ``frames``, and ``fps``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omgseg.apis.results.run_lengths import check_counts
+from omgseg.files import whole_file
+from omgseg.structures import Task, Vocabulary
+
+if TYPE_CHECKING:
+    from omgseg.apis.results.result import SegmentationResult
+    from omgseg.apis.results.video import VideoResult
+
+FORMAT, VERSION = "omgseg-result", 1
+_NUMBER = (int, float)
+
+
+def write_image(path: Path, result: SegmentationResult) -> None:
+    """Write the result of an image."""
+    with whole_file(path) as temporary:
+        temporary.write_text(_text({**_head("image", result, result), **_frame(result)}))
+
+
+def write_video(path: Path, video: VideoResult) -> None:
+    """Write the results of a video, a frame at a time."""
+    head = {**_head("video", video, video[0] if len(video) else None), "fps": video.fps}
+    frames = ({**_source(frame), **_frame(frame)} for frame in video)
+    with whole_file(path) as temporary, temporary.open("w") as file:
+        file.write(_text(head)[:-1] + ',"frames":[')
+        for index, frame in enumerate(frames):
+            file.write((",\n" if index else "\n") + _text(frame))
+        file.write("\n]}")
+
+
+def read_image(path: str | Path, make: type[SegmentationResult]) -> SegmentationResult:
+    """Read the result of an image.
+
+    Raises:
+        FileNotFoundError, ValueError: see :meth:`SegmentationResult.load`.
+    """
+    content = _read(Path(path), "image")
+    with _named(path):
+        return make(**_shared(content), **_frame_arguments(content, _size(content)))
+
+
+def read_video(path: str | Path, make: type[VideoResult]) -> VideoResult:
+    """Read the results of a video.
+
+    Raises:
+        FileNotFoundError, ValueError: see :meth:`VideoResult.load`.
+    """
+    from omgseg.apis.results.result import SegmentationResult
+
+    content = _read(Path(path), "video")
+    frames = []
+    with _named(path):
+        entries = _get(content, "frames", list)
+        shared = _shared(content) if entries else {}
+        for index, entry in enumerate(entries):
+            with _named(f"frames[{index}]"):
+                if not isinstance(entry, dict):
+                    raise ValueError("is no object")
+                arguments = _frame_arguments(entry, shared["size"])
+                frames.append(SegmentationResult(**shared, **arguments))
+        source = _source_arguments(content)
+        return make(frames, fps=_get(content, "fps", (*_NUMBER, type(None))), **source)
+
+
+def _text(content: Any) -> str:
+    return json.dumps(content, separators=(",", ":"), allow_nan=False)
+
+
+def _head(
+    kind: str, source: SegmentationResult | VideoResult, first: SegmentationResult | None
+) -> dict[str, Any]:
+    head: dict[str, Any] = {"format": FORMAT, "version": VERSION, "kind": kind, **_source(source)}
+    if first is not None:
+        head.update(task=first.task.value, size=list(first.size), vocabulary=first.vocabulary.to_dict())
+    return head
+
+
+def _source(source: SegmentationResult | VideoResult) -> dict[str, Any]:
+    return {"path": None if source.path is None else str(source.path), "name": source.name}
+
+
+def _frame(result: SegmentationResult) -> dict[str, Any]:
+    return {
+        "frame_index": result.frame_index,
+        "time": result.time,
+        "labels": result.labels.tolist(),
+        "scores": [float(str(score)) for score in result.scores],  # the shortest text that gives it back
+        "ids": result.ids.tolist(),
+        "masks": [run_lengths["counts"] for run_lengths in result.rles],
+    }
+
+
+def _read(path: Path, kind: str) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"result file {path} not found")
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is not complete JSON ({error}); write or copy it again") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"{path} is no result that was saved here: field 'format' is not {FORMAT!r}")
+    if content.get("version") != VERSION:
+        raise ValueError(
+            f"{path}: field 'version' is {content.get('version')!r}, this program reads {VERSION}; update it, or save "
+            "the result again"
+        )
+    if content.get("kind") != kind:
+        right = "VideoResult" if kind == "image" else "SegmentationResult"
+        raise ValueError(f"{path}: field 'kind' is {content.get('kind')!r}, not {kind!r}; use {right}.load")
+    return content
+
+
+@contextmanager
+def _named(where: str | Path) -> Iterator[None]:
+    """Errors begin with the place of the mistake."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _get(content: dict[str, Any], field: str, kinds: type | tuple[type, ...]) -> Any:
+    kinds = kinds if isinstance(kinds, tuple) else (kinds,)
+    if field not in content:
+        raise ValueError(f"field {field!r} is missing")
+    value = content[field]
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
+        raise ValueError(f"field {field!r} is {type(value).__name__}, not {names}")
+    return value
+
+
+def _list(content: dict[str, Any], field: str, kinds: type | tuple[type, ...]) -> list[Any]:
+    values = _get(content, field, list)
+    if not all(isinstance(value, kinds) and not isinstance(value, bool) for value in values):
+        raise ValueError(f"field {field!r} holds something of another type")
+    return values
+
+
+def _size(content: dict[str, Any]) -> tuple[int, int]:
+    size = _list(content, "size", int)
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"field 'size' is {size}, not [height, width]")
+    return size[0], size[1]
+
+
+def _shared(content: dict[str, Any]) -> dict[str, Any]:
+    """Constructor arguments that are the same for all frames."""
+    task = _get(content, "task", str)
+    if task not in [known.value for known in Task]:
+        raise ValueError(f"field 'task' is {task!r}, which is no task")
+    words = _get(content, "vocabulary", dict)
+    try:
+        vocabulary = Vocabulary.from_dict(words)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"field 'vocabulary' is no vocabulary ({error})") from error
+    return {"task": Task(task), "size": _size(content), "vocabulary": vocabulary}
+
+
+def _source_arguments(content: dict[str, Any]) -> dict[str, Any]:
+    path = _get(content, "path", (str, type(None)))
+    return {"path": None if path is None else Path(path), "name": _get(content, "name", str)}
+
+
+def _frame_arguments(content: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
+    """Constructor arguments of one frame."""
+    rles = []
+    for index, counts in enumerate(_list(content, "masks", str)):
+        with _named(f"field 'masks'[{index}]"):
+            check_counts(counts, size)
+        rles.append({"size": list(size), "counts": counts})
+    return {
+        **_source_arguments(content),
+        "rles": rles,
+        "labels": _list(content, "labels", int),
+        "scores": _list(content, "scores", _NUMBER),
+        "ids": _list(content, "ids", int),
+        "frame_index": _get(content, "frame_index", int),
+        "time": _get(content, "time", (*_NUMBER, type(None))),
+    }

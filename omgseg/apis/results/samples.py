@@ -1,0 +1,153 @@
+"""From the model's data samples to results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmdet.evaluation.functional import INSTANCE_OFFSET
+from mmdet.structures import DetDataSample
+from pycocotools import mask as coco_mask
+
+from omgseg.apis.results.result import SegmentationResult
+from omgseg.apis.results.run_lengths import encode_map, encode_masks
+from omgseg.structures import NO_CLASS, Task, Vocabulary
+
+STUFF_ID = 1_000_000
+"""In videos the identity of stuff is this number + its label, so that the things can be numbered from 1."""
+SCORES_KEY = "segment_scores"
+"""Metainfo of ``pred_panoptic_seg``: the score of each value of the map, where the model says it."""
+
+
+def result_of(
+    sample: DetDataSample,
+    vocabulary: Vocabulary | None = None,
+    *,
+    path: str | Path | None = None,
+    name: str | None = None,
+    image: np.ndarray | None = None,
+    frame_index: int | None = None,
+    time: float | None = None,
+    task: Task | str | None = None,
+) -> SegmentationResult:
+    """What the model predicted for an image, or for a frame of a video.
+
+    Args:
+        sample: on any device, with the predictions of :class:`~omgseg.models.segmentor.OMGSeg`.
+        vocabulary: of the labels; None without classes.
+        path, name, image, time: see :class:`SegmentationResult`.
+        frame_index: None for an image. In videos, identities are kept: the number of a thing is its identity, and
+            stuff and semantic classes have a constant one.
+        task: which of the predictions, where the sample has several.
+
+    Raises:
+        ValueError: the sample has no prediction of this task, or several and no task is chosen.
+    """
+    vocabulary = Vocabulary() if vocabulary is None else vocabulary
+    task = _choose(sample, task)
+    is_video = frame_index is not None
+    if task in (Task.INSTANCE, Task.INTERACTIVE):
+        content = _instances(sample, task)
+    elif task is Task.PANOPTIC:
+        content = _panoptic(sample, vocabulary, is_video)
+    elif task is Task.SEMANTIC:
+        content = _semantic(sample, vocabulary, is_video)
+    else:
+        content = _objects(sample)
+    if not len(vocabulary):
+        content["labels"] = np.full(len(content["rles"]), NO_CLASS)
+    return SegmentationResult(
+        task,
+        tuple(sample.ori_shape[:2]),
+        **content,
+        vocabulary=vocabulary,
+        path=path,
+        name=name,
+        frame_index=frame_index or 0,
+        time=time,
+        image=image,
+    )
+
+
+def _choose(sample: DetDataSample, task: Task | str | None) -> Task:
+    predicted = [
+        kind
+        for kind, field in (
+            (Task.PANOPTIC, "pred_panoptic_seg"),
+            (Task.SEMANTIC, "pred_sem_seg"),
+            (Task.VOS, "pred_vos_seg"),
+            (Task.INSTANCE, "pred_track_instances"),
+            (Task.INTERACTIVE if "prompts" in sample else Task.INSTANCE, "pred_instances"),
+        )
+        if field in sample
+    ]
+    names = ", ".join(kind.value for kind in predicted) or "nothing"
+    if task is None:
+        if len(predicted) != 1:
+            raise ValueError(f"the sample holds predictions of {names}: choose one with task=")
+        return predicted[0]
+    if Task(task) not in predicted:
+        raise ValueError(f"the sample holds predictions of {names}, not of {Task(task).value}")
+    return Task(task)
+
+
+def _instances(sample: DetDataSample, task: Task) -> dict[str, Any]:
+    tracked = "pred_track_instances" in sample
+    found = sample.pred_track_instances if tracked else sample.pred_instances
+    rles = found.masks if tracked else encode_masks(found.masks.cpu().numpy())
+    scores = found.scores.float().cpu().numpy()
+    ids = found.instances_id.cpu().numpy() if tracked else np.arange(1, len(rles) + 1)
+    labels = found.labels.cpu().numpy() if "labels" in found else np.full(len(rles), NO_CLASS)
+    if task is Task.INTERACTIVE:  # in the order of the prompts, an empty mask is an answer
+        return {"rles": rles, "labels": labels, "scores": scores, "ids": ids}
+    order = np.argsort(-scores, kind="stable")
+    order = [index for index in order.tolist() if _shows_something(rles[index])]
+    ids = ids[order] if tracked else np.arange(1, len(order) + 1)
+    rles = [rles[index] for index in order]
+    return {"rles": rles, "labels": labels[order], "scores": scores[order], "ids": ids}
+
+
+def _shows_something(run_lengths: dict[str, Any] | None) -> bool:
+    """Tracks have a row in every frame, whose mask is empty where they are not seen."""
+    return run_lengths is not None and bool(coco_mask.area(run_lengths))
+
+
+def _panoptic(sample: DetDataSample, vocabulary: Vocabulary, is_video: bool) -> dict[str, Any]:
+    panoptic = sample.pred_panoptic_seg.sem_seg[0].cpu().numpy()
+    values = np.unique(panoptic)
+    values = values[values != len(vocabulary)]
+    labels, instances = values % INSTANCE_OFFSET, values // INSTANCE_OFFSET
+    scores = sample.pred_panoptic_seg.metainfo.get(SCORES_KEY, {})
+    return {
+        "rles": encode_map(panoptic, values.tolist()),
+        "labels": labels,
+        "scores": [scores.get(value, 1.0) for value in values.tolist()],
+        "ids": np.where(instances > 0, instances, STUFF_ID + labels)
+        if is_video
+        else np.arange(1, len(values) + 1),
+    }
+
+
+def _semantic(sample: DetDataSample, vocabulary: Vocabulary, is_video: bool) -> dict[str, Any]:
+    label_map = sample.pred_sem_seg.sem_seg[0].cpu().numpy()
+    labels = np.unique(label_map)
+    labels = labels[(labels >= 0) & (labels < len(vocabulary))]
+    return {
+        "rles": encode_map(label_map, labels.tolist()),
+        "labels": labels,
+        "scores": np.ones(len(labels)),
+        "ids": labels + 1 if is_video else np.arange(1, len(labels) + 1),
+    }
+
+
+def _objects(sample: DetDataSample) -> dict[str, Any]:
+    objects = sample.pred_vos_seg.sem_seg[0].cpu().numpy()
+    ids = np.unique(objects)
+    ids = ids[ids > 0]
+    return {
+        "rles": encode_map(objects, ids.tolist()),
+        "labels": np.full(len(ids), NO_CLASS),
+        "scores": np.ones(len(ids)),
+        "ids": ids,
+    }
