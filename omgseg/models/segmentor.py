@@ -135,14 +135,19 @@ class OMGSeg(BaseModel):
         return Features(mask_features, levels, features[-1], inputs.shape[1])
 
     def decode(
-        self, features: Features, data_samples: list[Sample], every_layer: bool = True
+        self,
+        features: Features,
+        data_samples: list[Sample],
+        every_layer: bool = True,
+        with_classes: bool = True,
     ) -> list[DecoderOutput]:
-        """Run the queries that the task asks for; class logits are filled in unless the queries are prompts."""
+        """Run the queries that the task asks for; class logits are filled in unless the queries are prompts, or
+        `with_classes` is False (no vocabulary is needed then)."""
         prompts = self._encode_prompts(data_samples) if _is_interactive(data_samples) else None
         is_clip = isinstance(data_samples[0], TrackDataSample)
         decoder = self.video_query_decoder if is_clip and self.video_query_decoder else self.query_decoder
         outputs = decoder(features.mask_features, features.levels, features.num_frames, prompts, every_layer)
-        if prompts is None:
+        if prompts is None and with_classes:
             if not len(self.vocabulary):
                 raise ValueError("the model has no vocabulary: call set_vocabulary, or add VocabularyHook")
             for output in outputs:
@@ -180,10 +185,10 @@ class OMGSeg(BaseModel):
             return data_samples
         (output,) = self.decode(features, data_samples, every_layer=False)
         masks = output.mask_logits[:, :, 0].float()
-        evidence = self._clip_evidence(features, output)
+        evidence = self.clip_evidence(features, output)
         for index, sample in enumerate(data_samples):
             own = {name: value[index] for name, value in evidence.items()}
-            probs = self._class_probs(output.class_logits[index], **own)
+            probs = self.class_probs(output.class_logits[index], **own)
             read_image(sample, probs, masks[index], self.vocabulary, self.test_config)
         return data_samples
 
@@ -202,15 +207,13 @@ class OMGSeg(BaseModel):
         for end in split_clips(len(frames), self.test_config.clip_size_for(len(frames))):
             features = self.encode(inputs[None, start:end], [sample])
             (output,) = self.decode(features, [sample], every_layer=False)
-            evidence = self._clip_evidence(features, output)
+            evidence = self.clip_evidence(features, output)
             memory.add(output, **{name: value[0] for name, value in evidence.items()})
             start = end
-        probs = self._class_probs(
-            memory.mean("class_logits"), **{name: memory.sum(name) for name in evidence}
-        )
+        probs = self.class_probs(memory.mean("class_logits"), **{name: memory.sum(name) for name in evidence})
         read_video(frames, memory, probs, self.vocabulary, self.test_config)
 
-    def _clip_evidence(self, features: Features, output: DecoderOutput) -> dict[str, Tensor]:
+    def clip_evidence(self, features: Features, output: DecoderOutput) -> dict[str, Tensor]:
         """What CLIP itself sees under each tube's masks, in a form that may be summed over the clips of a video.
 
         Returns:
@@ -229,7 +232,7 @@ class OMGSeg(BaseModel):
         pooled, area = (x.unflatten(0, (-1, features.num_frames)).sum(1) for x in (pooled, area))
         return {"pooled": pooled, "area": area}
 
-    def _class_probs(
+    def class_probs(
         self, class_logits: Tensor, pooled: Tensor | None = None, area: Tensor | None = None
     ) -> Tensor:
         """Class probabilities (Q, C + 1), fused with CLIP's own where there is evidence of it."""

@@ -185,13 +185,13 @@ def test_unseen_classes_lean_on_clip(tiny_model):
     logits, pooled = torch.randn(4, 4), torch.randn(4, tiny_model.image_encoder.channels[-1])
     area = torch.ones(4)
     tiny_model.train_vocabulary = WORDS
-    seen = tiny_model._class_probs(logits, pooled, area)
+    seen = tiny_model.class_probs(logits, pooled, area)
     tiny_model.train_vocabulary = Vocabulary.from_names(["horse"])
-    unseen = tiny_model._class_probs(logits, pooled, area)
+    unseen = tiny_model.class_probs(logits, pooled, area)
     tiny_model.train_vocabulary = None
-    assert torch.equal(tiny_model._class_probs(logits, pooled, area), seen)
+    assert torch.equal(tiny_model.class_probs(logits, pooled, area), seen)
     assert not torch.allclose(seen, unseen)
-    assert torch.allclose(tiny_model._class_probs(logits), logits.softmax(-1))
+    assert torch.allclose(tiny_model.class_probs(logits), logits.softmax(-1))
     assert torch.allclose(seen.sum(-1), torch.ones(4), atol=1e-4)
 
 

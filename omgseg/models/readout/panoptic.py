@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -51,6 +51,7 @@ def read_panoptic(
     num_classes: int,
     geometry: MaskGeometry,
     config: PanopticConfig,
+    number: Callable[[Tensor], Tensor] | None = None,
 ) -> list[Tensor]:
     """Panoptic maps of the frames of a clip; an image is a clip of one frame.
 
@@ -63,6 +64,8 @@ def read_panoptic(
         num_classes: the value of void.
         geometry: sizes.
         config: thresholds.
+        number: instance numbers, from 1, of the things that survive, given as rows of the queries. Default: they are
+            counted.
 
     Returns:
         int32 (H, W) for each frame in mmdet's encoding: ``label + 1000 * instance``, instance 0 for stuff.
@@ -83,7 +86,7 @@ def read_panoptic(
     own = torch.zeros_like(won)
     for logits in frames:
         own[winning] += mask_areas(logits[winning], geometry)
-    values = _segment_values(won, own, labels, num_things, num_classes, config.iou_thr)
+    values = _segment_values(won, own, labels, num_things, num_classes, config.iou_thr, number)
     maps = []
     for rows, inside in winners:
         segments = values[rows.long()]
@@ -94,11 +97,20 @@ def read_panoptic(
 
 
 def _segment_values(
-    won: Tensor, own: Tensor, labels: Tensor, num_things: int, num_classes: int, iou_thr: float
+    won: Tensor,
+    own: Tensor,
+    labels: Tensor,
+    num_things: int,
+    num_classes: int,
+    iou_thr: float,
+    number: Callable[[Tensor], Tensor] | None,
 ) -> Tensor:
     """The map value int32 (K,) of each query: its segment where it survives, else void."""
     survives = (won > 0) & (own > 0) & (won / own.clamp(min=1) >= iou_thr)
-    is_thing = labels < num_things
-    instance = (survives & is_thing).cumsum(0) * is_thing
+    things = (survives & (labels < num_things)).nonzero().squeeze(1)
+    instance = torch.zeros_like(labels)
+    instance[things] = (
+        torch.arange(1, len(things) + 1, device=labels.device) if number is None else number(things)
+    )
     value = labels + instance * INSTANCE_OFFSET
     return torch.where(survives, value, num_classes).int()

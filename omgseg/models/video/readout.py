@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
@@ -11,7 +13,7 @@ from omgseg.models.readout import read_panoptic, read_semantic, select_pairs, se
 from omgseg.models.readout.config import TestConfig
 from omgseg.models.readout.geometry import MaskGeometry
 from omgseg.models.readout.results import encode_masks, geometry_of
-from omgseg.models.video.tube_memory import TubeMemory
+from omgseg.models.video.tube_memory import FrameMasks, TubeMemory
 from omgseg.models.video.vos import given_objects, read_vos
 from omgseg.structures import Task, Vocabulary
 
@@ -68,9 +70,26 @@ def _read_tracks(
     """Tracks as run lengths; a track's score is its class probability x the mean probability inside its masks."""
     pairs = select_pairs(class_probs, num_things, max_per_video)
     tubes, row = pairs.queries.unique(return_inverse=True)
-    inside, area = class_probs.new_zeros(len(tubes)), class_probs.new_zeros(len(tubes))
+    inside, area, encoded = encode_tubes(memory.frames, tubes, geometry)
+    scores = pairs.scores * (inside / (area + 1e-6))[row]
+    order = torch.argsort(scores, descending=True, stable=True)
+    scores, labels, row = scores[order], pairs.labels[order], row[order]
+    identities = torch.arange(1, len(row) + 1, device=row.device)
+    set_tracks(frames, encoded, row, identities=identities, labels=labels, scores=scores)
+
+
+def encode_tubes(
+    frames: Sequence[FrameMasks], tubes: Tensor, geometry: MaskGeometry
+) -> tuple[Tensor, Tensor, list[list[dict]]]:
+    """Binary masks of tubes (N,) at the original size.
+
+    Returns:
+        The sum of the probabilities inside the masks and the number of pixels, (N,) each, over the frames; and for
+        each frame N run lengths.
+    """
+    inside, area = torch.zeros(2, len(tubes), device=tubes.device)
     encoded = []
-    for masks in memory.frames:
+    for masks in frames:
         run_lengths: list[dict] = []
         for rows, resized in geometry.resized_chunks(masks.select(tubes)):
             binary = resized > 0
@@ -78,10 +97,18 @@ def _read_tracks(
             area[rows] += binary.flatten(1).sum(1)
             run_lengths += encode_masks(binary)
         encoded.append(run_lengths)
-    scores = pairs.scores * (inside / (area + 1e-6))[row]
-    order = torch.argsort(scores, descending=True, stable=True)
-    scores, labels, row = scores[order], pairs.labels[order], row[order]
-    identities = torch.arange(1, len(row) + 1, device=row.device)
+    return inside, area, encoded
+
+
+def set_tracks(
+    frames: Sequence[DetDataSample],
+    encoded: Sequence[list[dict]],
+    row: Tensor,
+    identities: Tensor,
+    labels: Tensor,
+    scores: Tensor,
+) -> None:
+    """Set ``pred_track_instances``: tracks (N,), whose masks are the rows `row` of those of each frame."""
     for frame, run_lengths in zip(frames, encoded, strict=True):
         frame.pred_track_instances = InstanceData(
             instances_id=identities,

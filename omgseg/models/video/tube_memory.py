@@ -30,6 +30,30 @@ class FrameMasks:
         return logits
 
 
+def presence_of(output: DecoderOutput) -> Tensor:
+    """How sure it is that a query shows anything, (Q,): by class or by objectness, whichever is higher."""
+    foreground = 1 - output.class_logits[0].softmax(-1)[:, -1]
+    return torch.maximum(foreground, output.objectness_logits[0].sigmoid())
+
+
+def clip_masks(output: DecoderOutput, order: Tensor, num_candidates: int) -> list[FrameMasks]:
+    """The masks of the frames of a clip.
+
+    Args:
+        output: of one clip (B = 1), with class logits.
+        order: (Q,), the query of each tube.
+        num_candidates: how many tubes are kept, those of the highest :func:`presence_of`.
+    """
+    presence = presence_of(output)[order]
+    tubes = presence.topk(min(num_candidates, len(presence))).indices
+    embeddings = output.mask_embeddings[0, order[tubes]]
+    frames = []
+    for features in output.mask_features[0].unbind(1):
+        logits = torch.einsum("kd,dhw->khw", embeddings, features)
+        frames.append(FrameMasks(tubes, logits.clamp(-1e4, 1e4).half()))
+    return frames
+
+
 class TubeMemory:
     """Joins the queries of consecutive clips to tubes and averages what they say.
 
@@ -37,7 +61,7 @@ class TubeMemory:
     everything else is one row a query.
 
     Args:
-        num_candidates: queries whose masks are kept, by class probability or objectness, whichever is higher.
+        num_candidates: queries whose masks are kept, see :func:`clip_masks`.
     """
 
     def __init__(self, num_candidates: int) -> None:
@@ -69,13 +93,7 @@ class TubeMemory:
         for name, value in sums.items():
             self._sums[name] = self._sums[name] + value[order] if name in self._sums else value[order]
 
-        foreground = 1 - output.class_logits[0, order].softmax(-1)[:, -1]
-        promise = torch.maximum(foreground, output.objectness_logits[0, order].sigmoid())
-        tubes = promise.topk(min(self.num_candidates, len(promise))).indices
-        embeddings = output.mask_embeddings[0, order[tubes]]
-        for features in output.mask_features[0].unbind(1):
-            logits = torch.einsum("kd,dhw->khw", embeddings, features)
-            self.frames.append(FrameMasks(tubes, logits.clamp(-1e4, 1e4).half()))
+        self.frames += clip_masks(output, order, self.num_candidates)
 
     def sum(self, name: str) -> Tensor:
         """Sum over the clips, (Q, ...), of what was added under this name."""
