@@ -1,29 +1,33 @@
-"""What a user hands in: image files, arrays, folders of frames. Needs no dataset."""
+"""Pixels that a user hands in: image files, arrays, pictures of Pillow. Needs no dataset."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 from omgseg.structures.png import load_image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".gif")
 
+ImageInput = str | Path | np.ndarray | Image.Image
+"""An image file, RGB uint8 (H, W, 3), or a picture of Pillow."""
+
 
 @dataclass(frozen=True)
 class Clip:
-    """The pixels of one input; an image is a clip of one frame.
+    """Frames that the model sees together; an image is a clip of one frame.
 
     Attributes:
         frames: T arrays, uint8 RGB (H, W, 3), all of one size.
         paths: the T files; empty for arrays.
-        is_video: a folder of one frame is a video too.
-        name: the file's name without its suffix, the folder's name, or "array".
+        is_video: a video of one frame is a video too.
+        name: of the image or video.
     """
 
     frames: list[np.ndarray]
@@ -44,51 +48,60 @@ class Clip:
         return [f"{index:05d}" for index in range(len(self.frames))]
 
 
-Input = str | Path | np.ndarray | Clip
-"""An image file, a folder of frames, an RGB image uint8 (H, W, 3), a video uint8 (T, H, W, 3), or one of these
-already read."""
+Input = ImageInput | Clip
 
 
-def read_input(source: Input) -> Clip:
-    """Read one input.
-
-    Raises:
-        FileNotFoundError: no such file or folder, or a folder without images.
-        OSError: a file is truncated or not an image.
-        ValueError: a video file, frames of different sizes, or an array of another type or shape.
-        TypeError: none of the kinds of :data:`Input`.
-    """
+def read_input(source: ImageInput | Clip) -> Clip:
+    """Read one image, or the frames of a folder."""
     if isinstance(source, Clip):
         return source
-    if isinstance(source, np.ndarray):
-        return _from_array(source)
+    if isinstance(source, np.ndarray) and source.ndim == 4:
+        return Clip(list(check_array(source, 3, 4)), [], True, "array")
     if not isinstance(source, (str, Path)):
-        raise TypeError(f"an input is a path or a numpy array, not {type(source).__name__}")
+        return Clip([to_image(source)], [], False, "array")
     paths = list_files(source)
-    frames = [read_image(path) for path in paths]
-    _check_sizes(paths, frames)
-    path = Path(source).expanduser()
-    is_video = path.is_dir()
-    return Clip(frames, paths, is_video, path.resolve().name if is_video else path.stem)
+    return Clip([read_image(path) for path in paths], paths, Path(source).is_dir(), Path(source).stem)
 
 
 def list_files(source: str | Path) -> list[Path]:
-    """The image files of an input: the image itself, or the frames of a folder.
-
-    Raises:
-        FileNotFoundError, ValueError: see :func:`read_input`.
-    """
+    """The image files of an input: the image itself, or the frames of a folder."""
     path = Path(source).expanduser()
     if path.is_dir():
-        return _list_frames(path)
+        return list_images(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} not found; an input is an image file or a folder of frames")
-    if path.suffix.lower() in VIDEO_SUFFIXES:
-        raise ValueError(
-            f"{path} is a video file, which cannot be decoded here; give a folder of its frames, e.g. written by "
-            f"`ffmpeg -i {path.name} frames/%05d.jpg`"
-        )
     return [path]
+
+
+def to_image(image: ImageInput) -> np.ndarray:
+    """Any image as uint8 RGB (H, W, 3), as it is meant to be seen.
+
+    Raises:
+        FileNotFoundError, OSError, ValueError: see :func:`read_image`; or an array of another type or shape.
+        TypeError: none of the kinds of :data:`ImageInput`.
+    """
+    if isinstance(image, (str, Path)):
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        return _upright(image, "the picture")
+    if isinstance(image, np.ndarray):
+        return check_array(image, 3)
+    raise TypeError(
+        f"an image is a file, an RGB array uint8 (H, W, 3) or a PIL image, not {type(image).__name__}"
+    )
+
+
+def check_array(array: np.ndarray, *dimensions: int) -> np.ndarray:
+    """The array, if it holds an RGB image (3 dimensions) or a video of them (4).
+
+    Raises:
+        ValueError: another type or shape.
+    """
+    if array.dtype != np.uint8 or array.ndim not in dimensions or array.shape[-1] != 3 or 0 in array.shape:
+        kinds = {3: "an RGB image uint8 (H, W, 3)", 4: "a video uint8 (T, H, W, 3)"}
+        expected = " or ".join(kinds[number] for number in dimensions)
+        raise ValueError(f"expected {expected}, got {array.dtype} {array.shape}")
+    return array
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -96,45 +109,45 @@ def read_image(path: str | Path) -> np.ndarray:
 
     Raises:
         FileNotFoundError: the file is missing.
-        OSError: the file is truncated or not an image.
+        OSError: the file is truncated, not an image, or unreasonably large.
         ValueError: more than 8 bits a pixel.
     """
-    image = load_image(path)
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} not found, or no file")
+    try:
+        return _upright(load_image(path), str(path))
+    except Image.DecompressionBombError as error:
+        raise OSError(f"{path}: {error}; make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS") from error
+
+
+def list_images(folder: str | Path) -> list[Path]:
+    """The images of a folder in the order of their names, where numbers count as numbers: 2 before 10.
+
+    Raises:
+        FileNotFoundError: it has none; says what it has.
+    """
+    folder = Path(folder)
+    files = [path for path in folder.iterdir() if path.is_file()]
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not images:
+        videos = sum(path.suffix.lower() in VIDEO_SUFFIXES for path in files)
+        hint = f"; for its {videos} video files give {folder}/*" if videos else ""
+        raise FileNotFoundError(f"folder {folder} has no images ({', '.join(IMAGE_SUFFIXES)}){hint}")
+    return natural_order(images)
+
+
+def natural_order(paths: Iterable[Path]) -> list[Path]:
+    """Sorted by folder and name; digits by value, the rest by letter."""
+
+    def key(path: Path) -> tuple[Path, list[tuple[int, str]]]:
+        parts = re.findall(r"\d+|\D+", path.name)
+        return path.parent, [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+    return sorted(paths, key=key)
+
+
+def _upright(image: Image.Image, name: str) -> np.ndarray:
     if image.mode.startswith(("I", "F")):
-        raise ValueError(f"{path} has pixels of more than 8 bits (mode {image.mode}); convert it to 8 bits")
+        raise ValueError(f"{name} has pixels of more than 8 bits (mode {image.mode}); convert it to 8 bits")
     return np.array(ImageOps.exif_transpose(image).convert("RGB"))
-
-
-def _list_frames(folder: Path) -> list[Path]:
-    """The images in the order of their names, where numbers count as numbers: 2 before 10."""
-    paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
-    if not paths:
-        raise FileNotFoundError(
-            f"folder {folder} has no images ({', '.join(IMAGE_SUFFIXES)}); a folder is one video, its images the frames"
-        )
-    return sorted(paths, key=_natural_order)
-
-
-def _natural_order(path: Path) -> list[tuple[int, str]]:
-    """Sort key of a name: digits by value, the rest by letter."""
-    parts = re.findall(r"\d+|\D+", path.name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
-
-
-def _check_sizes(paths: list[Path], frames: list[np.ndarray]) -> None:
-    for path, frame in zip(paths, frames, strict=True):
-        if frame.shape != frames[0].shape:
-            raise ValueError(
-                f"{path} has {frame.shape[1]}x{frame.shape[0]} pixels, {paths[0].name} "
-                f"{frames[0].shape[1]}x{frames[0].shape[0]} (width x height): a folder is one video, and its frames "
-                "must agree; list image files one by one to segment them separately"
-            )
-
-
-def _from_array(array: np.ndarray) -> Clip:
-    if array.dtype != np.uint8 or array.ndim not in (3, 4) or array.shape[-1] != 3 or 0 in array.shape:
-        raise ValueError(
-            f"expected an RGB image uint8 (H, W, 3) or a video uint8 (T, H, W, 3), got {array.dtype} {array.shape}"
-        )
-    is_video = array.ndim == 4
-    return Clip(list(array) if is_video else [array], [], is_video, "array")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from omgseg.apis.inputs import Clip
+from omgseg.apis.objects import GivenObjects
 from omgseg.datasets.transforms import PackClip, Resize
 from omgseg.structures import NO_CLASS
 
@@ -15,7 +16,7 @@ SOURCE = "input"
 
 
 def pack_clip(
-    clip: Clip, tasks: Sequence[str], resize: Resize, first_masks: np.ndarray | None = None
+    clip: Clip, tasks: Sequence[str], resize: Resize, objects: GivenObjects | None = None
 ) -> dict[str, Any]:
     """Resize and pack.
 
@@ -23,7 +24,7 @@ def pack_clip(
         clip: the input.
         tasks: values of :class:`~omgseg.structures.Task`.
         resize: the test size.
-        first_masks: integers (H, W), numbers of the objects to follow in the first frame, 0 is background.
+        objects: to follow, as the first frame shows them.
 
     Returns:
         ``inputs``, uint8 (T, 3, h, w), and ``data_samples``, a DetDataSample or, for a video, a TrackDataSample.
@@ -44,23 +45,9 @@ def pack_clip(
         tasks=tuple(tasks),
         source=SOURCE,
     )
-    if first_masks is not None:
-        results.update(_objects(first_masks, clip))
+    if objects is not None:
+        objects.check_size(clip.shape)
+        results["gt_masks"] = objects.masks.astype(np.uint8)[:, None]
+        results["gt_labels"] = np.full(len(objects.ids), NO_CLASS, np.int64)
+        results["gt_instance_ids"] = objects.ids
     return PackClip().transform(resize.transform(results))
-
-
-def _objects(object_map: np.ndarray, clip: Clip) -> dict[str, np.ndarray]:
-    if object_map.shape != clip.shape:
-        raise ValueError(
-            f"the first frame's mask is {object_map.shape[1]}x{object_map.shape[0]}, the frames of {clip.name} are "
-            f"{clip.shape[1]}x{clip.shape[0]} (width x height)"
-        )
-    numbers = np.unique(object_map)
-    numbers = numbers[numbers > 0].astype(np.int64)
-    if not len(numbers):
-        raise ValueError("the first frame's mask is empty: it has no number above 0")
-    return {
-        "gt_masks": (object_map == numbers[:, None, None]).astype(np.uint8)[:, None],
-        "gt_labels": np.full(len(numbers), NO_CLASS, np.int64),
-        "gt_instance_ids": numbers,
-    }

@@ -1,0 +1,190 @@
+"""The model on images, videos and streams, with pixels prepared in a thread of their own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+from mmdet.structures import DetDataSample
+
+from omgseg.apis.background import AskedWords
+from omgseg.apis.batches import run_in_batches
+from omgseg.apis.frames import Frame
+from omgseg.apis.inputs import Clip
+from omgseg.apis.objects import GivenObjects
+from omgseg.apis.packing import pack_clip
+from omgseg.apis.prefetch import read_ahead
+from omgseg.apis.results import SegmentationResult, result_of
+from omgseg.datasets.transforms import Resize
+from omgseg.models.segmentor import OMGSeg
+from omgseg.models.video.object_tracker import ObjectTracker
+from omgseg.models.video.stream import VideoStream
+from omgseg.structures import Task
+
+CLIPS_AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of every frame.
+
+    Attributes:
+        task: one.
+        words: what to find; None for the task ``vos``.
+        min_score: segments of lower scores are left out.
+        objects: to follow, for the task ``vos``.
+    """
+
+    task: Task
+    words: AskedWords | None = None
+    min_score: float = 0.0
+    objects: GivenObjects | None = None
+
+    def answer(self, sample: DetDataSample, frame: Frame, is_video: bool) -> SegmentationResult:
+        """The result for a frame, from the model's sample."""
+        result = result_of(
+            sample,
+            None if self.words is None else self.words.all,
+            path=frame.path,
+            name=frame.name,
+            image=frame.image,
+            frame_index=frame.index if is_video else None,
+            time=frame.time,
+            task=self.task,
+        )
+        if self.words is not None:
+            result = self.words.answer(result)
+        return result.confident(self.min_score) if self.min_score > 0 else result
+
+
+class ModelCalls:
+    """The model behind the inferencer.
+
+    Args:
+        model: in eval mode.
+        resize: the test size.
+        dtype: of the computation; float32, or a shorter type through autocast.
+    """
+
+    def __init__(self, model: OMGSeg, resize: Resize, dtype: torch.dtype) -> None:
+        self.model = model
+        self.resize = resize
+        self.dtype = dtype
+        self._lock = threading.RLock()
+
+    def images(
+        self, frames: Iterable[Frame], question: Question, batch_size: int = 1
+    ) -> Iterator[SegmentationResult]:
+        """Results of independent images, in their order; those of one size share batches."""
+
+        def run(batch: list[tuple[Frame, dict[str, Any]]]) -> list[SegmentationResult]:
+            data = {key: [packed[key] for _, packed in batch] for key in ("inputs", "data_samples")}
+            with self.ready(question):
+                samples = self.model.test_step(data)
+            return [
+                question.answer(sample, frame, False)
+                for (frame, _), sample in zip(batch, samples, strict=True)
+            ]
+
+        packed = ((frame, self._pack([frame], question, is_video=False)) for frame in frames)
+        ahead = read_ahead(packed, depth=2 * batch_size)
+        try:
+            yield from run_in_batches(ahead, lambda item: item[1]["inputs"].shape, run, batch_size)
+        finally:
+            ahead.close()
+
+    def video(self, frames: Sequence[Frame], question: Question) -> list[SegmentationResult]:
+        """Results of the frames of a video that is read out as a whole: exact, and as large as the video is long."""
+        packed = self._pack(frames, question, is_video=True, objects=question.objects)
+        with self.ready(question):
+            (sample,) = self.model.test_step({key: [value] for key, value in packed.items()})
+        return [
+            question.answer(each, frame, True)
+            for frame, each in zip(frames, sample.video_data_samples, strict=True)
+        ]
+
+    def stream(
+        self, frames: Iterable[Frame], question: Question, is_live: bool = False
+    ) -> Iterator[SegmentationResult]:
+        """Results of the frames of a video clip by clip, as they are ready; memory does not grow.
+
+        Args:
+            is_live: where the model is too slow, clips are dropped rather than results delayed.
+        """
+        steps: VideoStream | ObjectTracker
+        if question.objects is None:
+            steps = VideoStream(self.model, (question.task,))
+        else:
+            steps = ObjectTracker(self.model)
+            steps.add(torch.from_numpy(question.objects.masks), torch.from_numpy(question.objects.ids))
+        clips = ((clip, self._pack(clip, question, is_video=True)) for clip in self._clips(frames))
+        ahead = read_ahead(clips, CLIPS_AHEAD, drop_oldest=is_live)
+        try:
+            for clip, packed in ahead:
+                if question.objects is not None:
+                    question.objects.check_size(clip[0].image.shape[:2])
+                samples = packed["data_samples"].video_data_samples
+                with self.ready(question):
+                    samples = steps.push(packed["inputs"], samples)
+                for frame, sample in zip(clip, samples, strict=True):
+                    yield question.answer(sample, frame, True)
+        finally:
+            ahead.close()
+
+    @contextmanager
+    def ready(self, question: Question | None = None) -> Iterator[None]:
+        """The model for one caller at a time, with the words of the question and the precision of this machine."""
+        device = next(self.model.parameters()).device.type
+        short = torch.autocast(device, self.dtype, enabled=self.dtype != torch.float32)
+        with self._lock, torch.no_grad():
+            if question is not None and question.words is not None:
+                self.model.set_vocabulary(question.words.all)
+            with short:
+                yield
+
+    def _clips(self, frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+        iterator = iter(frames)
+        try:
+            while clip := list(islice(iterator, self.model.test_config.clip_size)):
+                yield clip
+        finally:
+            if hasattr(iterator, "close"):
+                iterator.close()
+
+    def _pack(
+        self,
+        frames: Sequence[Frame],
+        question: Question,
+        is_video: bool,
+        objects: GivenObjects | None = None,
+    ) -> dict[str, Any]:
+        paths = [frame.path for frame in frames if frame.path is not None]
+        clip = Clip([frame.image for frame in frames], paths, is_video, frames[0].name)
+        return pack_clip(clip, (question.task.value,), self.resize, objects)
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The precision of the computation.
+
+    Args:
+        name: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 on an accelerator that computes with it, else
+            float32.
+
+    Raises:
+        ValueError: another name.
+    """
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    if name in known:
+        return known[name]
+    if name != "auto":
+        raise ValueError(f"dtype {name!r} is none of auto, {', '.join(known)}")
+    accelerator = torch.accelerator.current_accelerator()
+    if accelerator is None or accelerator.type != device.type:
+        return torch.float32
+    supported = getattr(torch.get_device_module(device), "is_bf16_supported", None)
+    return torch.bfloat16 if supported is not None and supported() else torch.float32

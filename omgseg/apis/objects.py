@@ -1,0 +1,86 @@
+"""Objects to follow through a video, as the user gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from omgseg.apis.results import SegmentationResult
+from omgseg.structures.png import read_index_png
+
+Mask = np.ndarray | Tensor | str | Path
+ObjectInput = Mask | Sequence[Mask] | Mapping[int, Mask] | SegmentationResult
+
+
+@dataclass(frozen=True)
+class GivenObjects:
+    """Masks bool (N, H, W) of the first frame, and their ids int64 (N,), above 0 and different."""
+
+    masks: np.ndarray
+    ids: np.ndarray
+
+    def check_size(self, shape: tuple[int, int]) -> None:
+        """Raises ValueError if the frames are not of the masks' size (H, W)."""
+        if self.masks.shape[1:] != shape:
+            raise ValueError(
+                f"the first frame's masks are {self.masks.shape[2]}x{self.masks.shape[1]}, the video's frames "
+                f"{shape[1]}x{shape[0]} (width x height)"
+            )
+
+
+def given_objects(objects: ObjectInput) -> GivenObjects:
+    """Read what a user hands in.
+
+    Args:
+        objects: a PNG of object numbers (palette or greyscale, 0 is background), or integers (H, W) of them; one bool
+            mask (H, W); several masks, as a list or (N, H, W), which get the ids 1 to N; a dictionary of ids and
+            masks; or a result for the first frame, with its ids.
+
+    Raises:
+        FileNotFoundError, OSError: a PNG is missing or broken.
+        ValueError: masks are empty, of different sizes, or no masks; or an id is not above 0.
+    """
+    if isinstance(objects, SegmentationResult):
+        return _checked(list(objects.masks), objects.ids.tolist())
+    if isinstance(objects, Mapping):
+        return _checked([_mask(mask) for mask in objects.values()], list(objects))
+    if isinstance(objects, (str, Path, np.ndarray, Tensor)):
+        array = _array(objects)
+        if array.ndim == 2 and array.dtype != bool:
+            numbers = [number for number in np.unique(array).tolist() if number != 0]
+            return _checked([array == number for number in numbers], numbers)
+        objects = [array] if array.ndim == 2 else list(array)
+    masks = [_mask(mask) for mask in objects]
+    return _checked(masks, list(range(1, len(masks) + 1)))
+
+
+def _array(mask: Mask) -> np.ndarray:
+    if isinstance(mask, (str, Path)):
+        return read_index_png(mask)
+    return mask.cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
+
+
+def _mask(mask: Mask) -> np.ndarray:
+    array = _array(mask)
+    if array.ndim != 2:
+        raise ValueError(f"a mask is (H, W), got {array.shape}")
+    return array != 0
+
+
+def _checked(masks: list[np.ndarray], ids: list[int]) -> GivenObjects:
+    if not masks:
+        raise ValueError("the first frame's mask is empty: it shows no object, that is, no number above 0")
+    for number, mask in zip(ids, masks, strict=True):
+        if int(number) != number or number < 1:
+            raise ValueError(f"object {number!r}: ids are whole numbers above 0, which is the background")
+        if mask.shape != masks[0].shape:
+            raise ValueError(
+                f"the mask of object {number} is {mask.shape}, that of the first one {masks[0].shape}"
+            )
+        if not mask.any():
+            raise ValueError(f"the mask of object {number} is empty; leave the object out")
+    return GivenObjects(np.stack(masks), np.asarray(ids, np.int64))
