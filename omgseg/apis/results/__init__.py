@@ -1,7 +1,19 @@
 """What a model found, as small objects: look at it, compute with it, write it in the formats of other tools."""
 
+from omgseg.apis.results.coco import CocoWriter
+from omgseg.apis.results.label_files import MaskWriter
+from omgseg.apis.results.panoptic import PanopticWriter
 from omgseg.apis.results.result import SegmentationResult
 from omgseg.apis.results.samples import result_of
 from omgseg.apis.results.video import VideoResult
+from omgseg.apis.results.youtube_vis import YouTubeVISWriter
 
-__all__ = ["SegmentationResult", "VideoResult", "result_of"]
+__all__ = [
+    "CocoWriter",
+    "MaskWriter",
+    "PanopticWriter",
+    "SegmentationResult",
+    "VideoResult",
+    "YouTubeVISWriter",
+    "result_of",
+]

@@ -2,244 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
-from omgseg.apis.inputs import IMAGE_SUFFIXES, read_image
-from omgseg.apis.results import json_file
-from omgseg.apis.results.run_lengths import as_text, decode_masks
-from omgseg.structures import NO_CLASS, Task, Vocabulary
+from omgseg.apis.results import json_file, pictures, tables
+from omgseg.apis.results.coco import coco_content
+from omgseg.apis.results.panoptic import write_panoptic
+from omgseg.apis.results.segments import Segments
 
-FIELDS = (
-    "task",
-    "size",
-    "rles",
-    "labels",
-    "scores",
-    "ids",
-    "vocabulary",
-    "path",
-    "name",
-    "frame_index",
-    "time",
-)
+if TYPE_CHECKING:
+    import pandas
+    import supervision
 
 
-class SegmentationResult:
-    """The segments of one image, or of one frame of a video. It is never changed; masks are decoded when asked for.
+class SegmentationResult(Segments):
+    """The segments of one image, to look at, to compute with, and to give to other tools.
 
-    What a segment is depends on the task: ``semantic`` one a class that is present, ``panoptic`` one a thing and one
-    a kind of stuff, ``instance`` objects that may overlap, by falling score, ``interactive`` one a prompt, in their
-    order, ``vos`` one an object that is seen.
-
-    Args:
-        task: of the prediction.
-        size: (height, width) in pixels.
-        rles: N masks of that size, compressed COCO run lengths.
-        labels: N indices into `vocabulary`; ``NO_CLASS`` (-1) without a class.
-        scores: N confidences in 0..1.
-        ids: N different identities, above 0 and constant over a video. Default: 1..N.
-        vocabulary: what the labels mean; empty without classes.
-        path: the image file, or the video file of the frame; None for arrays and streams.
-        name: default: that of the file without its ending.
-        frame_index: number of the frame in its video, from 0; 0 for images.
-        time: of the frame, in seconds from the start of its video.
-        image: the pixels, RGB uint8 (H, W, 3), for drawing. Default: read from `path` when they are needed.
-
-    Attributes:
-        labels: int64 (N,).
-        scores: float32 (N,).
-        ids: int64 (N,).
-
-    Raises:
-        ValueError: arguments do not fit each other.
+    :class:`Segments` says what they consist of.
     """
-
-    task: Task
-    size: tuple[int, int]
-    rles: list[dict[str, Any]]
-    labels: np.ndarray
-    scores: np.ndarray
-    ids: np.ndarray
-    vocabulary: Vocabulary
-    path: Path | None
-    name: str
-    frame_index: int
-    time: float | None
-
-    def __init__(
-        self,
-        task: Task | str,
-        size: tuple[int, int],
-        rles: Sequence[dict[str, Any]],
-        labels: Sequence[int] | np.ndarray,
-        scores: Sequence[float] | np.ndarray,
-        ids: Sequence[int] | np.ndarray | None = None,
-        vocabulary: Vocabulary | None = None,
-        path: str | Path | None = None,
-        name: str | None = None,
-        frame_index: int = 0,
-        time: float | None = None,
-        image: np.ndarray | None = None,
-    ) -> None:
-        path = None if path is None else Path(path)
-        self.__dict__.update(
-            task=Task(task),
-            size=(int(size[0]), int(size[1])),
-            rles=[as_text(run_lengths) for run_lengths in rles],
-            labels=_constant(labels, np.int64),
-            scores=_constant(scores, np.float32),
-            ids=_constant(np.arange(1, len(rles) + 1) if ids is None else ids, np.int64),
-            vocabulary=Vocabulary() if vocabulary is None else vocabulary,
-            path=path,
-            name=name if name is not None else "" if path is None else path.stem,
-            frame_index=int(frame_index),
-            time=None if time is None else float(time),
-            _image=image,
-        )
-        self._check()
-
-    def _check(self) -> None:
-        count, classes = len(self.rles), len(self.vocabulary)
-        for field in ("labels", "scores", "ids"):
-            if getattr(self, field).shape != (count,):
-                raise ValueError(f"{field}: shape {getattr(self, field).shape}, but there are {count} masks")
-        if count and not (self.labels.min() >= NO_CLASS and self.labels.max() < classes):
-            raise ValueError(
-                f"labels: {self.labels.tolist()} are not all in a vocabulary of {classes} classes"
-            )
-        if not np.isfinite(self.scores).all():
-            raise ValueError("scores: not all are finite numbers")
-        if count and (self.ids.min() < 1 or len(np.unique(self.ids)) < count):
-            raise ValueError(f"ids: {self.ids.tolist()} are not all different and above 0")
-        for run_lengths in self.rles:
-            if tuple(run_lengths["size"]) != self.size:
-                raise ValueError(
-                    f"rles: a mask of size {run_lengths['size']} in an image of {list(self.size)}"
-                )
-        if self._image is not None and self._image.shape != (*self.size, 3):
-            raise ValueError(f"image: shape {self._image.shape} instead of {(*self.size, 3)}")
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"a result is not changed: use result.replace({name}=...)")
-
-    def __len__(self) -> int:
-        return len(self.rles)
-
-    def __eq__(self, other: object) -> bool:
-        """The same content; the pixels do not matter."""
-        if not isinstance(other, SegmentationResult):
-            return NotImplemented
-        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in FIELDS)
-
-    __hash__ = None
-
-    def __repr__(self) -> str:
-        found = ", ".join(self.names[:5]) + (", ..." if len(self) > 5 else "")
-        height, width = self.size
-        return (
-            f"SegmentationResult({self.task.value}, {self.name!r}, {width}x{height}: {len(self)} ({found}))"
-        )
-
-    @property
-    def image(self) -> np.ndarray | None:
-        """The pixels, RGB uint8 (H, W, 3); read from an image file each time; None where there are none.
-
-        Raises:
-            OSError: the file is gone or broken.
-            ValueError: it has another size now.
-        """
-        if self._image is not None or self.path is None or self.path.suffix.lower() not in IMAGE_SUFFIXES:
-            return self._image
-        image = read_image(self.path)
-        if image.shape[:2] != self.size:
-            raise ValueError(
-                f"{self.path}: {image.shape[:2]} pixels (H, W), the result was made of {self.size}"
-            )
-        return image
-
-    @property
-    def masks(self) -> np.ndarray:
-        """bool (N, H, W), decoded each time."""
-        return decode_masks(self.rles, self.size)
-
-    @cached_property
-    def boxes(self) -> np.ndarray:
-        """float32 (N, 4): x1, y1, x2, y2 in pixels around each mask; zeros for an empty one."""
-        if not len(self):
-            return np.zeros((0, 4), np.float32)
-        boxes = np.asarray(coco_mask.toBbox(self.rles), np.float32)
-        boxes[:, 2:] += boxes[:, :2]
-        return _constant(boxes, np.float32)
-
-    @cached_property
-    def areas(self) -> np.ndarray:
-        """int64 (N,): pixels of each mask."""
-        return _constant(coco_mask.area(self.rles) if len(self) else [], np.int64)
-
-    @property
-    def names(self) -> list[str]:
-        """N names of classes; empty texts without a class."""
-        return [self.vocabulary[label].name if label >= 0 else "" for label in self.labels.tolist()]
-
-    @property
-    def is_thing(self) -> np.ndarray:
-        """bool (N,): countable objects; what has no class is one."""
-        labels = self.labels.tolist()
-        return np.array([label < 0 or self.vocabulary[label].is_thing for label in labels], dtype=bool)
-
-    @property
-    def label_map(self) -> np.ndarray:
-        """int32 (H, W): label of every pixel, -1 where nothing is. An earlier segment hides later ones."""
-        return self._paint(self.labels, NO_CLASS)
-
-    @property
-    def id_map(self) -> np.ndarray:
-        """int32 (H, W): identity at every pixel, 0 where nothing is. An earlier segment hides later ones."""
-        return self._paint(self.ids, 0)
-
-    def _paint(self, values: np.ndarray, nothing: int) -> np.ndarray:
-        painted = np.full(self.size, nothing, np.int32)
-        for run_lengths, value in zip(reversed(self.rles), values[::-1].tolist(), strict=True):
-            painted[coco_mask.decode(run_lengths).view(bool)] = value
-        return painted
-
-    def replace(self, **changes: Any) -> SegmentationResult:
-        """A copy with other values of some of the constructor's arguments."""
-        return SegmentationResult(
-            **{**{name: getattr(self, name) for name in FIELDS}, "image": self._image, **changes}
-        )
-
-    def select(self, keep: np.ndarray | Sequence[int] | Sequence[bool]) -> SegmentationResult:
-        """A result of some of the segments.
-
-        Args:
-            keep: bool (N,), or indices, which also give the order.
-
-        Raises:
-            ValueError, IndexError: a mask of another length, or an index that is none.
-        """
-        keep = np.asarray(keep)
-        if keep.dtype == bool:
-            if keep.shape != (len(self),):
-                raise ValueError(f"keep: shape {keep.shape}, but there are {len(self)} segments")
-            keep = np.flatnonzero(keep)
-        keep = keep.astype(np.int64)
-        return self.replace(
-            rles=[self.rles[index] for index in keep.tolist()],
-            labels=self.labels[keep],
-            scores=self.scores[keep],
-            ids=self.ids[keep],
-        )
-
-    def confident(self, min_score: float) -> SegmentationResult:
-        """A result of the segments with at least this score."""
-        return self.select(self.scores >= np.float32(min_score))
 
     def draw(self, image: np.ndarray | None = None, **style: Any) -> np.ndarray:
         """Draw the segments over the image.
@@ -269,8 +51,6 @@ class SegmentationResult:
         Raises:
             ValueError: another ending.
         """
-        from omgseg.apis.results import pictures
-
         path = Path(path)
         if path.suffix.lower() == ".json":
             json_file.write_image(path, self)
@@ -291,8 +71,26 @@ class SegmentationResult:
         """
         return json_file.read_image(path, cls)
 
+    def to_coco(self) -> dict[str, Any]:
+        """The content of a COCO instance file with ``score``: things of a panoptic result, else every mask."""
+        return coco_content(self, self.vocabulary)
 
-def _constant(values: Any, dtype: type) -> np.ndarray:
-    array = np.array(values, dtype=dtype)
-    array.setflags(write=False)
-    return array
+    def to_coco_panoptic(self, folder: str | Path) -> Path:
+        """Write ``panoptic.json`` and ``panoptic/<name>.png`` (COCO panoptic) into a folder; returns the JSON file."""
+        return write_panoptic(folder, self, self.vocabulary)
+
+    def to_supervision(self) -> supervision.Detections:
+        """Detections of the package supervision, with masks, scores, classes and identities.
+
+        Raises:
+            ImportError: it is not installed.
+        """
+        return tables.to_supervision(self)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row a segment: frame, time, id, label, name, is_thing, score, area, and the box x1, y1, x2, y2.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return tables.to_dataframe([self])

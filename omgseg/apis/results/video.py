@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from omgseg.apis.results import json_file
+from omgseg.apis.results import json_file, pictures, tables
+from omgseg.apis.results.categories import CategoryTable
+from omgseg.apis.results.coco import coco_content
+from omgseg.apis.results.frames import read_frames
+from omgseg.apis.results.panoptic import write_panoptic
 from omgseg.apis.results.result import SegmentationResult
+from omgseg.apis.results.youtube_vis import tracks_of
+from omgseg.structures import Vocabulary
+
+if TYPE_CHECKING:
+    import pandas
 
 _ALIKE = ("task", "size", "vocabulary")
 
@@ -42,7 +51,7 @@ class VideoResult(Sequence[SegmentationResult]):
         self.path = None if path is None else Path(path)
         self.fps = None if fps is None else float(fps)
         self.name = name if name is not None else "" if self.path is None else self.path.stem
-        self.frames = tuple(self._slim(frame) for frame in frames)
+        self.frames = tuple(_slim(frame) for frame in frames)
         for index, frame in enumerate(self.frames):
             for field in _ALIKE:
                 own, first = getattr(frame, field), getattr(self.frames[0], field)
@@ -51,11 +60,6 @@ class VideoResult(Sequence[SegmentationResult]):
                         f"the {field} of frame {index} is {own}, that of the first one {first}: these are not "
                         "frames of one video"
                     )
-
-    def _slim(self, frame: SegmentationResult) -> SegmentationResult:
-        """Without pixels that :meth:`images` can read again."""
-        readable = frame.path is not None or (self.path is not None and self.path.exists())
-        return frame.replace(image=None) if readable else frame
 
     @overload
     def __getitem__(self, index: int) -> SegmentationResult: ...
@@ -86,6 +90,11 @@ class VideoResult(Sequence[SegmentationResult]):
         """int64 (M,): the identities that occur, rising."""
         return np.unique(np.concatenate([np.zeros(0, np.int64), *(frame.ids for frame in self.frames)]))
 
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What the labels of all frames mean; empty without frames."""
+        return self.frames[0].vocabulary if self.frames else Vocabulary()
+
     def confident(self, min_score: float) -> VideoResult:
         """A result of the segments with at least this score."""
         frames = [frame.confident(min_score) for frame in self.frames]
@@ -97,8 +106,6 @@ class VideoResult(Sequence[SegmentationResult]):
         Raises:
             OSError, ValueError: the files are gone, broken, or others by now.
         """
-        from omgseg.apis.results.frames import read_frames
-
         return read_frames(self)
 
     def draw(self, **style: Any) -> Iterator[np.ndarray]:
@@ -126,8 +133,6 @@ class VideoResult(Sequence[SegmentationResult]):
         Raises:
             ValueError: another ending, or a film without frames.
         """
-        from omgseg.apis.results import pictures
-
         path = Path(path)
         suffix = path.suffix.lower()
         if suffix == ".json":
@@ -152,3 +157,32 @@ class VideoResult(Sequence[SegmentationResult]):
             ValueError: it holds something else; names the field.
         """
         return json_file.read_video(path, cls)
+
+    def to_coco(self) -> dict[str, Any]:
+        """The content of a COCO file whose images are the frames; see :meth:`SegmentationResult.to_coco`."""
+        return coco_content(self, self.vocabulary)
+
+    def to_coco_panoptic(self, folder: str | Path) -> Path:
+        """Write ``panoptic.json`` and ``panoptic/<name>/<frame>.png`` into a folder; returns the JSON file."""
+        return write_panoptic(folder, self, self.vocabulary)
+
+    def to_youtube_vis(self, video_id: int = 1) -> list[dict[str, Any]]:
+        """A result list as the YouTube-VIS servers take it, by falling score.
+
+        Args:
+            video_id: of this video in the dataset.
+
+        Returns:
+            ``video_id``, ``category_id``, ``score`` and ``segmentations`` (one a frame, None where not seen) of each
+            track. Category ids are those of the vocabulary, or positions + 1 where it has none.
+        """
+        return list(tracks_of(self, video_id, CategoryTable(self.vocabulary)))
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row a segment and frame; see :meth:`SegmentationResult.to_dataframe`."""
+        return tables.to_dataframe(self)
+
+
+def _slim(frame: SegmentationResult) -> SegmentationResult:
+    """Without pixels, which :meth:`VideoResult.images` can read again."""
+    return frame if frame.path is None else frame.replace(image=None)

@@ -1,0 +1,55 @@
+"""Names of images in the files of other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from omgseg.apis.inputs import IMAGE_SUFFIXES
+
+if TYPE_CHECKING:
+    from omgseg.apis.results.segments import Segments
+
+
+def image_name(result: Segments, root: Path | None = None) -> str:
+    """The image of a result: its file, below `root` where it lies there; frames of video files and images without a
+    file are called by their names, frames in a folder ``<video>/<frame>``.
+    """
+    if result.path is None:
+        return result.name
+    if result.path.suffix.lower() not in IMAGE_SUFFIXES:
+        return f"{result.path.stem}/{result.name or f'{result.frame_index:06d}'}"
+    if root is not None and result.path.is_relative_to(root):
+        return result.path.relative_to(root).as_posix()
+    return result.path.as_posix()
+
+
+class FileNames:
+    """Names of the files that a writer makes in its folder, one an image, each once."""
+
+    def __init__(self, suffix: str, root: Path | None) -> None:
+        self._suffix = suffix
+        self._root = root
+        self._used: set[str] = set()
+
+    def new(self, result: Segments, video: str | None = None) -> str:
+        """A relative name with the suffix; with a number behind it where the name is taken.
+
+        Args:
+            video: the name of the video of this frame; its frames are named ``<video>/<frame>``.
+        """
+        if video is None:
+            name = PurePosixPath(image_name(result, self._root))
+        else:
+            name = PurePosixPath(video or "video", result.name or f"{result.frame_index:06d}")
+        if name.is_absolute() or ".." in name.parts:  # the file must come to lie in the writer's folder
+            name = PurePosixPath(name.name)
+        if name.suffix.lower() in IMAGE_SUFFIXES:
+            name = name.with_suffix("")
+        stem = unique = str(name) if name.name else "image"
+        number = 1
+        while unique in self._used:
+            number += 1
+            unique = f"{stem}_{number}"
+        self._used.add(unique)
+        return unique + self._suffix
