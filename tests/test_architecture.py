@@ -17,6 +17,8 @@ MAY_IMPORT = {
     "benchmark": EVERYONE | {"models", "evaluation", "engine"},
     "engine": EVERYONE | {"models", "datasets", "evaluation", "visualization"},
     "apis": EVERYONE | {"models", "datasets", "visualization", "engine"},
+    "labelling": EVERYONE | {"apis"},
+    "cli": EVERYONE | {"apis", "labelling", "web", "benchmark", "models", "datasets", "visualization"},
 }
 
 

@@ -1,12 +1,10 @@
 """Using a model: one call for any input and any task, and clicks on an image."""
 
-from omgseg.apis.export import ResultFiles
 from omgseg.apis.failures import UnreadableInputs
 from omgseg.apis.frames import Frame
 from omgseg.apis.inferencer import OMGSegInferencer
 from omgseg.apis.inputs import Clip, list_files, read_image, read_input
 from omgseg.apis.interactive import InteractivePredictor
-from omgseg.apis.pictures import write_pictures
 from omgseg.apis.results import SegmentationResult, VideoResult, result_of
 from omgseg.apis.sources import Source, open_source
 from omgseg.apis.words import to_vocabulary
@@ -16,7 +14,6 @@ __all__ = [
     "Frame",
     "InteractivePredictor",
     "OMGSegInferencer",
-    "ResultFiles",
     "SegmentationResult",
     "Source",
     "UnreadableInputs",
@@ -27,5 +24,4 @@ __all__ = [
     "read_input",
     "result_of",
     "to_vocabulary",
-    "write_pictures",
 ]

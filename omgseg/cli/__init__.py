@@ -1,0 +1,1 @@
+"""The console script `omgseg`: one file a sub-command, each thin over :mod:`omgseg.apis`."""

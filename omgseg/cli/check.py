@@ -1,0 +1,126 @@
+"""Report what is installed here and what omgseg will use of it.
+
+examples:
+  omgseg check                 versions, compiled operators, GPU, variables, CLIP weights
+  omgseg check && make demo    the status is 1 where something needed is missing
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import omgseg
+from omgseg.cli.status import OK, SOME_FAILED
+from omgseg.compat import has_compiled_ops
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "onedl-mmengine",
+    "onedl-mmcv",
+    "onedl-mmdetection",
+    "open_clip_torch",
+    "timm",
+    "av",
+    "numpy",
+    "faster-coco-eval",
+)
+OPTIONAL = {
+    "gradio": "omgseg web",
+    "ray": "omgseg label --engine ray",
+    "pandas": "results as tables",
+    "supervision": "results for supervision",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """It takes none."""
+
+
+def run(args: argparse.Namespace) -> int:
+    missing = [name for name in PACKAGES if _version(name) is None]
+    _section("omgseg", {"omgseg": f"{omgseg.__version__} in {Path(omgseg.__file__).parent}", **_machine()})
+    _section("packages", {name: _version(name) or "MISSING: pip install -e ." for name in PACKAGES})
+    _section(
+        "optional",
+        {name: _version(name) or f"not there, needed for: {use}" for name, use in OPTIONAL.items()},
+    )
+    if "torch" not in missing:
+        _section("compute", _compute())
+    _section("variables", _variables() or {"OMGSEG_*": "none is set"})
+    _section("CLIP", _clip())
+    if missing:
+        print(f"error: {', '.join(missing)} missing; install with pip install -e .", file=sys.stderr)
+    return SOME_FAILED if missing else OK
+
+
+def _section(title: str, rows: dict[str, str]) -> None:
+    print(title)
+    for name, value in rows.items():
+        print(f"  {name:<20} {value}")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _machine() -> dict[str, str]:
+    return {
+        "python": f"{platform.python_version()} in {sys.prefix}",
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} CPUs",
+    }
+
+
+def _compute() -> dict[str, str]:
+    import torch
+
+    rows = {"torch threads": str(torch.get_num_threads())}
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for index in range(count):
+        properties = torch.cuda.get_device_properties(index)
+        rows[f"GPU {index}"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+    if not count:
+        rows["GPU"] = "none; everything runs on the CPU"
+    rows["mmcv operators"] = (
+        "compiled"
+        if has_compiled_ops()
+        else "not compiled; attention runs in PyTorch, which is slower on GPUs"
+    )
+    return rows
+
+
+def _variables() -> dict[str, str]:
+    rows = {}
+    for name in sorted(name for name in os.environ if name.startswith("OMGSEG_")):
+        value = os.environ[name]
+        rows[name] = value
+        # paths only: the others have values of their own
+        if os.sep in value and not Path(value).expanduser().exists():
+            rows[name] += "   (there is nothing)"
+    return rows
+
+
+def _clip() -> dict[str, str]:
+    """Where CLIP's weights and embeddings are looked for, and what is there. Nothing is downloaded."""
+    from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
+
+    from omgseg.models.clip.text_cache import cache_folder
+
+    found = sorted(path.name for path in Path(HF_HUB_CACHE).glob("models--*") if "CLIP" in path.name)
+    network = "never asked (HF_HUB_OFFLINE)" if HF_HUB_OFFLINE else "downloaded when a config names them"
+    embeddings = cache_folder() / "text_embeddings"
+    files = list(embeddings.glob("*.safetensors"))
+    size = sum(file.stat().st_size for file in files) / 2**20
+    return {
+        "weights": ", ".join(name.removeprefix("models--").replace("--", "/") for name in found)
+        or f"none in {HF_HUB_CACHE}; {network}",
+        "text embeddings": f"{len(files)} files, {size:.1f} MiB in {embeddings}",
+    }

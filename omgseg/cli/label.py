@@ -1,0 +1,214 @@
+"""Annotate many images: one COCO file of the objects that a model finds in them.
+
+It can be killed at any time: the same command goes on where it ended. Run again after images were added, it labels only
+those. Images that cannot be read are counted, listed and skipped, and tried again by the next run.
+
+examples:
+  omgseg label photos/ --out coco.json --run RUN                       a folder with all its sub-folders
+  omgseg label photos/ --out coco.json --run RUN --vocabulary "dog, red kite" --min-score 0.3
+  omgseg label photos/ --out coco.json --run RUN --shard 2/8           one of eight machines; then, on any of them:
+  omgseg label --merge --out coco.json                                 one file of all shards in coco.json.parts/
+  omgseg label --merge a/1-of-2.jsonl b/2-of-2.jsonl --out coco.json   or of shards that were copied together
+  omgseg label photos/ --out coco.json --run RUN --engine ray --workers 8   a Ray cluster ($RAY_ADDRESS) or machine
+
+The file has images in the order of their names, and for each object category_id, segmentation (compressed run lengths),
+bbox, area and score. Progress is kept in <out>.parts/, a file a shard; delete it when you have no more images to add.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omgseg.cli.arguments import add_model_arguments, add_word_arguments, model_files, vocabulary_of
+from omgseg.cli.status import OK, SOME_FAILED, UsageError, user_errors
+
+if TYPE_CHECKING:
+    from omgseg.labelling import Journal, Shard
+    from omgseg.labelling.labeller import Record, Settings
+
+TASKS = ("instance", "panoptic", "semantic")
+LISTED = 10
+"""Unreadable images that the closing report names; all are in the file's ``info``."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "sources",
+        nargs="*",
+        metavar="SOURCE",
+        help="folder of images, image, or glob; with --merge: journals",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the COCO file")
+    add_model_arguments(parser)
+    add_word_arguments(parser)
+    group = parser.add_argument_group("labels")
+    group.add_argument(
+        "--task",
+        default=TASKS[0],
+        choices=TASKS,
+        help="instance; panoptic: objects that do not overlap; semantic: a mask a class. Default: %(default)s",
+    )
+    group.add_argument(
+        "--min-score",
+        type=float,
+        default=0.5,
+        metavar="S",
+        help="leave out what is less certain, 0 to 1; default: %(default)s",
+    )
+    group = parser.add_argument_group("running")
+    group.add_argument(
+        "--shard", default="1/1", metavar="I/N", help="label only part I of N; merge them afterwards"
+    )
+    group.add_argument("--merge", action="store_true", help="put finished shards together")
+    group.add_argument("--engine", default="local", choices=("local", "ray"), help="default: %(default)s")
+    group.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="models at work at once, with --engine ray"
+    )
+    group.add_argument(
+        "--overwrite", action="store_true", help="start again, and forget what <out> and its journal hold"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.merge:
+        return _merge(args)
+    if not args.sources:
+        raise UsageError("no images: give a folder, files or a glob (or --merge, to put shards together)")
+    if not 0 <= args.min_score <= 1:
+        raise UsageError(f"--min-score {args.min_score:g} is not between 0 and 1")
+    if args.workers < 1 or (args.workers > 1 and args.engine == "local"):
+        raise UsageError(f"--workers {args.workers}: one with --engine local, one or more with --engine ray")
+    config, weights = model_files(args)
+    vocabulary = vocabulary_of(args)
+    with user_errors():
+        from omgseg.labelling import Journal, Shard, collect_images
+
+        shard = Shard.parse(args.shard)
+        images = {name: path for name, path in collect_images(args.sources).items() if shard.has(name)}
+        settings = _settings(args, config, weights, vocabulary)
+        journal_path = _journal_path(args.out, shard)
+        if args.out.exists() and not journal_path.exists() and not args.overwrite:
+            raise UsageError(f"{args.out} exists and was not made here; give another --out, or --overwrite")
+        journal = Journal(journal_path, _header(settings, shard), restart=args.overwrite)
+    with journal:
+        kept = sum(name in journal.done for name in images)
+        print(
+            f"{len(images)} images, {kept} of them labelled before; journal {journal_path}", file=sys.stderr
+        )
+        try:
+            _label(args, settings, images, journal)
+        except KeyboardInterrupt:
+            print(
+                f"stopped with {len(journal.done)} images labelled; run the same command to go on",
+                file=sys.stderr,
+            )
+            raise
+        journal.finish()
+    if shard.count > 1:
+        failed = [name for name in images if name in journal.failed]
+        print(f"shard {shard}: {len(images) - len(failed)} images in {journal_path}")
+        print(f"when all shards are finished: omgseg label --merge --out {args.out}")
+        return _report(failed)
+    return _write(args.out, [journal_path], images)
+
+
+def _settings(args: argparse.Namespace, config: str, weights: str | None, vocabulary: Any) -> Settings:
+    """With the words that will be used, so that journals of other words are recognised."""
+    from omgseg.apis.checkpoint_words import checkpoint_words
+    from omgseg.labelling.labeller import Settings
+
+    if vocabulary is None and weights is not None:
+        vocabulary = checkpoint_words(weights)
+    if vocabulary is None:
+        raise UsageError('the weights hold no words of a training; give some, e.g. --vocabulary "dog, car"')
+    return Settings(config, weights, args.device, args.dtype, args.task, vocabulary, args.min_score)
+
+
+def _header(settings: Settings, shard: Shard) -> dict[str, Any]:
+    """What all records of a journal depend on. Weights count by their content, wherever a machine keeps them."""
+    from omgseg.apis.results.categories import CategoryTable
+    from omgseg.models.checkpoint_io import file_sha256
+    from omgseg.models.hub import local_file
+
+    weights = "random" if settings.weights is None else f"sha256:{file_sha256(local_file(settings.weights))}"
+    return {
+        "settings": {
+            "task": settings.task,
+            "min_score": settings.min_score,
+            "config": Path(settings.config).name,
+            "weights": weights,
+        },
+        "shard": str(shard),
+        "categories": CategoryTable(settings.vocabulary).entries(),
+    }
+
+
+def _journal_path(out: Path, shard: Shard) -> Path:
+    return _parts(out) / f"{shard.number}-of-{shard.count}.jsonl"
+
+
+def _parts(out: Path) -> Path:
+    return out.with_name(out.name + ".parts")
+
+
+def _label(
+    args: argparse.Namespace, settings: Settings, images: Mapping[str, Path], journal: Journal
+) -> None:
+    """Label what the journal does not have yet."""
+    from tqdm import tqdm
+
+    todo = [(name, path) for name, path in images.items() if name not in journal.done]
+    if not todo:
+        return
+    progress = tqdm(total=len(images), initial=len(images) - len(todo), unit="image", desc="label")
+    with progress:
+        for record in _records(args, settings, todo):
+            journal.add(record)
+            if "error" in record:
+                progress.write(f"skipped: {record['error']}", file=sys.stderr)
+            progress.update()
+
+
+def _records(
+    args: argparse.Namespace, settings: Settings, images: list[tuple[str, Path]]
+) -> Iterator[Record]:
+    with user_errors():
+        if args.engine == "ray":
+            from omgseg.labelling.ray_engine import label_with_ray
+
+            return label_with_ray(settings, [(name, path.resolve()) for name, path in images], args.workers)
+        from omgseg.labelling import Labeller
+
+        return Labeller(settings)(images)
+
+
+def _merge(args: argparse.Namespace) -> int:
+    paths = [Path(source) for source in args.sources] or sorted(_parts(args.out).glob("*.jsonl"))
+    if not paths:
+        raise UsageError(
+            f"{_parts(args.out)} has no journals of shards; name them, or label with --shard first"
+        )
+    if args.out.exists() and not args.overwrite:
+        raise UsageError(f"{args.out} exists; give another --out, or --overwrite")
+    return _write(args.out, paths, None)
+
+
+def _write(out: Path, journals: list[Path], names: Mapping[str, Path] | None) -> int:
+    with user_errors():
+        from omgseg.labelling import merge_journals
+
+        summary = merge_journals(journals, out, names)
+    print(f"{summary.annotations} objects in {summary.images} images: {out}")
+    return _report(summary.unreadable)
+
+
+def _report(unreadable: list[str]) -> int:
+    if not unreadable:
+        return OK
+    shown = ", ".join(unreadable[:LISTED]) + (", ..." if len(unreadable) > LISTED else "")
+    print(f"{len(unreadable)} images could not be read and were skipped: {shown}", file=sys.stderr)
+    return SOME_FAILED

@@ -1,0 +1,77 @@
+"""The parser of `omgseg`, and what becomes of errors.
+
+Nothing heavy is imported before a command runs, so that every `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+import omgseg
+from omgseg.cli import check, info, label, predict, web
+from omgseg.cli.status import INTERRUPTED, USAGE, UsageError
+
+COMMANDS = {"predict": predict, "label": label, "info": info, "check": check, "web": web}
+DESCRIPTION = """\
+One model for all segmentation: images, videos, any words, clicks.
+
+  omgseg predict photo.jpg --run work_dirs/demo/train              a picture with everything found in it
+  omgseg predict film.mp4 --run RUN --vocabulary "dog, red kite"   a video, with your own words
+  omgseg label photos/ --out coco.json --run RUN                   annotations for a folder of images
+  omgseg web --run RUN                                             the same in the browser
+  omgseg info RUN                                                  size, cost and words of a model
+  omgseg check                                                     what is installed here
+
+RUN is the folder of a training (`make demo` writes work_dirs/demo/train). `omgseg COMMAND --help` shows examples."""
+EPILOG = """\
+exit status:
+  0  all is done
+  1  some inputs failed, all others are done; each failure is a line on standard error
+  2  nothing was started: the command line, a config, weights or words are wrong
+  130  interrupted"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="omgseg",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"omgseg {omgseg.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+    for name, module in COMMANDS.items():
+        description = (module.__doc__ or "").strip()
+        command = commands.add_parser(
+            name,
+            help=description.splitlines()[0].rstrip("."),
+            description=description,
+            epilog=EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        The exit status, see `omgseg --help`. Errors of the user are one line on standard error.
+    """
+    args = build_parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `omgseg info ... | head`; the interpreter must not try to flush again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0

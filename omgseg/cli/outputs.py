@@ -1,0 +1,117 @@
+"""The files that `omgseg predict` writes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from omgseg.apis.results import (
+    CocoWriter,
+    MaskWriter,
+    PanopticWriter,
+    SegmentationResult,
+    VideoResult,
+    YouTubeVISWriter,
+)
+from omgseg.apis.results.pictures import DEFAULT_FPS
+from omgseg.cli.jobs import COLLECTED, Job
+from omgseg.visualization import VideoWriter
+
+FILMS = ("mp4", "gif")
+WHILE_READING = (*FILMS, "png")
+"""Formats of videos that are written frame by frame; all others need the whole video."""
+Writer = CocoWriter | PanopticWriter | MaskWriter | YouTubeVISWriter
+_WRITERS: dict[str, type[Writer]] = {
+    "coco": CocoWriter,
+    "panoptic": PanopticWriter,
+    "masks": MaskWriter,
+    "youtube-vis": YouTubeVISWriter,
+}
+
+
+class Outputs:
+    """Writes results as they come, in a ``with`` block; files of many inputs are complete at its end.
+
+    Args:
+        folder: of all files; created when something is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._stack = ExitStack()
+        self._writers: dict[str, Writer] = {}
+
+    def __enter__(self) -> Outputs:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.__exit__(*error)
+
+    @property
+    def collected(self) -> list[Path]:
+        """Files of many inputs, so far."""
+        return [self.folder / COLLECTED[form][0] for form in self._writers]
+
+    def add_image(self, job: Job, result: SegmentationResult) -> list[Path]:
+        """Write the files of an image; returns its own ones."""
+        files = job.files(self.folder)
+        for path in files:
+            result.save(path)
+        self._collect(job, result)
+        return files
+
+    def add_video(self, job: Job, results: Iterable[SegmentationResult]) -> tuple[list[Path], Counter[str]]:
+        """Write the files of a video while its frames come.
+
+        Pixels are not kept. A live source ends with Ctrl-C, and what came until then is written.
+
+        Returns:
+            Its own files, and the number of identities by name.
+        """
+        keep = not set(job.formats) <= set(WHILE_READING)
+        kept: list[SegmentationResult] = []
+        found: dict[int, str] = {}
+        with ExitStack() as stack:
+            fps = job.source.fps or DEFAULT_FPS
+            films = [
+                stack.enter_context(VideoWriter(self.folder / f"{job.name}.{form}", fps))
+                for form in job.formats
+                if form in FILMS
+            ]
+            for result in _until_interrupt(results) if job.source.is_live else results:
+                found.update(zip(result.ids.tolist(), result.names, strict=True))
+                self._add_frame(job, result, films)
+                if keep:
+                    kept.append(result.replace(image=None))
+        if kept:
+            video = VideoResult(kept, job.source.fps, job.source.path, job.name)
+            if "json" in job.formats:
+                video.save(self.folder / f"{job.name}.json")
+            self._collect(job, video)
+        return job.files(self.folder), Counter(found.values())
+
+    def _add_frame(self, job: Job, result: SegmentationResult, films: list[VideoWriter]) -> None:
+        if films:
+            picture = result.draw()
+            for film in films:
+                film.add(picture)
+        if "png" in job.formats:
+            result.save(self.folder / job.name / f"{result.frame_index:06d}.png")
+
+    def _collect(self, job: Job, result: SegmentationResult | VideoResult) -> None:
+        first = result[0] if isinstance(result, VideoResult) else result
+        for form in job.formats:
+            if form in COLLECTED:
+                if form not in self._writers:
+                    writer = _WRITERS[form](self.folder / COLLECTED[form][0], first.vocabulary)
+                    self._writers[form] = self._stack.enter_context(writer)
+                self._writers[form].add(result)
+
+
+def _until_interrupt(results: Iterable[SegmentationResult]) -> Iterator[SegmentationResult]:
+    try:
+        yield from results
+    except KeyboardInterrupt:
+        return

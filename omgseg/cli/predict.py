@@ -1,0 +1,229 @@
+"""Segment images and videos: pictures to look at, and files to compute with.
+
+A source is an image, a video file, a folder of images, a glob, the number of a camera (0), or the address of a stream.
+Videos are read while the model runs, however long they are; a camera or stream runs until Ctrl-C.
+
+examples:
+  omgseg predict photo.jpg --run work_dirs/demo/train                       results/photo.png
+  omgseg predict photos/ film.mp4 --run RUN --out found                     a picture each, and found/film.mp4
+  omgseg predict street.jpg --run RUN --task instance --vocabulary "yellow taxi, dog"
+  omgseg predict street.jpg --run RUN --vocabulary "car, person" --stuff "road, sky" --format png json
+  omgseg predict photos/ --run RUN --vocabulary coco --format coco panoptic  one COCO file for all
+  omgseg predict frames/ --run RUN --video --task instance --format mp4 youtube-vis
+  omgseg predict photo.jpg --run RUN --task interactive --points 320,200 60,75   one object a point
+  omgseg predict photo.jpg --run RUN --task interactive --points 320,200 60,75 --labels 1 0   clicks on one
+  omgseg predict frames/ --run RUN --task vos --first-mask objects.png      follow objects through a video
+  omgseg predict 0 --run RUN                                                the camera, into results/camera0.mp4
+  omgseg predict photo.jpg --config CONFIG --weights omg_seg.safetensors    without the folder of a training
+
+formats, in the folder --out:
+  png           <name>.png; of a video a folder <name>/ with a picture a frame     (default for images)
+  mp4, gif      <name>.mp4: the video with what was found                          (default for videos)
+  json          <name>.json: masks, scores and names, read by SegmentationResult.load and VideoResult.load
+  coco          coco.json: COCO instances of all inputs
+  panoptic      panoptic.json and panoptic/*.png: COCO panoptic of all inputs
+  masks         masks/*.png: a number a pixel, of the class (see masks/vocabulary.json) or, without classes, the object
+  youtube-vis   youtube-vis.json: tracks of all videos
+
+Of videos, png, mp4 and gif are written while they are read; the other formats keep run lengths in memory until the end.
+
+A file that exists is never replaced without --overwrite: the command ends before it starts."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omgseg.cli.arguments import (
+    add_model_arguments,
+    add_word_arguments,
+    background_of,
+    build_inferencer,
+    vocabulary_of,
+)
+from omgseg.cli.status import INTERRUPTED, OK, SOME_FAILED, UsageError, user_errors
+
+if TYPE_CHECKING:
+    from omgseg.apis import OMGSegInferencer
+    from omgseg.cli.jobs import Job
+    from omgseg.cli.outputs import Outputs
+
+TASKS = ("panoptic", "instance", "semantic", "interactive", "vos")
+FORMATS = ("png", "mp4", "gif", "json", "coco", "panoptic", "masks", "youtube-vis")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "sources", nargs="+", metavar="SOURCE", help="images, videos, folders, globs, a camera, a URL"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("results"),
+        metavar="DIR",
+        help="folder of the results; default: %(default)s",
+    )
+    parser.add_argument("--task", default=TASKS[0], choices=TASKS, help="default: %(default)s")
+    parser.add_argument(
+        "--format", nargs="+", default=[], choices=FORMATS, metavar="F", help=", ".join(FORMATS)
+    )
+    parser.add_argument(
+        "--video", action="store_true", help="the images of a folder are the frames of one video"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace files of earlier runs")
+    add_model_arguments(parser)
+    add_word_arguments(parser)
+    group = parser.add_argument_group("results")
+    group.add_argument(
+        "--min-score",
+        type=float,
+        metavar="S",
+        help="leave out what is less certain, 0 to 1; default: 0.3 for instance, else 0",
+    )
+    group.add_argument("--batch-size", type=int, default=1, metavar="N", help="images at a time; default: 1")
+    group = parser.add_argument_group("prompts")
+    group.add_argument("--points", nargs="+", type=_numbers(2), metavar="X,Y", help="clicks, in pixels")
+    group.add_argument(
+        "--labels",
+        nargs="+",
+        type=int,
+        choices=(0, 1),
+        metavar="L",
+        help="all points mean one object: 1 in it, 0 not",
+    )
+    group.add_argument("--boxes", nargs="+", type=_numbers(4), metavar="X1,Y1,X2,Y2", help="in pixels")
+    group.add_argument(
+        "--first-mask", metavar="PNG", help="the objects in the first frame: a number each, 0 is background"
+    )
+
+
+def _numbers(count: int) -> Callable[[str], tuple[float, ...]]:
+    def parse(text: str) -> tuple[float, ...]:
+        values = tuple(float(part) for part in text.split(","))
+        if len(values) != count:
+            raise ValueError
+        return values
+
+    parse.__name__ = f"{count} numbers with commas"  # argparse shows it: "invalid ... value"
+    return parse
+
+
+def run(args: argparse.Namespace) -> int:
+    settings = _settings(args)
+    with user_errors():
+        from omgseg.cli.jobs import check_free, plan
+        from omgseg.cli.outputs import Outputs
+
+        jobs, failures = plan(args.sources, args.format, args.video or args.task == "vos")
+    if not args.overwrite:
+        check_free(jobs, args.out)
+    for failure in failures:
+        _complain(failure)
+    seg = build_inferencer(args)
+    if args.task not in ("interactive", "vos") and not settings["vocabulary"] and not seg.vocabulary:
+        raise UsageError('the weights hold no words of a training; give some, e.g. --vocabulary "dog, car"')
+    work = _Work(seg, settings)
+    interrupted = False
+    with Outputs(args.out) as outputs:
+        try:
+            work.images([job for job in jobs if not job.source.is_video], outputs, args.batch_size)
+            for job in jobs:
+                if job.source.is_video:
+                    work.video(job, outputs)
+        except KeyboardInterrupt:
+            interrupted = True
+    for path in outputs.collected:
+        print(path)
+    print(f"{work.done} of {len(jobs) + len(failures)} inputs done, results in {args.out}/", file=sys.stderr)
+    if interrupted:
+        return INTERRUPTED
+    return OK if work.done == len(jobs) + len(failures) else SOME_FAILED
+
+
+def _settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Arguments of the inferencer's `stream`."""
+    prompts: dict[str, Any] = {name: getattr(args, name) for name in ("points", "labels", "boxes")}
+    prompts = {name: value for name, value in prompts.items() if value is not None}
+    if (args.task == "interactive") != bool({"points", "boxes"} & set(prompts)):
+        raise UsageError("--points or --boxes and --task interactive need each other")
+    if "labels" in prompts and len(prompts["labels"]) != len(prompts.get("points", ())):
+        raise UsageError("--labels says 1 or 0 for every point of --points")
+    if (args.task == "vos") != (args.first_mask is not None):
+        raise UsageError("--first-mask and --task vos need each other")
+    if args.first_mask is not None:
+        if not Path(args.first_mask).is_file():
+            raise UsageError(f"--first-mask {args.first_mask} not found")
+        prompts = {"masks": args.first_mask}
+    if args.min_score is not None and not 0 <= args.min_score <= 1:
+        raise UsageError(f"--min-score {args.min_score:g} is not between 0 and 1")
+    if args.batch_size < 1:
+        raise UsageError(f"--batch-size {args.batch_size} is not positive")
+    return dict(
+        task=args.task,
+        vocabulary=vocabulary_of(args),
+        background=background_of(args),
+        prompts=prompts or None,
+        min_score=args.min_score,
+    )
+
+
+class _Work:
+    """Runs jobs, tells what becomes of them, and counts the finished ones in `done`."""
+
+    def __init__(self, seg: OMGSegInferencer, settings: dict[str, Any]) -> None:
+        self.seg = seg
+        self.settings = settings
+        self.done = 0
+
+    def images(self, jobs: Sequence[Job], outputs: Outputs, batch_size: int) -> None:
+        from omgseg.apis import UnreadableInputs
+
+        by_path = {job.source.path: job for job in jobs}
+        if not jobs:
+            return
+        with self._progress(len(jobs), "image") as progress:
+            try:
+                for result in self.seg.stream(list(by_path), batch_size=batch_size, **self.settings):
+                    job = by_path[result.path]
+                    files = outputs.add_image(job, result)
+                    self._finish(job, files, Counter(result.names), progress)
+                    progress.update()
+            except UnreadableInputs as error:
+                for name, reason in error.failures:
+                    _complain(reason if name in str(reason) else f"{name}: {reason}")
+            except (OSError, ValueError) as error:
+                _complain(error)
+
+    def video(self, job: Job, outputs: Outputs) -> None:
+        with self._progress(job.source.length, "frame") as progress:
+
+            def frames():
+                for result in self.seg.stream(job.source, **self.settings):
+                    yield result
+                    progress.update()
+
+            try:
+                files, found = outputs.add_video(job, frames())
+            except (OSError, ValueError) as error:
+                _complain(error)
+            else:
+                self._finish(job, files, found, progress)
+
+    def _finish(self, job: Job, files: Sequence[Path], found: Counter[str], progress: Any) -> None:
+        self.done += 1
+        listed = ", ".join(f"{count} {name or 'object'}" for name, count in found.most_common())
+        target = " ".join(str(file) for file in files) or f"{job.label}:"
+        progress.write(f"{target}  {listed or 'nothing found'}", file=sys.stdout)
+
+    def _progress(self, total: int | None, unit: str) -> Any:
+        from tqdm import tqdm
+
+        return tqdm(total=total, unit=unit, disable=None, leave=False)
+
+
+def _complain(error: object) -> None:
+    print(f"error: {error}", file=sys.stderr)

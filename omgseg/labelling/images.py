@@ -1,0 +1,86 @@
+"""Which images are labelled, under which names, and by which shard."""
+
+from __future__ import annotations
+
+import glob
+import re
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from omgseg.apis.inputs import IMAGE_SUFFIXES
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of `count` parts of the images, numbered from 1."""
+
+    number: int = 1
+    count: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Read "2/8".
+
+        Raises:
+            ValueError: something else.
+        """
+        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        shard = cls(*map(int, match.groups())) if match else cls(0, 0)
+        if not 1 <= shard.number <= shard.count:
+            raise ValueError(f"a shard is i/n with 1 <= i <= n, for example 2/8, not {text!r}")
+        return shard
+
+    def has(self, name: str) -> bool:
+        """Is the image of this name in this part?
+
+        It depends on the name alone, so that further images move none to another shard.
+        """
+        return zlib.crc32(name.encode()) % self.count == self.number - 1
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+
+def collect_images(sources: Sequence[str]) -> dict[str, Path]:
+    """Find the images of files, folders (with their sub-folders) and globs.
+
+    Returns:
+        Path by name, in the order of the names. Of one folder the names are relative to it, as COCO's ``file_name``
+        is to a dataset's image folder; of several sources they are the paths as given.
+
+    Raises:
+        FileNotFoundError: a source is not there, or has no images.
+    """
+    alone = len(sources) == 1 and Path(sources[0]).expanduser().is_dir()
+    found: dict[str, Path] = {}
+    for source in sources:
+        root = Path(source).expanduser()
+        for path in _expand(root):
+            found.setdefault((path.relative_to(root) if alone else path).as_posix(), path)
+    return {name: found[name] for name in in_order(found)}
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Sorted, where numbers count as numbers: 2 before 10."""
+    return sorted(names, key=lambda name: ([_number(part) for part in re.findall(r"\d+|\D+", name)], name))
+
+
+def _number(part: str) -> tuple[int, str]:
+    return (int(part), "") if part.isdecimal() else (-1, part)
+
+
+def _expand(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        files = [file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
+    elif glob.has_magic(str(path)):
+        files = [Path(file) for file in glob.glob(str(path), recursive=True)]
+        files = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
+    else:
+        raise FileNotFoundError(f"{path} not found; a source is an image, a folder of images, or a glob")
+    if not files:
+        raise FileNotFoundError(f"{path} has no images ({', '.join(IMAGE_SUFFIXES)})")
+    return files
