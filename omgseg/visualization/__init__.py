@@ -1,25 +1,20 @@
-"""Drawing of every task's result. Functions on arrays: RGB images in, RGB images out."""
+"""Pictures of results: one renderer for all tasks. Functions on arrays: RGB images in, RGB images out."""
 
-from omgseg.structures.png import write_png
-from omgseg.visualization.files import write_video_gif
-from omgseg.visualization.maps import draw_objects, draw_panoptic, draw_semantic
-from omgseg.visualization.masks import draw_instances, draw_prompts
-from omgseg.visualization.panels import contact_sheet, enlarge, panels
-from omgseg.visualization.samples import GroundTruth, draw_predictions, draw_sample, write_sample
+from omgseg.visualization.marks import draw_boxes, draw_clicks
+from omgseg.visualization.render import Drawable, render
+from omgseg.visualization.samples import GroundTruth, draw_sample, write_sample
+from omgseg.visualization.sheets import contact_sheet, side_by_side
+from omgseg.visualization.video import VideoWriter
 
 __all__ = [
+    "Drawable",
     "GroundTruth",
+    "VideoWriter",
     "contact_sheet",
-    "draw_instances",
-    "draw_objects",
-    "draw_panoptic",
-    "draw_predictions",
-    "draw_prompts",
+    "draw_boxes",
+    "draw_clicks",
     "draw_sample",
-    "draw_semantic",
-    "enlarge",
-    "panels",
-    "write_png",
+    "render",
+    "side_by_side",
     "write_sample",
-    "write_video_gif",
 ]

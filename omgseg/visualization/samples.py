@@ -9,18 +9,25 @@ from typing import Any
 
 import cv2
 import numpy as np
-from mmdet.evaluation.functional import INSTANCE_OFFSET
 from mmdet.structures import DetDataSample, TrackDataSample
-from pycocotools import mask as coco_mask
 
 from omgseg.structures import Task, Vocabulary
 from omgseg.structures.png import write_png
-from omgseg.visualization.files import write_video_gif
-from omgseg.visualization.maps import draw_objects, draw_panoptic, draw_semantic
-from omgseg.visualization.masks import draw_instances, draw_prompts
-from omgseg.visualization.panels import contact_sheet, panels
+from omgseg.visualization.drawing import (
+    Drawing,
+    enlarge,
+    enlarge_drawing,
+    predictions_of,
+    truth_of,
+    zoom_for,
+)
+from omgseg.visualization.marks import draw_boxes, draw_clicks
+from omgseg.visualization.render import render
+from omgseg.visualization.sheets import contact_sheet, side_by_side
+from omgseg.visualization.video import VideoWriter
 
 _GIF_WIDTH = 1200  # pixels; wider animations are shrunk
+_GIF_FPS = 6.0
 
 
 @dataclass(frozen=True)
@@ -41,28 +48,67 @@ def draw_sample(
     images: Sequence[np.ndarray],
     vocabulary: Vocabulary,
     truth: GroundTruth | None = None,
+    min_score: float = 0.3,
+    palette: str = "default",
 ) -> dict[str, list[np.ndarray]]:
-    """Draw input, ground truth and prediction side by side.
+    """Draw input, ground truth and prediction side by side; small images are enlarged.
 
     Args:
         sample: with predictions of any tasks.
         images: its T frames as stored, uint8 RGB (H, W, 3); T is 1 for an image.
         vocabulary: of the labels.
         truth: the panel is left out if None.
+        min_score: instances below are left out.
+        palette: "default" or "colorblind".
 
     Returns:
         Task name to T pictures, uint8 RGB.
     """
-    frames = getattr(sample, "video_data_samples", None) or [sample]
+    is_video = "video_data_samples" in sample
+    frames = sample.video_data_samples if is_video else [sample]
     drawn: dict[str, list[np.ndarray]] = {}
     for t, (frame, image) in enumerate(zip(frames, images, strict=True)):
-        for task, prediction in draw_predictions(frame, image, vocabulary).items():
-            columns = [("input", _draw_input(frame, image, task))]
+        pen = _Pen(frame, image, is_video, palette)
+        for prediction in predictions_of(frame, image.shape[:2], vocabulary):
+            task = prediction.task
+            columns = {"input": pen.draw(None, task)}
             if truth is not None:
-                columns.append(("ground truth", _draw_truth(task, frame, image, vocabulary, truth, t)))
-            columns.append((f"prediction: {task.value}", prediction))
-            drawn.setdefault(task.value, []).append(panels(columns))
+                true = truth_of(task, truth.masks[:, t].astype(bool), truth.labels, vocabulary)
+                columns["ground truth"] = pen.draw(true, task)
+            # every prompt has its answer, however unsure
+            least = 0.0 if task is Task.INTERACTIVE else min_score
+            columns[f"prediction: {task.value}"] = pen.draw(prediction, task, least)
+            drawn.setdefault(task.value, []).append(side_by_side(columns.values(), columns))
     return drawn
+
+
+class _Pen:
+    """Draws on one frame."""
+
+    def __init__(self, frame: DetDataSample, image: np.ndarray, is_video: bool, palette: str) -> None:
+        self.zoom = zoom_for(*image.shape[:2])
+        self.image = enlarge(image, self.zoom)
+        self.prompts = _prompts(frame, self.zoom)
+        self.is_video, self.palette = is_video, palette
+
+    def draw(self, drawing: Drawing | None, task: Task, min_score: float = 0.0) -> np.ndarray:
+        """The frame with masks, and with the prompts where the task has them; None shows the frame without masks."""
+        picture = self.image
+        if drawing is not None:
+            picture = render(
+                picture,
+                enlarge_drawing(drawing, self.zoom),
+                by="identity" if self.is_video else None,
+                min_score=min_score,
+                palette=self.palette,
+                labels=task is not Task.INTERACTIVE,
+            )
+        if task is Task.INTERACTIVE:
+            if "boxes" in self.prompts:
+                picture = draw_boxes(picture, self.prompts["boxes"], self.palette)
+            if "points" in self.prompts:
+                picture = draw_clicks(picture, self.prompts["points"], palette=self.palette)
+        return picture
 
 
 def write_sample(drawn: dict[str, list[np.ndarray]], folder: str | Path, name: str) -> list[Path]:
@@ -83,99 +129,22 @@ def write_sample(drawn: dict[str, list[np.ndarray]], folder: str | Path, name: s
         files.append(file)
         if len(pictures) > 1:
             files.append(file.with_suffix(".gif"))
-            write_video_gif(files[-1], [_shrink(picture, _GIF_WIDTH) for picture in pictures])
+            with VideoWriter(files[-1], _GIF_FPS) as writer:
+                for picture in pictures:
+                    writer.add(_shrink(picture, _GIF_WIDTH))
     return files
 
 
-def draw_predictions(
-    frame: DetDataSample, image: np.ndarray, vocabulary: Vocabulary, min_score: float = 0.3
-) -> dict[Task, np.ndarray]:
-    """Draw each task that was predicted over the image.
-
-    Args:
-        frame: an image's sample, or that of a video's frame.
-        image: as stored, uint8 RGB (H, W, 3).
-        vocabulary: of the labels.
-        min_score: instances below are left out.
-
-    Returns:
-        One picture a task, uint8 RGB.
-    """
-    drawn = {}
-    if "pred_panoptic_seg" in frame:
-        drawn[Task.PANOPTIC] = draw_panoptic(image, _map(frame.pred_panoptic_seg), vocabulary)
-    if "pred_sem_seg" in frame:
-        drawn[Task.SEMANTIC] = draw_semantic(image, _map(frame.pred_sem_seg), vocabulary)
-    if "pred_vos_seg" in frame:
-        drawn[Task.VOS] = draw_objects(image, _map(frame.pred_vos_seg))
-    if "prompts" in frame:
-        drawn[Task.INTERACTIVE] = draw_prompts(
-            image, frame.pred_instances.masks.cpu().numpy(), **_prompts(frame)
-        )
-    elif "pred_instances" in frame:
-        found = frame.pred_instances
-        masks = found.masks.cpu().numpy()
-        labels, scores = found.labels.cpu().numpy(), found.scores.cpu().numpy()
-        drawn[Task.INSTANCE] = draw_instances(image, masks, labels, vocabulary, scores, min_score=min_score)
-    if "pred_track_instances" in frame:
-        found = frame.pred_track_instances
-        drawn[Task.INSTANCE] = draw_instances(
-            image,
-            [coco_mask.decode(run_lengths) for run_lengths in found.masks],
-            found.labels.cpu().numpy(),
-            vocabulary,
-            found.scores.cpu().numpy(),
-            found.instances_id.cpu().numpy(),
-            min_score,
-        )
-    return drawn
-
-
-def _draw_input(frame: Any, image: np.ndarray, task: Task) -> np.ndarray:
-    if task is Task.INTERACTIVE:
-        return draw_prompts(image, np.zeros((0, *image.shape[:2]), bool), **_prompts(frame))
-    return image
-
-
-def _draw_truth(
-    task: Task, frame: Any, image: np.ndarray, vocabulary: Vocabulary, truth: GroundTruth, t: int
-) -> np.ndarray:
-    masks, labels = truth.masks[:, t].astype(bool), truth.labels
-    numbers = np.arange(1, len(masks) + 1)
-    if task is Task.PANOPTIC:
-        things = np.isin(labels, np.arange(vocabulary.num_things))
-        values = labels + INSTANCE_OFFSET * np.where(things, numbers, 0)
-        return draw_panoptic(image, _flatten(masks, values, len(vocabulary)), vocabulary)
-    if task is Task.SEMANTIC:
-        return draw_semantic(image, _flatten(masks, labels, -1), vocabulary)
-    if task is Task.INSTANCE:
-        things = np.flatnonzero(labels < vocabulary.num_things)
-        return draw_instances(image, masks[things], labels[things], vocabulary, identities=numbers[things])
-    if task is Task.VOS:
-        return draw_objects(image, _flatten(masks, numbers, 0))
-    return draw_prompts(image, masks, **_prompts(frame))
-
-
-def _flatten(masks: np.ndarray, values: np.ndarray, background: int) -> np.ndarray:
-    """One map (H, W) with `values[i]` under `masks[i]`."""
-    flat = np.full(masks.shape[1:], background, np.int64)
-    for mask, value in zip(masks, values, strict=True):
-        flat[mask] = value
-    return flat
-
-
-def _prompts(frame: Any) -> dict[str, np.ndarray]:
-    """Points or boxes in pixels of the stored image; the sample has them in those of the resized one."""
-    scale = np.asarray(frame.metainfo.get("scale_factor", (1.0, 1.0)), np.float32)
+def _prompts(frame: Any, zoom: int) -> dict[str, np.ndarray]:
+    """Points or boxes in pixels of the enlarged image; the sample has them in those of the model's input."""
+    if "prompts" not in frame:
+        return {}
+    scale = np.asarray(frame.metainfo.get("scale_factor", (1.0, 1.0)), np.float32) / zoom
     return {
         kind: value.cpu().numpy() / np.tile(scale, value.shape[1] // 2)
         for kind, value in frame.prompts.items()
         if kind in ("points", "boxes")
     }
-
-
-def _map(data: Any) -> np.ndarray:
-    return data.sem_seg[0].cpu().numpy()
 
 
 def _shrink(image: np.ndarray, width: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from pycocotools import mask as coco_mask
 from omgseg.structures import Category, Vocabulary
 from omgseg.structures.png import load_image
 from omgseg.visualization import GroundTruth, draw_sample, write_sample
-from omgseg.visualization.palette import identity_color
+from omgseg.visualization.palette import category_color, identity_color
 
 VOCABULARY = Vocabulary([Category("cat", True), Category("grass", False)])
 IMAGE = np.full((320, 400, 3), 90, np.uint8)
@@ -39,6 +39,45 @@ def test_an_image_of_every_task(tmp_path):
     np.testing.assert_array_equal(
         np.asarray(load_image(tmp_path / "semantic" / "photo.png")), drawn["semantic"][0]
     )
+
+
+def test_the_truth_is_drawn_like_the_prediction():
+    sample = DetDataSample()
+    panoptic = torch.full((1, 320, 400), len(VOCABULARY))
+    panoptic[0, 50:150, 50:150] = 1000
+    panoptic[0, 200:] = 1
+    sample.pred_panoptic_seg = PixelData(sem_seg=panoptic)
+    semantic = torch.where(panoptic == 1000, 0, panoptic)
+    sample.pred_sem_seg = PixelData(sem_seg=semantic)
+    for (picture,) in draw_sample(sample, [IMAGE], VOCABULARY, TRUTH).values():
+        true, predicted = picture[-320:, 406:806], picture[-320:, 812:]
+        np.testing.assert_array_equal(true, predicted)
+        np.testing.assert_allclose(true[60, 60], (90 + np.array(category_color(VOCABULARY, 0))) / 2, atol=1)
+        assert (true[160:190, :] == 90).all()
+
+
+def test_unsure_instances_are_left_out_and_unsure_answers_to_clicks_are_not():
+    masks = torch.from_numpy(MASKS[:1, 0])
+    found = InstanceData(masks=masks, labels=torch.tensor([0]), scores=torch.tensor([0.1]))
+    sample = DetDataSample()
+    sample.pred_instances = found
+    (picture,) = draw_sample(sample, [IMAGE], VOCABULARY)["instance"]
+    assert (picture[-320:, 406:] == 90).all()
+    sample.prompts = InstanceData(boxes=torch.tensor([[40.0, 40.0, 160.0, 160.0]]))
+    (picture,) = draw_sample(sample, [IMAGE], VOCABULARY)["interactive"]
+    color = np.array(identity_color(1))
+    np.testing.assert_allclose(picture[-320 + 100, 406 + 100], (90 + color) / 2, atol=1)
+    np.testing.assert_array_equal(picture[-320 + 40, 100], color)
+
+
+def test_small_images_are_enlarged_with_their_masks():
+    sample = DetDataSample()
+    sample.pred_sem_seg = PixelData(sem_seg=torch.full((1, 64, 80), -1))
+    sample.pred_sem_seg.sem_seg[0, 10:40, 10:40] = 0
+    (picture,) = draw_sample(sample, [IMAGE[:64, :80]], VOCABULARY)["semantic"]
+    assert picture.shape[1] == 2 * 400 + 6
+    assert (picture[-320 + 60 : -320 + 70, 406 + 60 : 406 + 70] != 90).all()
+    assert (picture[-320 + 220 :, 406 + 220 :] == 90).all()
 
 
 def test_clicks_are_drawn_in_pixels_of_the_stored_image():

@@ -2,55 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from omgseg.visualization.canvas import load_font, zoom_for
+from omgseg.visualization.text import load_font, shorten
 
 _GAP = 6
-_BACKGROUND = 255
+_PAPER, _INK = 255, (30, 30, 30)
 
 
-def enlarge(image: np.ndarray) -> np.ndarray:
-    """The image in the size in which results on it are drawn."""
-    height, width = image.shape[:2]
-    zoom = zoom_for(height, width)
-    return cv2.resize(image, (width * zoom, height * zoom), interpolation=cv2.INTER_LINEAR)
-
-
-def panels(pictures: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
-    """Pictures side by side, each under its title.
+def side_by_side(images: Iterable[np.ndarray], titles: Iterable[str]) -> np.ndarray:
+    """Pictures in a row, each under its title.
 
     Args:
-        pictures: (title, uint8 RGB image); images may differ in size, small ones are enlarged as results are.
+        images: uint8 RGB (H, W, 3), of any sizes; they are aligned at the top.
+        titles: one each, cut where the image is narrower.
 
     Returns:
         uint8 RGB.
 
     Raises:
-        ValueError: there are no pictures.
+        ValueError: there are no images, or not as many titles.
     """
-    if not pictures:
-        raise ValueError("no pictures to put side by side")
-    images = [enlarge(image) for _, image in pictures]
+    images, titles = list(images), list(titles)
+    if not images:
+        raise ValueError("no images to put side by side")
+    if len(images) != len(titles):
+        raise ValueError(f"{len(images)} images with {len(titles)} titles")
     tallest = max(image.shape[0] for image in images)
     bar = max(22, tallest // 20)
+    letters = round(0.6 * bar)
     width = sum(image.shape[1] for image in images) + _GAP * (len(images) - 1)
-    sheet = np.full((bar + tallest, width, 3), _BACKGROUND, np.uint8)
-    starts = []
-    x = 0
-    for image in images:
+    sheet = np.full((bar + tallest, width, 3), _PAPER, np.uint8)
+    starts = np.cumsum([0] + [image.shape[1] + _GAP for image in images])
+    for x, image in zip(starts, images, strict=False):
         sheet[bar : bar + image.shape[0], x : x + image.shape[1]] = image
-        starts.append(x)
-        x += image.shape[1] + _GAP
     picture = Image.fromarray(sheet)
     draw = ImageDraw.Draw(picture)
-    for start, (title, _) in zip(starts, pictures, strict=True):
-        draw.text((start + 4, bar // 2), title, font=load_font(int(bar * 0.66)), fill=(0, 0, 0), anchor="lm")
-    return np.asarray(picture)
+    for x, image, title in zip(starts, images, titles, strict=False):
+        title = shorten(title, letters, image.shape[1])
+        draw.text((int(x) + 4, bar // 2), title, font=load_font(letters), fill=_INK, anchor="lm")
+    return np.array(picture)
 
 
 def contact_sheet(frames: Sequence[np.ndarray], columns: int = 3, max_frames: int = 9) -> np.ndarray:
@@ -74,7 +68,7 @@ def contact_sheet(frames: Sequence[np.ndarray], columns: int = 3, max_frames: in
     rows = -(-len(chosen) // columns)
     height, width = frames[0].shape[:2]
     size = (rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, 3)
-    sheet = np.full(size, _BACKGROUND, np.uint8)
+    sheet = np.full(size, _PAPER, np.uint8)
     for place, index in enumerate(chosen):
         y, x = (place // columns) * (height + _GAP), (place % columns) * (width + _GAP)
         sheet[y : y + height, x : x + width] = frames[index]

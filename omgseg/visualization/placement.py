@@ -1,0 +1,196 @@
+"""Where labels go: inside their masks where they fit, else near them, and never over each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from omgseg.visualization.palette import Color
+from omgseg.visualization.shapes import Shape
+from omgseg.visualization.text import Plate, plate_size, shorten
+
+_GRID = 64  # masks are looked at with so many pixels a side
+_INSIDE = 48  # places inside of a mask that are tried
+_RINGS = (
+    0.0,
+    0.9,
+    1.5,
+    2.2,
+    3.0,
+    4.0,
+    5.2,
+    6.6,
+    8.2,
+    10.0,
+)  # distances from the anchor that are tried, in font sizes
+_DIRECTIONS = np.stack([1.6 * np.cos(angles := np.arange(16) * np.pi / 8), np.sin(angles)], -1)
+_WIDEST = 0.6  # of the image that one label may take
+_CROWDED = 0.2  # of the image that all labels together would take when shorter texts are preferred
+_MOST = 0.35  # of the image that they may take
+
+# What a place costs, in font sizes of distance from the anchor.
+_NOT_INSIDE = 0.7
+_COVERS_ITSELF = 3.0
+_COVERS_OTHERS = 2.5
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What a label may say.
+
+    Attributes:
+        texts: the same in ever fewer words; the first that finds room is written.
+        color: of its plate.
+        shape: of the mask.
+        visible: uint8 0/1 (h, w), what is seen of the mask in the shape's crop.
+    """
+
+    texts: tuple[str, ...]
+    color: Color
+    shape: Shape
+    visible: np.ndarray
+
+
+def place_labels(
+    captions: Sequence[Caption],
+    size: tuple[int, int],
+    font: int,
+    taken: Sequence[tuple[int, int, int, int]] = (),
+) -> list[Plate]:
+    """Choose places greedily; a label for which there is no room near its mask is left out.
+
+    Args:
+        captions: the most important first.
+        size: (height, width) of the image.
+        font: pixels of height.
+        taken: boxes (x1, y1, x2, y2) that stay free of labels.
+
+    Returns:
+        Plates inside of the image; no two of them overlap.
+    """
+    plates: list[Plate] = []
+    occupied = np.array(list(taken), float).reshape(-1, 4)
+    objects = np.array([caption.shape.box for caption in captions], float).reshape(-1, 4)
+    image = size[0] * size[1]
+    needed = sum(math.prod(plate_size(caption.texts[0], font)) for caption in captions)
+    room = _MOST * image
+    for index, caption in enumerate(captions):
+        texts = caption.texts if needed <= _CROWDED * image else caption.texts[-1:]
+        others = np.delete(objects, index, axis=0)
+        plate = _place(caption, texts, size, font, occupied, others)
+        if plate is None:
+            continue
+        x1, y1, x2, y2 = plate.box
+        room -= (x2 - x1) * (y2 - y1)
+        if room < 0:
+            break
+        plates.append(plate)
+        occupied = np.concatenate([occupied, [plate.box]])
+    return plates
+
+
+def _place(
+    caption: Caption,
+    texts: Sequence[str],
+    size: tuple[int, int],
+    font: int,
+    occupied: np.ndarray,
+    others: np.ndarray,
+) -> Plate | None:
+    anchor, coarse = _anchor(caption)
+    for text in texts:
+        text = shorten(text, font, _WIDEST * size[1])
+        plate = np.array(plate_size(text, font), float)
+        if (plate > (size[1], size[0])).any():
+            continue
+        inside = _inside(caption, coarse, plate, anchor)
+        centers = np.concatenate([inside, _around(caption.shape.box, anchor, plate, font)])
+        boxes = _boxes(centers, plate, size)
+        free = ~(_overlap(boxes, occupied + (-1, -1, 1, 1)) > 0).any(1)
+        if not free.any():
+            continue
+        own = np.array([caption.shape.box], float)
+        cost = np.hypot(*((boxes[:, :2] + boxes[:, 2:]) / 2 - anchor).T) / font
+        outside = np.arange(len(boxes)) >= len(inside)
+        cost += outside * (_NOT_INSIDE + _COVERS_ITSELF * _covered(boxes, own))
+        cost += _COVERS_OTHERS * _covered(boxes, others)
+        cost[~free] = np.inf
+        best = int(cost.argmin())
+        box = tuple(int(value) for value in boxes[best])
+        pin = None if _touches(caption, box) else (round(anchor[0]), round(anchor[1]))
+        return Plate(text, caption.color, box, pin)
+    return None
+
+
+def _anchor(caption: Caption) -> tuple[np.ndarray, np.ndarray]:
+    """A point (x, y) deep inside of the mask and near its middle, and the mask as seen in a coarse grid."""
+    height, width = caption.visible.shape
+    scale = min(1.0, _GRID / max(height, width))
+    grid = (max(1, round(width * scale)), max(1, round(height * scale)))
+    coarse = cv2.resize(255 * caption.visible, grid, interpolation=cv2.INTER_AREA)
+    coarse = (coarse >= min(128, coarse.max())).astype(np.uint8)
+    depth = cv2.distanceTransform(np.pad(coarse, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    deep = np.argwhere(depth >= 0.7 * depth.max())
+    middle = np.argwhere(coarse).mean(0)
+    y, x = deep[np.square(deep - middle).sum(1).argmin()]
+    step = np.array([width / grid[0], height / grid[1]])
+    return np.array([x + 0.5, y + 0.5]) * step + (caption.shape.x, caption.shape.y), coarse
+
+
+def _inside(caption: Caption, coarse: np.ndarray, plate: np.ndarray, anchor: np.ndarray) -> np.ndarray:
+    """Centres (K, 2) of plates that lie in the mask, those nearest to the anchor; K is 0 where it does not fit."""
+    height, width = caption.visible.shape
+    step = np.array([width / coarse.shape[1], height / coarse.shape[0]])
+    kernel = np.ceil(plate / step).astype(int)
+    if (kernel > coarse.shape[::-1]).any():
+        return np.zeros((0, 2))
+    share = cv2.boxFilter(
+        coarse.astype(np.float32), -1, tuple(int(k) for k in kernel), borderType=cv2.BORDER_CONSTANT
+    )
+    places = np.argwhere(share > 0.995)[:, ::-1]
+    centers = (places + 0.5 * (kernel % 2)) * step + (caption.shape.x, caption.shape.y)
+    order = np.square(centers - anchor).sum(1).argsort(kind="stable")
+    nearest = order[:_INSIDE]
+    spread = order[:: max(1, len(order) // _INSIDE)]  # far ones, too, for when the middle is taken
+    return centers[np.concatenate([nearest, spread])]
+
+
+def _around(box: tuple[int, int, int, int], anchor: np.ndarray, plate: np.ndarray, font: int) -> np.ndarray:
+    """Centres (K, 2) of plates on rings around the anchor, and just above, below and beside the mask."""
+    x1, y1, x2, y2 = box
+    x, y = (x1 + x2) / 2, (y1 + y2) / 2
+    dx, dy = plate / 2 + font * 0.15
+    beside = np.array([(x, y1 - dy), (x, y2 + dy), (x1 - dx, y), (x2 + dx, y)])
+    rings = anchor + font * np.array(_RINGS)[:, None, None] * _DIRECTIONS
+    return np.concatenate([beside, rings.reshape(-1, 2)])
+
+
+def _boxes(centers: np.ndarray, plate: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Plates (K, 4) at their centres, moved into the image."""
+    corners = np.round(centers - plate / 2)
+    corners = np.clip(corners, 0, np.array(size[::-1]) - plate)
+    return np.concatenate([corners, corners + plate], axis=1)
+
+
+def _overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Common area (K, M) of boxes (K, 4) and (M, 4)."""
+    upper = np.minimum(boxes[:, None, 2:], others[:, 2:])
+    lower = np.maximum(boxes[:, None, :2], others[:, :2])
+    return np.clip(upper - lower, 0, None).prod(-1)
+
+
+def _covered(boxes: np.ndarray, objects: np.ndarray) -> np.ndarray:
+    """How many objects each box hides: the sum of the covered shares, (K,)."""
+    areas = (objects[:, 2:] - objects[:, :2]).prod(-1)
+    return (_overlap(boxes, objects) / areas).sum(-1)
+
+
+def _touches(caption: Caption, box: tuple[int, int, int, int]) -> bool:
+    """Whether a plate lies on what is seen of its mask."""
+    x1, y1, x2, y2 = box
+    x, y = caption.shape.x, caption.shape.y
+    return bool(caption.visible[max(0, y1 - y) : max(0, y2 - y), max(0, x1 - x) : max(0, x2 - x)].any())

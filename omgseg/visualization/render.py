@@ -1,0 +1,185 @@
+"""The one way in which results become pictures, whatever their task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from omgseg.structures import Task, Vocabulary
+from omgseg.structures.vocabulary import NO_CLASS
+from omgseg.visualization.legend import draw_legend
+from omgseg.visualization.paint import line_width, outline, tint
+from omgseg.visualization.palette import Color, category_color, edge_of, identity_color
+from omgseg.visualization.placement import Caption, place_labels
+from omgseg.visualization.shapes import Shape, read_shapes, top_map, visible_part
+from omgseg.visualization.text import font_size, write_plates
+
+_CROWDED = 25  # masks from which on letters are smaller
+_SMALLEST = 1.0  # areas, in squares of the letters' height, below which a mask gets no label
+_MUTED = 0.45  # share of grey in the colours of stuff, where things show their identities
+_GREY = 150
+
+
+class Drawable(Protocol):
+    """What can be drawn: N masks of one image, or of a frame of a video.
+
+    Attributes:
+        task: decides what labels say and which colours are identities.
+        size: (height, width).
+        rles: N masks as COCO's compressed run lengths.
+        labels: (N,) classes, -1 without one.
+        scores: (N,) in 0..1.
+        ids: (N,) identities from 1, constant over a video.
+        vocabulary: of the labels.
+        frame_index: 0 in images.
+        time: seconds from the start of a video; None in images.
+    """
+
+    task: Task
+    size: tuple[int, int]
+    rles: Sequence[dict[str, Any]]
+    labels: np.ndarray
+    scores: np.ndarray
+    ids: np.ndarray
+    vocabulary: Vocabulary
+    frame_index: int
+    time: float | None
+
+
+def render(
+    image: np.ndarray,
+    result: Drawable,
+    *,
+    opacity: float = 0.5,
+    contours: bool = True,
+    labels: bool = True,
+    palette: str = "default",
+    by: str | None = None,
+    min_score: float = 0.0,
+    legend: bool = False,
+) -> np.ndarray:
+    """Draw the result of any task over its image.
+
+    Smaller masks are drawn over larger ones, so that none disappears. Labels lie in their masks or near them with a
+    line to them, never over each other; where a crowded picture has no room left, the smallest masks go without.
+
+    Args:
+        image: uint8 RGB (H, W, 3), not changed.
+        result: of this image; see :class:`Drawable`.
+        opacity: of the masks' colours in 0..1.
+        contours: draw the masks' borders.
+        labels: write names, scores (instances, prompts) and numbers (identities).
+        palette: "default" or "colorblind".
+        by: "class" gives all masks of a class one colour, "identity" one to each thing and paler ones to stuff; None
+            is "identity" in videos and for prompts, else "class". Masks without a class always show their identity,
+            semantic segmentation always the class.
+        min_score: masks below are left out.
+        legend: list the colours in the lower left corner.
+
+    Returns:
+        uint8 RGB (H, W, 3), a new array.
+
+    Raises:
+        ValueError: the image, its size, the palette, `by` or `opacity` is none of the above.
+    """
+    _check(image, result, opacity, by)
+    by = by or _usual(result)
+    wanted = np.flatnonzero(np.asarray(result.scores) >= min_score)
+    shapes = read_shapes(result.rles, result.size, wanted)
+    colors = [_color(result, index, by, palette) for index in range(len(result.rles))]
+    top = top_map(shapes, result.size)
+    picture = tint(image, top, colors, opacity)
+    if contours:
+        for shape in shapes:
+            outline(picture, shape, top, edge_of(colors[shape.index]), line_width(*result.size))
+    letters = font_size(*result.size, crowded=len(shapes) > _CROWDED)
+    taken = []
+    if legend:
+        picture, box = draw_legend(picture, _entries(result, shapes, colors, by), letters)
+        taken = [] if box is None else [box]
+    if labels:
+        captions = [
+            Caption(_texts(result, shape.index, by), colors[shape.index], shape, seen)
+            for shape in shapes
+            if shape.area >= _SMALLEST * letters**2
+            and (seen := _seen(shape, top)) is not None
+            and _texts(result, shape.index, by)
+        ]
+        picture = write_plates(picture, place_labels(captions, result.size, letters, taken), letters)
+    return picture
+
+
+def _check(image: np.ndarray, result: Drawable, opacity: float, by: str | None) -> None:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"expected a uint8 RGB image (H, W, 3), got {image.dtype} {image.shape}")
+    if image.shape[:2] != tuple(result.size):
+        raise ValueError(f"image of size {image.shape[:2]} for a result of size {tuple(result.size)}")
+    if by not in (None, "class", "identity"):
+        raise ValueError(f'by={by!r}: choose "class", "identity" or None')
+    if not 0 <= opacity <= 1:
+        raise ValueError(f"opacity={opacity}: choose a number from 0 to 1")
+
+
+def _usual(result: Drawable) -> str:
+    in_video = result.time is not None or result.frame_index > 0
+    return "identity" if in_video or result.task in (Task.VOS, Task.INTERACTIVE) else "class"
+
+
+def _is_thing(result: Drawable, index: int) -> bool:
+    label = int(result.labels[index])
+    return label == NO_CLASS or result.vocabulary[label].is_thing
+
+
+def _shows_identity(result: Drawable, index: int, by: str) -> bool:
+    if int(result.labels[index]) == NO_CLASS:
+        return True
+    return by == "identity" and result.task is not Task.SEMANTIC and _is_thing(result, index)
+
+
+def _color(result: Drawable, index: int, by: str, palette: str) -> Color:
+    if _shows_identity(result, index, by):
+        return identity_color(int(result.ids[index]), palette)
+    color = category_color(result.vocabulary, int(result.labels[index]), palette)
+    if by == "identity" and result.task is not Task.SEMANTIC:
+        return tuple(round((1 - _MUTED) * value + _MUTED * _GREY) for value in color)
+    return color
+
+
+def _seen(shape: Shape, top: np.ndarray) -> np.ndarray:
+    """What is visible of a mask; all of it where others hide it, as its label is then its only trace."""
+    seen = visible_part(shape, top)
+    return seen if seen.any() else shape.mask
+
+
+def _name(result: Drawable, index: int) -> str:
+    label = int(result.labels[index])
+    return "" if label == NO_CLASS else result.vocabulary[label].name.replace("_", " ")
+
+
+def _texts(result: Drawable, index: int, by: str) -> tuple[str, ...]:
+    """What a label says, and shorter ways to say it."""
+    name, number = _name(result, index), f"#{int(result.ids[index])}"
+    if result.task is Task.INTERACTIVE or (result.task is Task.INSTANCE and by == "class"):
+        score = float(result.scores[index])
+        full = f"{name} {score:.2f}" if score < 1 else name  # true objects and given masks have no score
+        return tuple(text for text in (full.strip(), name) if text)
+    if _shows_identity(result, index, by):
+        return (f"{name} {number}", number) if name else (number,)
+    return (name,)
+
+
+def _entries(
+    result: Drawable, shapes: Sequence[Shape], colors: Sequence[Color], by: str
+) -> list[tuple[Color, str]]:
+    """Lines of the legend: classes in the vocabulary's order, identities by number."""
+    lines = {}
+    for index in sorted(
+        (shape.index for shape in shapes), key=lambda i: (int(result.labels[i]), int(result.ids[i]))
+    ):
+        text = _name(result, index)
+        if _shows_identity(result, index, by):
+            text = f"{text} #{int(result.ids[index])}".strip()
+        lines[text] = colors[index]
+    return [(color, text) for text, color in lines.items()]
