@@ -159,7 +159,10 @@ def _our_panoptic(sizes: HeadSizes) -> Run:
     def run() -> Tensor:
         queries, scores, labels = select_queries(classes.softmax(-1), config)
         frames = [masks[queries]]
-        return read_panoptic(frames, scores, labels, sizes.num_things, sizes.num_classes, geometry, config)[0]
+        (panoptic,), _ = read_panoptic(
+            frames, scores, labels, sizes.num_things, sizes.num_classes, geometry, config
+        )
+        return panoptic
 
     return run
 

@@ -12,12 +12,11 @@ from pycocotools import mask as coco_mask
 
 from omgseg.apis.results.result import SegmentationResult
 from omgseg.apis.results.run_lengths import encode_map, encode_masks
+from omgseg.models.readout.results import SEGMENT_SCORES
 from omgseg.structures import NO_CLASS, Task, Vocabulary
 
 STUFF_ID = 1_000_000
 """In videos the identity of stuff is this number + its label, so that the things can be numbered from 1."""
-SCORES_KEY = "segment_scores"
-"""Metainfo of ``pred_panoptic_seg``: the score of each value of the map, where the model says it."""
 
 
 def result_of(
@@ -118,7 +117,7 @@ def _panoptic(sample: DetDataSample, vocabulary: Vocabulary, is_video: bool) -> 
     values = np.unique(panoptic)
     values = values[values != len(vocabulary)]
     labels, instances = values % INSTANCE_OFFSET, values // INSTANCE_OFFSET
-    scores = sample.pred_panoptic_seg.metainfo.get(SCORES_KEY, {})
+    scores = sample.pred_panoptic_seg.metainfo.get(SEGMENT_SCORES, {})
     return {
         "rles": encode_map(panoptic, values.tolist()),
         "labels": labels,

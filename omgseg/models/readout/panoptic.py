@@ -52,7 +52,7 @@ def read_panoptic(
     geometry: MaskGeometry,
     config: PanopticConfig,
     number: Callable[[Tensor], Tensor] | None = None,
-) -> list[Tensor]:
+) -> tuple[list[Tensor], dict[int, float]]:
     """Panoptic maps of the frames of a clip; an image is a clip of one frame.
 
     A query is one segment of the whole clip: it survives or not as a tube, and its instance number is constant.
@@ -68,7 +68,8 @@ def read_panoptic(
             counted.
 
     Returns:
-        int32 (H, W) for each frame in mmdet's encoding: ``label + 1000 * instance``, instance 0 for stuff.
+        int32 (H, W) for each frame in mmdet's encoding: ``label + 1000 * instance``, instance 0 for stuff; and the
+        score of each value of the maps: the highest of its queries.
     """
     if num_classes >= INSTANCE_OFFSET:
         raise ValueError(
@@ -76,10 +77,8 @@ def read_panoptic(
             f" {num_classes}: use instance or semantic read-out, or a smaller vocabulary"
         )
     if not len(scores):
-        return [
-            torch.full(geometry.original, num_classes, dtype=torch.int32, device=scores.device)
-            for _ in frames
-        ]
+        empty = torch.full(geometry.original, num_classes, dtype=torch.int32, device=scores.device)
+        return [empty.clone() for _ in frames], {}
     winners = [winning_queries(logits, scores, geometry) for logits in frames]
     won = sum(torch.bincount(rows.flatten(), minlength=len(scores)) for rows, _ in winners)
     winning = won.nonzero().squeeze(1)
@@ -93,7 +92,7 @@ def read_panoptic(
         if config.filter_low_score:
             segments = segments.where(inside, segments.new_tensor(num_classes))
         maps.append(segments)
-    return maps
+    return maps, _segment_scores(values, scores, num_classes)
 
 
 def _segment_values(
@@ -114,3 +113,12 @@ def _segment_values(
     )
     value = labels + instance * INSTANCE_OFFSET
     return torch.where(survives, value, num_classes).int()
+
+
+def _segment_scores(values: Tensor, scores: Tensor, num_classes: int) -> dict[int, float]:
+    """The score of each map value but void; several queries may share one of stuff."""
+    best: dict[int, float] = {}
+    for value, score in zip(values.tolist(), scores.tolist(), strict=True):
+        if value != num_classes:
+            best[value] = max(score, best.get(value, 0.0))
+    return best

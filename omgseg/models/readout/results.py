@@ -17,6 +17,9 @@ from omgseg.models.readout.panoptic import read_panoptic, select_queries
 from omgseg.models.readout.semantic import read_semantic
 from omgseg.structures import Task, Vocabulary
 
+SEGMENT_SCORES = "segment_scores"
+"""Metainfo of ``pred_panoptic_seg``: the score of each value of the map."""
+
 
 def geometry_of(frame: DetDataSample) -> MaskGeometry:
     """The sizes of a frame, from its metainfo."""
@@ -42,7 +45,7 @@ def read_image(
     geometry = geometry_of(sample)
     if Task.PANOPTIC in sample.tasks:
         queries, scores, labels = select_queries(class_probs, config.panoptic)
-        (panoptic,) = read_panoptic(
+        (panoptic,), segment_scores = read_panoptic(
             [mask_logits[queries]],
             scores,
             labels,
@@ -51,7 +54,7 @@ def read_image(
             geometry,
             config.panoptic,
         )
-        sample.pred_panoptic_seg = PixelData(sem_seg=panoptic.unsqueeze(0))
+        set_panoptic(sample, panoptic, segment_scores)
     if Task.INSTANCE in sample.tasks:
         pairs = select_pairs(class_probs, vocabulary.num_things, config.max_per_image)
         confidence, (masks,) = mask_confidence([mask_logits[pairs.queries]], geometry)
@@ -63,6 +66,13 @@ def read_image(
     if Task.SEMANTIC in sample.tasks:
         labels = read_semantic(class_probs, mask_logits, geometry)
         sample.pred_sem_seg = PixelData(sem_seg=labels.unsqueeze(0))
+
+
+def set_panoptic(sample: DetDataSample, panoptic: Tensor, segment_scores: dict[int, float]) -> None:
+    """Set ``pred_panoptic_seg``: the map (H, W), and the scores of its values as metainfo ``segment_scores``."""
+    sample.pred_panoptic_seg = PixelData(
+        sem_seg=panoptic.unsqueeze(0), metainfo={SEGMENT_SCORES: segment_scores}
+    )
 
 
 def read_prompts(sample: DetDataSample, mask_logits: Tensor) -> None:

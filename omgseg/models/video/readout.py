@@ -12,7 +12,7 @@ from torch import Tensor
 from omgseg.models.readout import read_panoptic, read_semantic, select_pairs, select_queries
 from omgseg.models.readout.config import TestConfig
 from omgseg.models.readout.geometry import MaskGeometry
-from omgseg.models.readout.results import encode_masks, geometry_of
+from omgseg.models.readout.results import encode_masks, geometry_of, set_panoptic
 from omgseg.models.video.tube_memory import FrameMasks, TubeMemory
 from omgseg.models.video.vos import given_objects, read_vos
 from omgseg.structures import Task, Vocabulary
@@ -35,7 +35,7 @@ def read_video(
     tasks, geometry = frames[0].tasks, geometry_of(frames[0])
     if Task.PANOPTIC in tasks:
         tubes, scores, labels = select_queries(class_probs, config.panoptic)
-        maps = read_panoptic(
+        maps, segment_scores = read_panoptic(
             [frame.select(tubes) for frame in memory.frames],
             scores,
             labels,
@@ -45,7 +45,7 @@ def read_video(
             config.panoptic,
         )
         for frame, panoptic in zip(frames, maps, strict=True):
-            frame.pred_panoptic_seg = PixelData(sem_seg=panoptic.unsqueeze(0))
+            set_panoptic(frame, panoptic, segment_scores)
     if Task.INSTANCE in tasks:
         _read_tracks(frames, memory, class_probs, vocabulary.num_things, config.max_per_image, geometry)
     if Task.SEMANTIC in tasks:

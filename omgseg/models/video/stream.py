@@ -11,7 +11,7 @@ from torch import Tensor
 
 from omgseg.models.decoder import DecoderOutput
 from omgseg.models.readout import read_panoptic, read_semantic, select_pairs, select_queries
-from omgseg.models.readout.results import geometry_of
+from omgseg.models.readout.results import geometry_of, set_panoptic
 from omgseg.models.video.identities import Identities
 from omgseg.models.video.readout import encode_tubes, set_tracks
 from omgseg.models.video.slot_memory import SlotMemory
@@ -86,7 +86,7 @@ class VideoStream:
         known = self._memory.identities
         if Task.PANOPTIC in self.tasks:
             queries, scores, labels = select_queries(class_probs, config.panoptic)
-            maps = read_panoptic(
+            maps, segment_scores = read_panoptic(
                 [frame.select(queries) for frame in masks],
                 scores,
                 labels,
@@ -98,7 +98,7 @@ class VideoStream:
             )
             self._segments.keep(known)
             for frame, panoptic in zip(frames, maps, strict=True):
-                frame.pred_panoptic_seg = PixelData(sem_seg=panoptic.unsqueeze(0))
+                set_panoptic(frame, panoptic, segment_scores)
         if Task.INSTANCE in self.tasks:
             pairs = select_pairs(class_probs, vocabulary.num_things, config.max_per_image)
             tubes, row = pairs.queries.unique(return_inverse=True)

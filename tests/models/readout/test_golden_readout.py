@@ -22,11 +22,15 @@ def test_panoptic_map_is_identical(golden_model):
     golden = golden_model["postprocess"]
     config = PanopticConfig(golden["object_mask_thr"], golden["iou_thr"], golden["filter_low_score"])
     queries, scores, labels = select_queries(golden["class_logits"].softmax(-1), config)
-    (panoptic,) = read_panoptic(
+    (panoptic,), segment_scores = read_panoptic(
         [golden["mask_logits"][queries]], scores, labels, NUM_THINGS, NUM_CLASSES, GEOMETRY, config
     )
     assert torch.equal(panoptic, golden["panoptic"])
     assert len(panoptic.unique()) == 4
+    segments = [value for value in panoptic.unique().tolist() if value != NUM_CLASSES]
+    assert set(segments) <= set(segment_scores)
+    for value in segments:  # the score is that of a query of this class
+        assert segment_scores[value] in scores[labels == value % 1000].tolist()
 
 
 def test_instances_are_identical(golden_model):

@@ -87,7 +87,7 @@ def test_the_map_is_that_of_mmdet(geometry, filter_low_score):
     masks[::5] = -0.05  # these win pixels, but their own masks are empty
     config = PanopticConfig(0.0, 0.3, filter_low_score)
     queries, scores, labels = select_queries(classes.softmax(-1), config)
-    (ours,) = read_panoptic([masks[queries]], scores, labels, THINGS, THINGS + STUFF, geometry, config)
+    (ours,), _ = read_panoptic([masks[queries]], scores, labels, THINGS, THINGS + STUFF, geometry, config)
     thresholds = ConfigDict(object_mask_thr=0.0, iou_thr=0.3, filter_low_score=filter_low_score)
     fusion = MaskFormerFusionHead(THINGS, STUFF, test_cfg=thresholds)
     theirs = fusion.panoptic_postprocess(classes, geometry.resize(masks)).sem_seg[0]
