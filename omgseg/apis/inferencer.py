@@ -25,6 +25,7 @@ from omgseg.datasets.transforms import Resize
 from omgseg.structures import Task
 
 Result = SegmentationResult | VideoResult
+MAX_OVERLAP = 0.7
 MIN_SCORE = {Task.INSTANCE: 0.3}
 """Instances below are left out, where a call does not say another limit: most of a model's guesses are poor ones."""
 LONGEST_EXACT = 40
@@ -97,6 +98,7 @@ class OMGSegInferencer:
         *,
         background: Words | None = None,
         min_score: float | None = None,
+        max_overlap: float = MAX_OVERLAP,
         as_video: bool = False,
         online: bool | None = None,
         batch_size: int = 1,
@@ -114,6 +116,7 @@ class OMGSegInferencer:
             background: words that compete for the scores, but are not found, so that what is none of the asked words
                 is rejected; see :func:`~omgseg.apis.background.ask`. ``[]``: none.
             min_score: segments below are left out. Default: 0.3 for ``instance``, else 0.
+            max_overlap: of instances of one class in an image that overlap more (IoU), the best is kept. 1: all.
             as_video: the images of a folder or list are the frames of one video.
             online: read a video out as a stream (memory does not grow, identities and classes follow from the past
                 alone) or as a whole (exact, as in benchmarks). Default: as a whole up to 40 frames.
@@ -130,15 +133,15 @@ class OMGSegInferencer:
             FileNotFoundError, OSError, ValueError, TypeError: an input, a task, a word or a prompt is wrong; says
                 which, and what is right.
         """
-        settings = dict(background=background, min_score=min_score, as_video=as_video, batch_size=batch_size)
-        question = self._ask(task, vocabulary, prompts, background, min_score)
+        limits = dict(background=background, min_score=min_score, max_overlap=max_overlap)
+        question = self._ask(task, vocabulary, prompts, **limits)
         failures = Failures(on_error)
         entries = None if as_video or isinstance(source, Source) else expand(source)
         if entries is not None and any(is_video_input(entry) for entry in entries):
             results: list[Result] = []
             for entry in entries:
                 with failures.of(entry):
-                    results.append(self(entry, task, vocabulary, prompts, online=online, **settings))
+                    results.append(self(entry, task, vocabulary, prompts, online=online, **limits))
             failures.finish(results)
             return results
         opened = open_source(source, as_video)
@@ -146,7 +149,8 @@ class OMGSegInferencer:
             return self._video(opened, question, online)
         found = self._images(opened, question, prompts, batch_size, None if opened.is_single else failures)
         if opened.is_single:
-            return next(found)
+            (result,) = found
+            return result
         results = [each.replace(image=None) if each.path is not None else each for each in found]
         failures.finish(results)
         return results
@@ -160,6 +164,7 @@ class OMGSegInferencer:
         *,
         background: Words | None = None,
         min_score: float | None = None,
+        max_overlap: float = MAX_OVERLAP,
         as_video: bool = False,
         batch_size: int = 1,
         on_error: str = "raise",
@@ -178,7 +183,7 @@ class OMGSegInferencer:
         Raises:
             UnreadableInputs: at the end, see :meth:`__call__`; without results, as they were yielded.
         """
-        question = self._ask(task, vocabulary, prompts, background, min_score)
+        question = self._ask(task, vocabulary, prompts, background, min_score, max_overlap)
         failures = Failures(on_error)
         opened = open_source(source, as_video)
         if opened.is_video:
@@ -224,6 +229,7 @@ class OMGSegInferencer:
         prompts: Mapping[str, Any] | None,
         background: Words | None = None,
         min_score: float | None = None,
+        max_overlap: float = MAX_OVERLAP,
     ) -> Question:
         task = to_task(task)
         check_prompts_given(task, prompts)
@@ -233,7 +239,7 @@ class OMGSegInferencer:
         if task is Task.VOS:
             return Question(task, None, limit, given_objects(prompts["masks"]))
         words = ask(vocabulary, background, self.vocabulary, self.model.train_vocabulary)
-        return Question(task, words, limit)
+        return Question(task, words, limit, max_overlap=max_overlap)
 
     def _images(
         self,

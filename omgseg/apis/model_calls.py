@@ -14,6 +14,7 @@ from mmdet.structures import DetDataSample
 
 from omgseg.apis.background import AskedWords
 from omgseg.apis.batches import run_in_batches
+from omgseg.apis.duplicates import without_duplicates
 from omgseg.apis.frames import Frame
 from omgseg.apis.inputs import Clip
 from omgseg.apis.objects import GivenObjects
@@ -38,12 +39,14 @@ class Question:
         words: what to find; None for the task ``vos``.
         min_score: segments of lower scores are left out.
         objects: to follow, for the task ``vos``.
+        max_overlap: of instances of one class in an image that overlap more (IoU), the best is kept.
     """
 
     task: Task
     words: AskedWords | None = None
     min_score: float = 0.0
     objects: GivenObjects | None = None
+    max_overlap: float = 1.0
 
     def answer(self, sample: DetDataSample, frame: Frame, is_video: bool) -> SegmentationResult:
         """The result for a frame, from the model's sample."""
@@ -59,7 +62,11 @@ class Question:
         )
         if self.words is not None:
             result = self.words.answer(result)
-        return result.confident(self.min_score) if self.min_score > 0 else result
+        if self.min_score > 0:
+            result = result.confident(self.min_score)
+        if self.task is Task.INSTANCE and not is_video:  # tracks overlap in some frames and differ in others
+            result = without_duplicates(result, self.max_overlap)
+        return result
 
 
 class ModelCalls:

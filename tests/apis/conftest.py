@@ -14,6 +14,7 @@ from PIL import Image
 
 from omgseg.apis import OMGSegInferencer
 from omgseg.models.clip import TextEncoder
+from omgseg.structures import Category, Vocabulary
 
 BASE = Path(__file__).parents[2] / "configs" / "_base_" / "models" / "omg_convnext_l.py"
 TINY_CLIP = {
@@ -80,8 +81,11 @@ def words_apart():
 
 @pytest.fixture(scope="session")
 def seg(tiny_config) -> OMGSegInferencer:
-    """A model on the CPU with four words, whose weights were changed until it finds several things and stuff."""
-    seg = OMGSegInferencer(tiny_config, vocabulary=["dog", "truck"], stuff=["sky", "road"], device="cpu")
+    """A model on the CPU with a label space of four words, whose weights were changed until it finds several things
+    and stuff."""
+    names = ("dog", True), ("truck", True), ("sky", False), ("road", False)
+    words = Vocabulary(Category(name, is_thing, id=number) for number, (name, is_thing) in enumerate(names, 1))
+    seg = OMGSegInferencer(tiny_config, vocabulary=words, device="cpu")
     moved = ("classifier", "query_decoder.query", "query_decoder.mask_embed")
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(2)

@@ -1,150 +1,264 @@
 """One call for any input and any task."""
 
+import itertools
+
+import cv2
 import numpy as np
 import pytest
 import torch
-from mmdet.structures import DetDataSample, TrackDataSample
 from PIL import Image
-from pycocotools import mask as coco_mask
 
-from omgseg.apis import read_image
+from omgseg.apis import SegmentationResult, UnreadableInputs, VideoResult, read_image, result_of
+from omgseg.apis.inferencer import LONGEST_EXACT
+from omgseg.apis.model_calls import choose_dtype
 from omgseg.datasets.transforms import LoadFrames, PackClip, Resize
-from omgseg.structures import Category, Vocabulary
+from omgseg.structures import Category, Task, Vocabulary
 
-ALL = ("panoptic", "instance", "semantic")
-
-
-def test_image_in_every_task(seg, photo):
-    sample = seg(photo, ALL)
-    assert isinstance(sample, DetDataSample)
-    panoptic = sample.pred_panoptic_seg.sem_seg
-    assert panoptic.shape == (1, 90, 140) and panoptic.dtype == torch.int32
-    assert ((panoptic % 1000) < 4).any()  # something was found
-    semantic = sample.pred_sem_seg.sem_seg
-    assert semantic.shape == (1, 90, 140) and 0 <= semantic.min() and semantic.max() < 4
-    found = sample.pred_instances
-    assert found.masks.shape == (len(found), 90, 140) and found.masks.dtype == torch.bool
-    assert len(found) and found.labels.max() < 2
-    assert sample.vocabulary.names == ["dog", "truck", "sky", "road"]
+TASKS = ("panoptic", "instance", "semantic")
 
 
-def test_equals_the_model_behind_the_test_pipeline(seg, photo):
-    ours = seg(photo, ALL)
+@pytest.mark.parametrize("task", TASKS)
+def test_equals_the_model_behind_the_test_pipeline(seg, photo, task):
+    ours = seg(photo, task, min_score=0, max_overlap=1)
     results = dict(
         frames=[dict(img_path=str(photo), frame_id=0)],
         is_video=False,
-        tasks=ALL,
+        tasks=(task,),
         source="coco",
         readme_anchor="coco",
     )
     for step in (LoadFrames(), Resize((160, 96)), PackClip()):
         results = step(results)
     (reference,) = seg.model.test_step({key: [value] for key, value in results.items()})
-    assert reference.img_shape == ours.img_shape == (96, 149)
-    assert torch.equal(ours.pred_panoptic_seg.sem_seg, reference.pred_panoptic_seg.sem_seg)
-    assert torch.equal(ours.pred_instances.scores, reference.pred_instances.scores)
+    assert ours == result_of(reference, seg.vocabulary, path=photo, name="photo")
+    assert isinstance(ours, SegmentationResult) and len(ours) and ours.size == (90, 140)
+    assert np.array_equal(ours.image, read_image(photo))
 
 
-def test_path_array_and_list_agree(seg, photo, video):
-    one = seg(photo).pred_panoptic_seg.sem_seg
-    two, three = seg([read_image(photo), str(video)])
-    assert torch.equal(two.pred_panoptic_seg.sem_seg, one)
-    assert isinstance(three, TrackDataSample) and len(three) == 5
+@pytest.mark.parametrize("task", TASKS)
+def test_batches_give_what_single_images_give(seg, video, tmp_path, task):
+    Image.fromarray(read_image(video / "8.png")[:50]).save(video / "8.png")  # of another size
+    single = [seg(path, task) for path in sorted(video.glob("*.png"), key=lambda path: int(path.stem))]
+    for found in (seg(video, task, batch_size=2), list(seg.stream(video, task, batch_size=3))):
+        assert [each.name for each in found] == ["7", "8", "9", "10", "11"]
+        for one, many in zip(single, found, strict=True):
+            assert one.names == many.names and one.scores == pytest.approx(many.scores, abs=1e-4)
+            assert (one.label_map == many.label_map).mean() > 0.999
+
+
+def test_what_is_returned(seg, photo, video):
+    image = read_image(photo)
+    assert isinstance(seg(image), SegmentationResult)
+    assert isinstance(seg([photo]), list)
+    assert isinstance(seg(f"{video}/*.png"), list)
+    assert isinstance(seg(np.stack([image] * 3)), VideoResult)
+    assert seg(Image.open(photo)).label_map.tolist() == seg(photo).label_map.tolist()
+    film, still = seg([np.stack([image] * 3), photo])
+    assert isinstance(film, VideoResult) and isinstance(still, SegmentationResult)
+
+
+def test_low_scores_are_left_out(seg, photo):
+    everything = seg(photo, "instance", min_score=0, max_overlap=1)
+    limit = float(np.median(everything.scores))
+    assert seg(photo, "instance", min_score=limit, max_overlap=1) == everything.confident(limit)
+    assert seg(photo, "instance", max_overlap=1) == everything.confident(0.3)
+
+
+def test_an_object_is_found_once(seg, photo):
+    everything = seg(photo, "instance", min_score=0, max_overlap=1)
+    once = seg(photo, "instance", min_score=0)
+    assert 0 < len(once) < len(everything)
+    assert once.scores[0] == everything.scores[0] and set(once.labels) == set(everything.labels)
+    masks = once.masks.reshape(len(once), -1).astype(int)
+    common = masks @ masks.T
+    overlap = common / (masks.sum(1)[:, None] + masks.sum(1) - common)
+    same = once.labels[:, None] == once.labels
+    assert overlap[same & ~np.eye(len(once), dtype=bool)].max(initial=0) <= 0.7
 
 
 def test_words_of_a_call_do_not_stay(seg, photo):
-    before = seg(photo, "semantic").pred_sem_seg.sem_seg
-    other = seg(photo, "semantic", vocabulary=["moose"], stuff=["lake"])
-    assert other.pred_sem_seg.sem_seg.max() < 2
+    before = seg(photo, "semantic")
+    other = seg(photo, "semantic", {"things": ["moose"], "stuff": ["lake"]})
     assert other.vocabulary == Vocabulary([Category("moose"), Category("lake", is_thing=False)])
-    assert torch.equal(seg(photo, "semantic").pred_sem_seg.sem_seg, before)
+    assert seg(photo, "semantic") == before
+    streams = (
+        seg.stream([photo] * 2, "semantic"),
+        seg.stream([photo] * 2, "semantic", ["moose"], background=[]),
+    )
+    for own, moose in zip(*streams, strict=True):  # in turns
+        assert own.replace(name="photo") == before and set(moose.names) == {"moose"}
 
 
-def test_one_word(seg, photo):
-    found = seg(photo, "instance", vocabulary=["dog"]).pred_instances
-    assert len(found) and not found.labels.any()
-
-
-def test_video_in_every_task(seg, video):
-    sample = seg(video, ALL)
-    assert sample.video_id == "clip" and sample.video_length == 5
-    frames = sample.video_data_samples
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("online", [False, True])
+def test_video_in_every_task(seg, video, task, online):
+    found = seg(video, task, as_video=True, online=online, min_score=0)
+    assert isinstance(found, VideoResult) and found.path == video and len(found) == 5
+    assert [frame.frame_index for frame in found] == list(range(5))
+    assert [frame.path.stem for frame in found] == ["7", "8", "9", "10", "11"]
     label_of = {}
-    for frame in frames:
-        assert frame.pred_panoptic_seg.sem_seg.shape == frame.pred_sem_seg.sem_seg.shape == (1, 90, 140)
-        for value in frame.pred_panoptic_seg.sem_seg.unique().tolist():
-            if value >= 1000:
-                assert label_of.setdefault(value // 1000, value % 1000) == value % 1000
-        tracks = frame.pred_track_instances
-        first = frames[0].pred_track_instances
-        assert torch.equal(tracks.instances_id, first.instances_id) and len(tracks)
-        assert torch.equal(tracks.labels, first.labels)
-        assert all(mask["size"] == [90, 140] for mask in tracks.masks)
+    for frame in found:
+        assert frame.size == (90, 140) and frame.task == Task(task)
+        for identity, label in zip(frame.ids.tolist(), frame.labels.tolist(), strict=True):
+            assert label_of.setdefault(identity, label) == label
     assert label_of
 
 
 def test_identities_are_constant_over_clips(seg, photo):
     """Five times the same frame, read as three clips: every frame must get the same numbers."""
-    frames = seg(np.stack([read_image(photo)] * 5), ("panoptic", "instance")).video_data_samples
-    maps = [frame.pred_panoptic_seg.sem_seg for frame in frames]
-    assert len(maps[0].unique()) > 1
-    masks = [[coco_mask.decode(mask) for mask in frame.pred_track_instances.masks] for frame in frames]
-    for index in range(1, 5):
+    frames = seg(np.stack([read_image(photo)] * 5))
+    assert len(frames[0]) > 1
+    for frame in frames:
         # clips of two and of one frame differ a little; a swapped identity would differ a lot
-        assert (maps[index] == maps[0]).float().mean() > 0.9
-        for first, later in zip(masks[0], masks[index], strict=True):
-            assert (first == later).mean() > 0.9
+        assert (frame.id_map == frames[0].id_map).mean() > 0.9
 
 
-def test_objects_of_the_first_frame(seg, video, tmp_path):
+def test_long_videos_are_streams(seg, photo, monkeypatch):
+    small = cv2.resize(read_image(photo), (32, 24))
+    exact = []
+    monkeypatch.setattr(seg._calls, "video", lambda frames, question: exact.append(len(frames)) or [])
+    assert len(seg(np.stack([small] * LONGEST_EXACT))) == 0 and exact == [LONGEST_EXACT]
+    assert len(seg(np.stack([small] * (LONGEST_EXACT + 1)), "semantic")) == LONGEST_EXACT + 1
+    assert exact == [LONGEST_EXACT]
+
+
+class Camera:
+    """A camera without an end."""
+
+    def __init__(self, number):
+        self.count = 0
+
+    def isOpened(self):
+        return True
+
+    def read(self):
+        self.count += 1
+        return True, np.full((24, 32, 3), self.count % 256, np.uint8)
+
+    def release(self):
+        Camera.released = True
+
+
+def test_live_streams(seg, monkeypatch):
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    stream = seg.stream(0, "semantic")
+    found = list(itertools.islice(stream, 7))
+    stream.close()
+    assert Camera.released
+    indices = [frame.frame_index for frame in found]
+    assert indices == sorted(set(indices)) and indices[-1] > 7  # the reader is faster, and does not wait
+    for frame in found:
+        assert (frame.image == (frame.frame_index + 1) % 256).all()
+    with pytest.raises(ValueError, match=r"camera0 has no end; use seg\.stream"):
+        seg(0)
+
+
+def test_stream_is_lazy_and_holds_pixels(seg, video):
+    stream = seg.stream(video, "semantic", as_video=True)
+    first = next(stream)
+    assert first._image is not None and first.draw().shape == (90, 140, 3)
+    stream.close()
+    assert seg(video, "semantic")[0]._image is None  # read again when needed
+
+
+def test_one_unreadable_image_does_not_lose_the_others(seg, video, monkeypatch):
+    (video / "8.png").write_text("no picture")
+    paths = [*sorted(video.glob("*.png")), video / "nothing.png"]
+    with pytest.raises(UnreadableInputs, match=r"^2 inputs could not be read") as caught:
+        seg(paths, "semantic")
+    assert [each.name for each in caught.value.results] == ["10", "11", "7", "9"]
+    assert [name for name, _ in caught.value.failures] == [str(video / "8.png"), str(video / "nothing.png")]
+    stream = seg.stream(paths, "semantic", batch_size=2)
+    assert [each.name for each in itertools.islice(stream, 4)] == ["10", "11", "7", "9"]
+    with pytest.raises(UnreadableInputs, match="2 inputs"):
+        next(stream)
+    messages = []
+    monkeypatch.setattr("omgseg.apis.failures.print_log", lambda message, **_: messages.append(message))
+    assert len(seg(paths, "semantic", on_error="skip")) == 4
+    assert "2 inputs could not be read" in messages[0] and "nothing.png not found" in messages[0]
+    with pytest.raises(OSError, match=r"8\.png is truncated or not an image"):
+        seg(video / "8.png")
+    film = video / "film.mp4"
+    film.write_text("no film")
+    with pytest.raises(UnreadableInputs, match=r"film\.mp4 cannot be opened") as caught:
+        seg([film, video / "7.png"], "semantic")
+    assert [each.name for each in caught.value.results] == ["7"]
+
+
+@pytest.mark.parametrize("online", [False, True])
+def test_track(seg, video, tmp_path, online):
     objects = np.zeros((90, 140), np.uint8)
     objects[20:60, 30:70], objects[70:, :40] = 3, 8
     Image.fromarray(objects).save(tmp_path / "objects.png")
-    for first_mask in (objects, tmp_path / "objects.png"):
-        sample = seg(video, "vos", first_mask=first_mask)
-        numbers = {n for f in sample.video_data_samples for n in f.pred_vos_seg.sem_seg.unique().tolist()}
-        assert numbers <= {0, 3, 8} and len(numbers) > 1
-        assert sample[4].pred_vos_seg.sem_seg.shape == (1, 90, 140)
+    found = seg.track(video, tmp_path / "objects.png", online=online)
+    assert isinstance(found, VideoResult) and len(found) == 5 and found[0].task is Task.VOS
+    assert set(found.ids.tolist()) <= {3, 8} and len(found.ids)
+    assert seg.track(video, {3: objects == 3, 8: objects == 8}, online=online) == found
+    assert seg(video, "vos", prompts={"masks": objects}, as_video=True, online=online) == found
+    if online:
+        assert list(seg.stream_track(video, objects)) == list(found)
 
 
-def test_mask_that_does_not_fit(seg, video):
-    with pytest.raises(ValueError, match=r"mask is 5x4, the frames of clip are 140x90"):
-        seg(video, "vos", first_mask=np.ones((4, 5), np.uint8))
+def test_masks_that_do_not_fit(seg, video):
+    for online in (False, True):
+        with pytest.raises(ValueError, match=r"masks are 5x4, the video's frames 140x90"):
+            seg.track(video, np.ones((4, 5), np.uint8), online=online)
     with pytest.raises(ValueError, match="mask is empty"):
-        seg(video, "vos", first_mask=np.zeros((90, 140), np.uint8))
-
-
-def test_clicks(seg, photo):
-    sample = seg(photo, "interactive", points=[(50, 40), (100, 80)])
-    assert sample.pred_instances.masks.shape == (2, 90, 140)
+        seg.track(video, np.zeros((90, 140), np.uint8))
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(tasks="colour"), "unknown task 'colour'; tasks are semantic, instance"),
-        (dict(tasks=[]), "no task"),
-        (dict(tasks=["interactive", "panoptic"], points=[(1, 1)]), "call it alone"),
-        (dict(tasks="interactive"), "need each other"),
-        (dict(tasks="panoptic", points=[(1, 1)]), "need each other"),
-        (dict(tasks="vos"), "need each other"),
-        (dict(tasks="vos", first_mask=np.ones((90, 140), np.uint8)), "photo is an image"),
+        (dict(task="panoptik"), r"unknown task 'panoptik'; did you mean 'panoptic'\?"),
+        (dict(task="interactive"), "needs prompts="),
         (
-            dict(tasks="interactive", points=[(140, 5)]),
-            r"point \(140, 5\) lies outside of the image of 140x90",
+            dict(task="interactive", prompts={"point": [(1, 1)]}),
+            "no key 'point'; keys: points, labels, boxes",
         ),
+        (dict(task="interactive", prompts={"labels": [1]}), "needs prompts="),
+        (dict(prompts={"points": [(1, 1)]}), "'panoptic' takes no prompts"),
+        (dict(task="vos"), r"use seg\.track"),
+        (dict(task="vos", prompts={"masks": np.ones((90, 140), np.uint8)}), "photo is no video"),
+        (dict(on_error="ignore"), "on_error is 'raise' or 'skip'"),
+        (dict(batch_size=0), "batch_size"),
     ],
 )
 def test_wrong_calls(seg, photo, arguments, message):
     with pytest.raises(ValueError, match=message):
         seg(photo, **arguments)
-
-
-def test_empty_list(seg):
-    with pytest.raises(ValueError, match="list of inputs is empty"):
-        seg([])
+    if "stream" not in message:
+        with pytest.raises(ValueError, match=message):
+            seg.stream(photo, **arguments)  # at once, not at the first result
 
 
 def test_prompts_on_a_video(seg, video):
     with pytest.raises(ValueError, match="clip is a video; prompts are for images"):
-        seg(video, "interactive", points=[(1, 1)])
+        seg(video, "interactive", prompts={"points": [(1, 1)]}, as_video=True)
+
+
+def test_clicks(seg, photo):
+    found = seg([photo, photo], "interactive", prompts={"points": [(50, 40), (100, 80)]})
+    assert [len(each) for each in found] == [2, 2] and found[0].path == photo
+    assert len(seg(photo, "interactive", prompts={"points": [(50, 40), (100, 80)], "labels": [1, 0]})) == 1
+    assert len(seg(photo, "interactive", prompts={"boxes": [(5, 5, 80, 70)]})) == 1
+
+
+def test_precision():
+    cpu = torch.device("cpu")
+    assert choose_dtype("auto", cpu) is torch.float32
+    assert choose_dtype("bfloat16", cpu) is torch.bfloat16
+    with pytest.raises(ValueError, match="dtype 'fp8' is none of auto, float32, bfloat16"):
+        choose_dtype("fp8", cpu)
+
+
+def test_short_precision_is_used(seg, photo, monkeypatch):
+    seen = []
+    encode = seg.model.encode
+    monkeypatch.setattr(seg._calls, "dtype", torch.bfloat16)
+    monkeypatch.setattr(
+        seg.model, "encode", lambda *args: seen.append(torch.is_autocast_enabled("cpu")) or encode(*args)
+    )
+    assert (seg(photo).label_map == seg(photo).label_map).all()
+    seg.stream(np.stack([read_image(photo)] * 2), "semantic").__next__()
+    assert seen == [True] * 3

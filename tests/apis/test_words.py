@@ -26,6 +26,29 @@ def test_vocabulary_file_and_shipped_name(tmp_path):
     assert len(to_vocabulary("coco_panoptic")) == 133
 
 
+def test_things_and_stuff():
+    vocabulary = to_vocabulary({"stuff": ["sky"], "things": ["dog"]})
+    assert vocabulary.names == ["dog", "sky"] and vocabulary.num_things == 1
+    assert to_vocabulary({"things": ["dog"]}).names == ["dog"]
+    with pytest.raises(ValueError, match="has the key 'thing'"):
+        to_vocabulary({"thing": ["dog"]})
+    with pytest.raises(TypeError, match=r"stuff are a list of words, e\.g\. \['sky'\]"):
+        to_vocabulary({"stuff": "sky"})
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("coco", 133), ("COCO", 133), ("lvis", 1203), ("ade20k", 150), ("youtube_vis_2019", 40)],
+)
+def test_known_label_spaces(name, size):
+    assert len(to_vocabulary(name)) == size
+
+
+def test_near_name_is_suggested():
+    with pytest.raises(FileNotFoundError, match=r"did you mean 'cityscapes'\?"):
+        to_vocabulary("cityscape")
+
+
 def test_single_word_is_not_a_name():
     with pytest.raises(
         FileNotFoundError, match=r"'dog' is neither.*coco_panoptic.*words are given as a list"

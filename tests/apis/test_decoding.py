@@ -1,0 +1,143 @@
+"""Video files, streams and cameras."""
+
+from fractions import Fraction
+from types import SimpleNamespace
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from omgseg.apis import open_source
+from omgseg.apis.decoding import _upright
+
+HEIGHT, WIDTH, FRAMES, FPS = 48, 64, 12, 10
+
+
+def write_film(path, codec="mpeg4", frames=FRAMES):
+    """Grey frames that become brighter by 15 each."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=FPS)
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = WIDTH, HEIGHT, "yuv420p", 1
+        for index in range(frames):
+            image = np.full((HEIGHT, WIDTH, 3), 20 + 15 * index, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture
+def film(tmp_path):
+    return write_film(tmp_path / "film.mp4")
+
+
+def check_film(source):
+    frames = list(source)
+    assert [frame.index for frame in frames] == list(range(FRAMES))
+    assert [frame.time for frame in frames] == pytest.approx([index / FPS for index in range(FRAMES)])
+    for index, frame in enumerate(frames):
+        assert frame.image.shape == (HEIGHT, WIDTH, 3) and frame.image.dtype == np.uint8
+        assert abs(frame.image.mean() - (20 + 15 * index)) < 4
+    return frames
+
+
+def test_video_file(film):
+    source = open_source(film)
+    assert (source.is_video, source.is_live, source.fps, source.length) == (True, False, FPS, FRAMES)
+    assert (source.name, source.path) == ("film", film)
+    assert check_film(source)[3].name == "00003"
+    check_film(source)  # a second time
+
+
+def test_length_where_the_container_states_none(tmp_path):
+    assert open_source(write_film(tmp_path / "film.mkv")).length == FRAMES
+
+
+def test_stream(film):
+    source = open_source(film.as_uri())
+    assert (source.is_video, source.is_live, source.path, source.name) == (True, False, None, "film")
+    assert check_film(source)[0].path is None
+    assert open_source("rtsp://user:secret@host/live").is_live
+    assert "secret" not in open_source("rtsp://user:secret@host").name
+
+
+def test_decoding_is_lazy(film, monkeypatch):
+    frames = iter(open_source(film))
+    next(frames)
+    frames.close()  # closes the file, too
+    assert next(frames, None) is None
+
+
+def test_damaged_frames_are_left_out_and_counted(tmp_path, monkeypatch):
+    messages = []
+    monkeypatch.setattr("omgseg.apis.decoding.print_log", lambda message, **_: messages.append(message))
+    film = write_film(tmp_path / "film.avi")
+    data = bytearray(film.read_bytes())
+    middle = data.index(b"00dc", len(data) // 2)
+    data[middle + 8 : middle + 60] = bytes(52)
+    film.write_bytes(data)
+    frames = list(open_source(film))
+    assert FRAMES - 3 <= len(frames) <= FRAMES
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+    assert len(frames) == FRAMES or "1 damaged frames were left out" in messages[0]
+
+
+def test_files_that_are_no_videos(tmp_path):
+    (tmp_path / "film.mp4").write_bytes(b"no film")
+    with pytest.raises(OSError, match=r"film\.mp4 cannot be opened as a video"):
+        open_source(tmp_path / "film.mp4")
+    with av.open(str(tmp_path / "sound.mkv"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+        sound.sample_rate, sound.time_base, sound.pts = 8000, Fraction(1, 8000), 0
+        container.mux(stream.encode(sound))
+    with pytest.raises(OSError, match=r"sound\.mkv has no video in it"):
+        open_source(tmp_path / "sound.mkv")
+    with pytest.raises(OSError, match="cannot be opened as a video"):
+        list(open_source((tmp_path / "nothing.mp4").as_uri()))
+
+
+@pytest.mark.parametrize(("degrees", "corner"), [(0, (0, 0)), (90, (2, 0)), (-90, (0, 1)), (180, (2, 1))])
+def test_frames_are_turned_as_the_recorder_says(degrees, corner):
+    """Phones store upright films lying, with a note."""
+    image = np.zeros((2, 3, 3), np.uint8) if degrees in (90, -90) else np.zeros((3, 2, 3), np.uint8)
+    image[0, 0] = 255
+    picture = SimpleNamespace(rotation=degrees, to_ndarray=lambda format: image)
+    turned = _upright(picture)
+    assert turned.shape == (3, 2, 3) and turned[corner].all()
+
+
+class FakeCamera:
+    def __init__(self, number, frames=4):
+        self.left = frames if number == 0 else 0
+        self.number, self.released = number, False
+        FakeCamera.last = self
+
+    def isOpened(self):
+        return self.number < 2
+
+    def read(self):
+        self.left -= 1
+        image = np.zeros((4, 6, 3), np.uint8)
+        image[..., 0] = 200  # blue, as OpenCV orders colours
+        return self.left >= 0, image
+
+    def release(self):
+        self.released = True
+
+
+def test_camera(monkeypatch):
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
+    source = open_source(0)
+    assert (source.is_video, source.is_live, source.name) == (True, True, "camera0")
+    frames = list(source)
+    assert [frame.index for frame in frames] == [0, 1, 2, 3] and frames[0].image[0, 0].tolist() == [0, 0, 200]
+    assert FakeCamera.last.released
+    iterator = iter(source)
+    next(iterator)
+    iterator.close()
+    assert FakeCamera.last.released
+    with pytest.raises(OSError, match="camera 1 gives no picture"):
+        list(open_source(1))
+    with pytest.raises(OSError, match="camera 2 cannot be opened"):
+        list(open_source(2))
