@@ -24,6 +24,7 @@ setup(
         "cityscapesscripts>=2.2",
         "faster-coco-eval>=1.6",
         "huggingface_hub>=0.25",
+        "matplotlib>=3.8",
         "numpy>=1.26",
         "onedl-mmcv>=2.3,<3",
         "onedl-mmdetection>=3.5,<4",
@@ -40,7 +41,7 @@ setup(
         "tqdm>=4.60",
     ],
     extras_require={
-        "dev": ["lvis>=0.5.3", "pytest>=8", "ruff>=0.17"],
+        "dev": ["lvis>=0.5.3", "pytest>=8", "ruff>=0.17", "tensorboard>=2.17"],
         "docs": ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.30"],
         "ray": ["ray[data]>=2.40"],
     },

@@ -12,6 +12,8 @@ default_hooks = dict(
     vocabulary=dict(type="VocabularyHook"),
     finite_loss=dict(type="FiniteLossHook"),
     iteration_seed=dict(type="IterationSeedHook"),
+    pictures=dict(type="PicturesHook", max_samples=4),  # of each validation
+    curves=dict(type="CurvesHook"),
 )
 custom_hooks = []
 
@@ -26,6 +28,10 @@ find_unused_parameters = (
 )
 randomness = dict(seed=0, diff_rank_seed=True, deterministic=False)
 
+# Where metrics, and the pictures of validations, go. In a config that derives from this one, for TensorBoard as well:
+#     visualizer = dict(vis_backends=[dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")])
+# or for Weights & Biases:
+#     visualizer = dict(vis_backends=[dict(type="WandbVisBackend", init_kwargs=dict(project="omgseg"))])
 visualizer = dict(type="Visualizer", vis_backends=[dict(type="LocalVisBackend")])
 log_processor = dict(type="LogProcessor", window_size=50, by_epoch=True)
 log_level = "INFO"

@@ -4,6 +4,7 @@ from omgseg.engine.bf16_optim_wrapper import Bf16OptimWrapper
 from omgseg.engine.checkpoint import CheckpointError, load_weights, read_checkpoint
 from omgseg.engine.click_loop import ClickLoop
 from omgseg.engine.config import ConfigError, check_arguments, merge_options
+from omgseg.engine.curves_hook import CurvesHook
 from omgseg.engine.dump_hook import DumpHook
 from omgseg.engine.finite_loss_hook import FiniteLossHook, NonFiniteLossError
 from omgseg.engine.iteration_seed_hook import IterationSeedHook
@@ -18,6 +19,7 @@ __all__ = [
     "CheckpointError",
     "ClickLoop",
     "ConfigError",
+    "CurvesHook",
     "DumpHook",
     "FiniteLossHook",
     "IterationSeedHook",

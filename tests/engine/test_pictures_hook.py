@@ -1,7 +1,8 @@
-"""Pictures of a test: found by image, with the ground truth of the dataset where it has one."""
+"""Pictures of a test, and of validations: found by image, with the ground truth of the dataset where it has one."""
 
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,18 +38,55 @@ def dataset(tmp_path) -> CocoPanopticDataset:
     )
 
 
-def test_writes_a_picture_for_every_sample(dataset, tmp_path):
-    runner = SimpleNamespace(
-        test_dataloader=SimpleNamespace(dataset=dataset),
+def make_runner(dataset, **more: Any) -> SimpleNamespace:
+    loader = SimpleNamespace(dataset=dataset)
+    return SimpleNamespace(
+        test_dataloader=loader,
+        val_dataloader=loader,
         model=SimpleNamespace(vocabulary=dataset.vocabulary, module=None),
+        **more,
     )
+
+
+def predicted(dataset, index: int) -> DetDataSample:
+    path = dataset.get_data_info(index)["frames"][0]["img_path"]
+    sample = DetDataSample(metainfo=dict(img_path=path, source="coco"))
+    sample.pred_panoptic_seg = PixelData(sem_seg=torch.zeros(1, 40, 60, dtype=torch.int32))
+    return sample
+
+
+def test_validations_give_the_same_samples_to_the_backends_every_time(dataset, tmp_path):
+    images = []
+    visualizer = SimpleNamespace(
+        add_image=lambda name, image, step: images.append((name, image.shape[1], step))
+    )
+    hook = PicturesHook(max_samples=1)
+    for step in (10, 20):
+        runner = make_runner(dataset, visualizer=visualizer, iter=step)
+        hook.before_val(runner)
+        for index in (0, 1):
+            hook.after_val_iter(runner, index, outputs=[predicted(dataset, index)])
+    wide = 3 * 480 + 2 * 6
+    assert images == [("val_coco_panoptic_a", wide, 10), ("val_coco_panoptic_a", wide, 20)]
+    hook.before_test(runner)
+    hook.after_test_iter(runner, 0, outputs=[predicted(dataset, 0)])
+    assert len(images) == 2, "pictures of a test go to a folder only"
+
+
+def test_hooks_for_tests_leave_validations_alone(dataset, tmp_path):
+    hook = PicturesHook(tmp_path / "shown")
+    runner = make_runner(dataset)
+    hook.before_val(runner)
+    hook.after_val_iter(runner, 0, outputs=[predicted(dataset, 0)])
+    assert not (tmp_path / "shown").exists()
+
+
+def test_writes_a_picture_for_every_sample(dataset, tmp_path):
+    runner = make_runner(dataset)
     hook = PicturesHook(tmp_path / "shown")
     hook.before_test(runner)
     for index in (1, 0):
-        path = dataset.get_data_info(index)["frames"][0]["img_path"]
-        sample = DetDataSample(metainfo=dict(img_path=path, source="coco"))
-        sample.pred_panoptic_seg = PixelData(sem_seg=torch.zeros(1, 40, 60, dtype=torch.int32))
-        hook.after_test_iter(runner, 0, outputs=[sample])
+        hook.after_test_iter(runner, 0, outputs=[predicted(dataset, index)])
     with_truth = np.asarray(load_image(tmp_path / "shown" / "coco" / "panoptic" / "a.png"))
     without = np.asarray(load_image(tmp_path / "shown" / "coco" / "panoptic" / "b.png"))
     assert with_truth.shape[1] == 3 * 480 + 2 * 6
