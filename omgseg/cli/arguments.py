@@ -109,15 +109,15 @@ def build_inferencer(args: argparse.Namespace) -> OMGSegInferencer:
         return OMGSegInferencer(config, weights, device=args.device, dtype=args.dtype)
 
 
-def log_to_stderr() -> None:
-    """Warnings of the libraries go where errors go, and nothing else: standard output is for results."""
+def log_to_stderr(level: int = logging.WARNING) -> None:
+    """What the libraries say from this level on goes where errors go: standard output is for results."""
     from mmengine.logging import MMLogger
 
     logger = MMLogger.get_current_instance()
-    logger.setLevel(logging.WARNING)
+    logger.setLevel(level)
     for handler in logger.handlers:
         if type(handler) is logging.StreamHandler:
-            handler.setStream(sys.stderr)
+            handler.stream = sys.stderr  # setStream would flush the old one, which may be closed
 
 
 def split_words(values: list[str]) -> list[str]:

@@ -18,7 +18,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omgseg.cli.arguments import NONE
+from omgseg.cli.arguments import NONE, log_to_stderr
 from omgseg.cli.status import OK, UsageError, user_errors
 
 if TYPE_CHECKING:
@@ -48,14 +48,12 @@ def run(args: argparse.Namespace) -> int:
     if not Path(args.config).exists():
         raise UsageError(f"{args.config} not found; give the folder of a training, or a config file")
     with user_errors():
-        from mmengine.logging import MMLogger
-
         from omgseg.apis.building import read_config, test_resize
         from omgseg.apis.checkpoint_words import checkpoint_words
         from omgseg.apis.run_folder import locate_run
         from omgseg.benchmark.model_cost import model_cost
 
-        MMLogger.get_current_instance().setLevel(logging.ERROR)  # that nothing is loaded is no news here
+        log_to_stderr(logging.ERROR)  # that no weights are loaded is no news here
         config_file, weights = locate_run(args.config, None if args.weights == NONE else args.weights)
         config = read_config(config_file)
         words = None if weights is None else checkpoint_words(weights)

@@ -23,7 +23,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omgseg.cli.arguments import add_model_arguments, add_word_arguments, model_files, vocabulary_of
+from omgseg.cli.arguments import (
+    add_model_arguments,
+    add_word_arguments,
+    background_of,
+    model_files,
+    vocabulary_of,
+)
 from omgseg.cli.status import OK, SOME_FAILED, UsageError, user_errors
 
 if TYPE_CHECKING:
@@ -63,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--shard", default="1/1", metavar="I/N", help="label only part I of N; merge them afterwards"
     )
+    group.add_argument("--batch-size", type=int, default=1, metavar="N", help="images at a time; default: 1")
     group.add_argument("--merge", action="store_true", help="put finished shards together")
     group.add_argument("--engine", default="local", choices=("local", "ray"), help="default: %(default)s")
     group.add_argument(
@@ -76,12 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.merge:
         return _merge(args)
-    if not args.sources:
-        raise UsageError("no images: give a folder, files or a glob (or --merge, to put shards together)")
-    if not 0 <= args.min_score <= 1:
-        raise UsageError(f"--min-score {args.min_score:g} is not between 0 and 1")
-    if args.workers < 1 or (args.workers > 1 and args.engine == "local"):
-        raise UsageError(f"--workers {args.workers}: one with --engine local, one or more with --engine ray")
+    _check(args)
     config, weights = model_files(args)
     vocabulary = vocabulary_of(args)
     with user_errors():
@@ -90,30 +92,30 @@ def run(args: argparse.Namespace) -> int:
         shard = Shard.parse(args.shard)
         images = {name: path for name, path in collect_images(args.sources).items() if shard.has(name)}
         settings = _settings(args, config, weights, vocabulary)
-        journal_path = _journal_path(args.out, shard)
-        if args.out.exists() and not journal_path.exists() and not args.overwrite:
+        path = _parts(args.out) / f"{shard.number}-of-{shard.count}.jsonl"
+        if shard.count == 1 and args.out.exists() and not path.exists() and not args.overwrite:
             raise UsageError(f"{args.out} exists and was not made here; give another --out, or --overwrite")
-        journal = Journal(journal_path, _header(settings, shard), restart=args.overwrite)
+        journal = Journal(path, _header(settings, shard), restart=args.overwrite)
     with journal:
-        kept = sum(name in journal.done for name in images)
-        print(
-            f"{len(images)} images, {kept} of them labelled before; journal {journal_path}", file=sys.stderr
-        )
-        try:
-            _label(args, settings, images, journal)
-        except KeyboardInterrupt:
-            print(
-                f"stopped with {len(journal.done)} images labelled; run the same command to go on",
-                file=sys.stderr,
-            )
-            raise
+        _label(args, settings, images, journal)
         journal.finish()
-    if shard.count > 1:
-        failed = [name for name in images if name in journal.failed]
-        print(f"shard {shard}: {len(images) - len(failed)} images in {journal_path}")
-        print(f"when all shards are finished: omgseg label --merge --out {args.out}")
-        return _report(failed)
-    return _write(args.out, [journal_path], images)
+    if shard.count == 1:
+        return _write(args.out, [path], images)
+    failed = [name for name in images if name in journal.failed]
+    print(f"shard {shard}: {len(images) - len(failed)} images in {path}")
+    print(f"when all shards are finished: omgseg label --merge --out {args.out}")
+    return _report(failed)
+
+
+def _check(args: argparse.Namespace) -> None:
+    if not args.sources:
+        raise UsageError("no images: give a folder, files or a glob (or --merge, to put shards together)")
+    if not 0 <= args.min_score <= 1:
+        raise UsageError(f"--min-score {args.min_score:g} is not between 0 and 1")
+    if args.workers < 1 or (args.workers > 1 and args.engine == "local"):
+        raise UsageError(f"--workers {args.workers}: one with --engine local, one or more with --engine ray")
+    if args.batch_size < 1:
+        raise UsageError(f"--batch-size {args.batch_size} is not positive")
 
 
 def _settings(args: argparse.Namespace, config: str, weights: str | None, vocabulary: Any) -> Settings:
@@ -125,7 +127,18 @@ def _settings(args: argparse.Namespace, config: str, weights: str | None, vocabu
         vocabulary = checkpoint_words(weights)
     if vocabulary is None:
         raise UsageError('the weights hold no words of a training; give some, e.g. --vocabulary "dog, car"')
-    return Settings(config, weights, args.device, args.dtype, args.task, vocabulary, args.min_score)
+    background = background_of(args)
+    return Settings(
+        config,
+        weights,
+        args.device,
+        args.dtype,
+        args.task,
+        vocabulary,
+        None if background is None else tuple(background),
+        args.min_score,
+        args.batch_size,
+    )
 
 
 def _header(settings: Settings, shard: Shard) -> dict[str, Any]:
@@ -139,16 +152,13 @@ def _header(settings: Settings, shard: Shard) -> dict[str, Any]:
         "settings": {
             "task": settings.task,
             "min_score": settings.min_score,
+            "background": settings.background,
             "config": Path(settings.config).name,
             "weights": weights,
         },
         "shard": str(shard),
         "categories": CategoryTable(settings.vocabulary).entries(),
     }
-
-
-def _journal_path(out: Path, shard: Shard) -> Path:
-    return _parts(out) / f"{shard.number}-of-{shard.count}.jsonl"
 
 
 def _parts(out: Path) -> Path:
@@ -162,15 +172,20 @@ def _label(
     from tqdm import tqdm
 
     todo = [(name, path) for name, path in images.items() if name not in journal.done]
+    before = len(images) - len(todo)
+    print(f"{len(images)} images, {before} of them labelled before; journal {journal.path}", file=sys.stderr)
     if not todo:
         return
-    progress = tqdm(total=len(images), initial=len(images) - len(todo), unit="image", desc="label")
-    with progress:
-        for record in _records(args, settings, todo):
-            journal.add(record)
-            if "error" in record:
-                progress.write(f"skipped: {record['error']}", file=sys.stderr)
-            progress.update()
+    with tqdm(total=len(images), initial=before, unit="image", desc="label") as progress:
+        try:
+            for record in _records(args, settings, todo):
+                journal.add(record)
+                if "error" in record:
+                    progress.write(f"skipped: {record['error']}", file=sys.stderr)
+                progress.update()
+        except KeyboardInterrupt:
+            progress.write("stopped; the same command goes on from here", file=sys.stderr)
+            raise
 
 
 def _records(

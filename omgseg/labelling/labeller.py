@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from omgseg.apis import OMGSegInferencer, SegmentationResult
+from omgseg.apis import OMGSegInferencer, SegmentationResult, UnreadableInputs
 from omgseg.structures import Vocabulary
 
 Record = dict[str, Any]
 """What :meth:`Journal.add` takes."""
+GROUP = 16
+"""Batches after which unreadable images are reported, at the latest."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,9 @@ class Settings:
         config, weights, device, dtype: see :class:`OMGSegInferencer`.
         task: ``instance``, ``panoptic`` (things that do not overlap) or ``semantic``.
         vocabulary: None: the words of the training.
+        background: see :meth:`OMGSegInferencer.__call__`.
         min_score: less certain objects are left out.
+        batch_size: images of one size that the model sees at a time.
     """
 
     config: str
@@ -31,7 +36,9 @@ class Settings:
     dtype: str = "auto"
     task: str = "instance"
     vocabulary: Vocabulary | None = None
+    background: tuple[str, ...] | None = None
     min_score: float = 0.5
+    batch_size: int = 1
 
 
 class Labeller:
@@ -56,18 +63,26 @@ class Labeller:
 
     def __call__(self, images: Iterable[tuple[str, Path]]) -> Iterator[Record]:
         """Label images, given by name and path: a record for each of them, also for one that cannot be read."""
-        for name, path in images:
-            try:
-                result = self.seg(
-                    path,
-                    task=self.settings.task,
-                    vocabulary=self.vocabulary,
-                    min_score=self.settings.min_score,
-                )
-            except (OSError, ValueError) as error:
-                yield {"file": name, "error": str(error)}
-            else:
-                yield _record(name, result)
+        remaining = iter(images)
+        while group := dict(islice(remaining, GROUP * self.settings.batch_size)):
+            yield from self._label_group({path: name for name, path in group.items()})
+
+    def _label_group(self, names: dict[Path, str]) -> Iterator[Record]:
+        settings = self.settings
+        results = self.seg.stream(
+            list(names),
+            settings.task,
+            self.vocabulary,
+            background=None if settings.background is None else list(settings.background),
+            min_score=settings.min_score,
+            batch_size=settings.batch_size,
+        )
+        try:
+            for result in results:
+                yield _record(names[result.path], result)
+        except UnreadableInputs as error:
+            for file, reason in error.failures:
+                yield {"file": names[Path(file)], "error": str(reason)}
 
 
 def _record(name: str, result: SegmentationResult) -> Record:

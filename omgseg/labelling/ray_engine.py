@@ -66,7 +66,7 @@ def _run(
 
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    tasks = max(1, min(len(images) // images_a_task, MAX_TASKS))
+    tasks = max(1, min(len(images) // max(images_a_task, settings.batch_size), MAX_TASKS))
     rows = [{"name": name, "path": str(path)} for name, path in images]
     # Ray Data restarts workers that die, and their tasks with them
     dataset = ray.data.from_items(rows, override_num_blocks=tasks).map_batches(

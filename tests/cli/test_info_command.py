@@ -1,0 +1,67 @@
+"""omgseg info and omgseg check."""
+
+import json
+import re
+import sys
+
+import pytest
+import torch
+
+from omgseg.cli import check
+from omgseg.engine.vocabulary_hook import META_KEY
+from omgseg.structures import Vocabulary
+
+MAIN = "configs/omg_coco_vipseg_ytvis.py"
+
+
+def test_the_published_model(run, request):
+    status, out, error = run("info", request.config.rootpath / MAIN, "--size", "1200x800", "--classes", "133")
+    assert status == 0, error
+    rows = {line.split()[0]: line for line in out.splitlines() if " M" in line}
+    assert float(re.search(r"([\d.]+) M", rows["all"])[1]) == pytest.approx(221, abs=0.5)  # the paper's 221 M
+    pairs = float(re.search(r"([\d.]+) G multiply-additions", out)[1])
+    assert 800 < pairs < 900  # the paper says 868 GFLOPs at this size
+    assert "0.00 M" in rows["image_encoder"]  # frozen
+    assert "1333x800" in out and "clips of 5 frames" in out
+
+
+def test_a_run_tells_its_words(run, config_file, tmp_path):
+    words = Vocabulary.from_names(["dog", "red kite"])
+    meta = {META_KEY: json.dumps(words.to_dict())}
+    torch.save({"state_dict": {"x": torch.zeros(1)}, "meta": meta}, tmp_path / "iter_7.pth")
+    (tmp_path / "tiny.py").write_text(config_file.read_text())
+    status, out, error = run("info", tmp_path)
+    assert status == 0, error
+    assert str(tmp_path / "iter_7.pth") in out
+    assert "things: dog, red kite" in out and "128x128" in out and ", 2 classes" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing.py"], "nothing.py not found"),
+        ([MAIN, "--size", "800"], "WIDTHxHEIGHT"),
+        ([MAIN, "--classes", "0"], "not positive"),
+        ([MAIN, "--weights", "nothing.pth"], "nothing.pth"),
+    ],
+)
+def test_info_mistakes(run, request, arguments, message):
+    arguments = [request.config.rootpath / MAIN if each == MAIN else each for each in arguments]
+    status, _, error = run("info", *arguments)
+    assert status == 2 and message in error
+
+
+def test_check_reports_what_is_here(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("OMGSEG_CACHE", str(tmp_path / "cache"))
+    status, out, _ = run("check")
+    assert status == 0
+    assert sys.version.split()[0] in out and torch.__version__.split("+")[0] in out
+    assert "mmcv operators" in out and "text embeddings" in out
+    assert re.search(r"OMGSEG_CACHE +\S+cache +\(there is nothing\)", out)
+
+
+def test_check_fails_where_something_is_missing(run, monkeypatch):
+    monkeypatch.setattr(check, "PACKAGES", ("torch", "no-such-package"))
+    status, out, error = run("check")
+    assert status == 1
+    assert "no-such-package missing" in error and "MISSING" in out

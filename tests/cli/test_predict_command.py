@@ -1,0 +1,180 @@
+"""omgseg predict, from its command line."""
+
+import json
+import runpy
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from omgseg.apis import SegmentationResult, VideoResult
+from omgseg.structures.panoptic_png import decode_panoptic_png
+
+TOOL = Path(__file__).parents[2] / "tools" / "infer.py"
+
+
+def names(folder: Path) -> set[str]:
+    return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+
+
+def test_an_image_becomes_a_picture(run, model, photos, tmp_path):
+    out = tmp_path / "out"
+    status, lines, error = run("predict", photos / "1.png", "--out", out, *model)
+    assert status == 0, error
+    assert names(out) == {"1.png"}
+    assert lines.startswith(f"{out / '1.png'}  1 ")
+    drawn, bare = (np.asarray(Image.open(file)).astype(int) for file in (out / "1.png", photos / "1.png"))
+    assert drawn.shape == bare.shape
+    assert np.abs(drawn - bare).mean() > 5
+
+
+def test_many_inputs_and_formats(run, model, photos, tmp_path):
+    out = tmp_path / "out"
+    status, _, error = run(
+        "predict", photos, photos / "more" / "*.png", photos / "1.png", "--out", out, *model,
+        "--format", "json", "coco", "panoptic", "masks", "--batch-size", "2",
+    )  # fmt: skip
+    assert status == 0, error
+    assert "3 of 3 inputs done" in error  # the file that is named twice counts once
+    assert names(out) == {
+        "coco.json",
+        "panoptic.json",
+        "masks/vocabulary.json",
+        *(f"{name}.json" for name in ("1", "2", "10")),
+        *(f"{folder}/{name}.png" for folder in ("panoptic", "masks") for name in ("1", "2", "10")),
+    }
+    result = SegmentationResult.load(out / "10.json")
+    assert result.size == (64, 96) and set(result.names) <= {"dog", "red kite", "sky", "road"}
+    assert len(json.loads((out / "coco.json").read_text())["images"]) == 3
+    content = json.loads((out / "panoptic.json").read_text())
+    for entry in content["annotations"]:
+        ids = decode_panoptic_png(out / "panoptic" / entry["file_name"])
+        assert set(np.unique(ids)) - {0} == {segment["id"] for segment in entry["segments_info"]}
+
+
+def test_images_of_one_name_do_not_replace_each_other(run, model, photos, tmp_path):
+    twin = tmp_path / "other" / "1.png"
+    twin.parent.mkdir()
+    Image.open(photos / "1.png").rotate(180).save(twin)
+    out = tmp_path / "out"
+    assert run("predict", photos / "1.png", twin, "--out", out, *model)[0] == 0
+    assert names(out) == {"1.png", "1_2.png"}
+
+
+def test_a_video_becomes_a_film(run, model, frames, tmp_path):
+    out = tmp_path / "out"
+    assert run("predict", frames, "--video", "--out", out, *model)[0] == 0
+    with av.open(str(out / "clip.mp4")) as film:
+        assert [frame.to_ndarray(format="rgb24").shape for frame in film.decode(video=0)] == [(64, 96, 3)] * 3
+    status, _, error = run(
+        "predict", out / "clip.mp4", frames, "--video", "--task", "instance", "--min-score", "0", "--out", out / "x",
+        "--format", "png", "gif", "json", "youtube-vis", "coco", *model,
+    )  # fmt: skip
+    assert status == 0, error
+    assert len(names(out / "x" / "clip")) == len(names(out / "x" / "clip_2")) == 3
+    assert Image.open(out / "x" / "clip_2.gif").n_frames == 3
+    video = VideoResult.load(out / "x" / "clip_2.json")
+    assert len(video) == 3
+    tracks = json.loads((out / "x" / "youtube-vis.json").read_text())
+    assert len(tracks["videos"]) == 2
+    assert len(tracks["annotations"]) >= len(video.ids)
+
+
+def test_a_second_run_loses_nothing(run, model, photos, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["predict", photos / "1.png", "--out", out, "--format", "png", "coco", *model]
+    assert run(*arguments)[0] == 0
+    before = {name: (out / name).read_bytes() for name in names(out)}
+    status, _, error = run(*arguments)
+    assert status == 2 and "coco.json exists" in error
+    status, _, error = run("predict", photos / "1.png", photos / "10.png", "--out", out, *model)
+    assert status == 2 and "1.png exists" in error
+    assert {name: (out / name).read_bytes() for name in names(out)} == before
+    assert run("predict", photos / "10.png", "--out", out, *model)[0] == 0
+    assert {name: (out / name).read_bytes() for name in before} == before
+    assert run(*arguments, "--overwrite")[0] == 0
+
+
+def test_unreadable_inputs_are_counted_and_the_others_done(run, model, photos, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "broken.mp4").write_bytes(b"no film")
+    out = tmp_path / "out"
+    status, _, error = run(
+        "predict", tmp_path / "broken.jpg", photos / "1.png", tmp_path / "broken.mp4", "--out", out, *model
+    )
+    assert status == 1
+    assert "1 of 3 inputs done" in error
+    assert error.count("error: ") == 2 and "broken.jpg" in error and "broken.mp4" in error
+    assert names(out) == {"1.png"}
+
+
+def test_clicks_and_boxes(run, model, photos, tmp_path):
+    image = ["predict", photos / "1.png", "--task", "interactive", "--format", "json", *model]
+    assert run(*image, "--points", "30,20", "80,50", "--out", tmp_path / "each")[0] == 0
+    assert len(SegmentationResult.load(tmp_path / "each" / "1.json")) == 2
+    assert run(*image, "--points", "30,20", "80,50", "--labels", "1", "0", "--out", tmp_path / "one")[0] == 0
+    assert len(SegmentationResult.load(tmp_path / "one" / "1.json")) == 1
+    assert run(*image, "--boxes", "1,2,50,60", "--out", tmp_path / "box")[0] == 0
+    assert len(SegmentationResult.load(tmp_path / "box" / "1.json")) == 1
+
+
+def test_objects_of_the_first_frame(run, model, frames, tmp_path):
+    first = np.zeros((64, 96), np.uint8)
+    first[10:40, 20:50] = 7
+    Image.fromarray(first).save(tmp_path / "first.png")
+    out = tmp_path / "out"
+    arguments = ["--task", "vos", "--first-mask", tmp_path / "first.png", "--format", "json", "mp4"]
+    status, _, error = run("predict", frames, *arguments, "--out", out, *model)
+    assert status == 0, error
+    assert VideoResult.load(out / "clip.json").ids.tolist() == [7]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.jpg"], "missing.jpg not found"),
+        (["EMPTY"], "has no images"),
+        (["PHOTO", "--format", "mp4"], "is an image, which is not written as mp4"),
+        (["PHOTO", "--task", "interactive"], "need each other"),
+        (["PHOTO", "--points", "1,1"], "need each other"),
+        (["PHOTO", "--points", "1,1", "--task", "interactive", "--labels", "1", "0"], "for every point"),
+        (["PHOTO", "--task", "vos"], "need each other"),
+        (["PHOTO", "--task", "vos", "--first-mask", "nothing.png"], "nothing.png not found"),
+        (["PHOTO", "--min-score", "7"], "not between 0 and 1"),
+        (["PHOTO", "--batch-size", "0"], "not positive"),
+        (["PHOTO", "--vocabulary", "dog, dog"], "twice"),
+        (["PHOTO", "--vocabulary", "nothing.json"], "nothing.json"),
+        (["PHOTO", "--background", ","], "no words"),
+        (["PHOTO", "--weights", "nothing.pth"], "nothing.pth not found"),
+        (["PHOTO", "--points", "1,2,3"], "2 numbers with commas"),
+        (["PHOTO", "--task", "paint"], "invalid choice"),
+    ],
+)
+def test_mistakes_are_named_before_anything_is_written(run, model, photos, tmp_path, arguments, message):
+    (tmp_path / "empty").mkdir()
+    places = {"PHOTO": photos / "1.png", "EMPTY": tmp_path / "empty"}
+    arguments = [places.get(argument, argument) for argument in arguments]
+    status, _, error = run("predict", *model, "--out", tmp_path / "out", *arguments)
+    assert status == 2
+    assert message in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_words_are_needed_where_the_weights_hold_none(run, config_file, photos, tmp_path):
+    arguments = ["--config", config_file, "--weights", "none", "--out", tmp_path / "out", "--device", "cpu"]
+    status, _, error = run("predict", photos / "1.png", *arguments)
+    assert status == 2 and "no words of a training" in error
+    assert run("predict", photos / "1.png", *arguments, "--vocabulary", "coco", "--format", "json")[0] == 0
+    assert len(SegmentationResult.load(tmp_path / "out" / "1.json").vocabulary) == 133
+
+
+def test_the_tool_is_the_same_command(monkeypatch, model, photos, tmp_path):
+    out = tmp_path / "out"
+    argv = [str(TOOL), str(photos / "1.png"), "--out", str(out), *model]
+    monkeypatch.setattr("sys.argv", argv)
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(TOOL), run_name="__main__")
+    assert end.value.code == 0
+    assert names(out) == {"1.png"}

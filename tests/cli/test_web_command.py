@@ -1,0 +1,32 @@
+"""omgseg web hands the model to the page's server."""
+
+import sys
+import types
+
+from omgseg.apis import OMGSegInferencer
+
+
+def test_serves_the_model(run, model, monkeypatch):
+    served = []
+
+    def serve(seg, host, port, ready):
+        ready(f"http://{host}:{port}")
+        served.append(seg)
+
+    monkeypatch.setitem(sys.modules, "omgseg.web", types.SimpleNamespace(serve=serve))
+    status, out, error = run("web", *model[:6], "--port", "8123")
+    assert status == 0, error
+    assert "http://127.0.0.1:8123" in out
+    assert isinstance(served[0], OMGSegInferencer)
+
+
+def test_mistakes(run, model, monkeypatch):
+    assert "--port 70000" in run("web", *model[:6], "--port", "70000")[2]
+
+    def taken(*_, **__):
+        raise OSError("port 7860 is taken")
+
+    monkeypatch.setitem(sys.modules, "omgseg.web", types.SimpleNamespace(serve=taken))
+    assert run("web", *model[:6])[::2] == (2, "error: port 7860 is taken\n")
+    monkeypatch.setitem(sys.modules, "omgseg.web", None)  # as where Gradio is missing
+    assert run("web", *model[:6])[0] == 2
