@@ -1,0 +1,20 @@
+"""A web page for a model: pictures, clicks and videos in the browser. Needs Gradio: ``pip install "omgseg[web]"``."""
+
+import os
+
+# Gradio reads these when it is imported: no usage statistics, no look-up of newer versions, nothing from other hosts.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+try:
+    import gradio  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f'the web page needs Gradio, which does not import here ({error}): pip install "omgseg[web]"'
+    ) from error
+
+from omgseg.web.limits import Limits
+from omgseg.web.page import build_app
+from omgseg.web.server import serve
+
+__all__ = ["Limits", "build_app", "serve"]

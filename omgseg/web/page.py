@@ -1,0 +1,60 @@
+"""The page: its tabs, and what they share."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import gradio as gr
+
+from omgseg.web.click_tab import ClickTab
+from omgseg.web.image_tab import ImageTab
+from omgseg.web.limits import Limits
+from omgseg.web.video_tab import VideoTab
+from omgseg.web.workspace import Workspace
+
+SECONDS_BETWEEN_CLEANINGS = 60
+
+
+@dataclass
+class Site:
+    """What the tabs share.
+
+    Attributes:
+        seg: an ``OMGSegInferencer``.
+        limits: what is accepted.
+        workspace: where files go.
+        model_lock: held while the model computes, one clip of a video at a time.
+    """
+
+    seg: object
+    limits: Limits
+    workspace: Workspace
+    model_lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def build_app(seg, limits: Limits | None = None, workspace: Workspace | None = None) -> gr.Blocks:
+    """The page of a model, ready for ``queue`` and ``launch``; :func:`omgseg.web.serve` does both.
+
+    Args:
+        seg: an ``OMGSegInferencer``.
+        limits: what is accepted.
+        workspace: where uploads and results go; a new one by default.
+    """
+    limits = limits or Limits()
+    site = Site(seg, limits, workspace or Workspace())
+    with gr.Blocks(
+        title="omgseg",
+        analytics_enabled=False,
+        delete_cache=(SECONDS_BETWEEN_CLEANINGS, limits.keep_seconds),
+    ) as app:
+        gr.HTML(
+            "<h1>omgseg</h1><p>Segment pictures and videos with your own words, or with clicks.</p>",
+            elem_id="title",
+        )
+        with gr.Tabs():
+            for name, tab in (("Picture", ImageTab), ("Clicks", ClickTab), ("Video", VideoTab)):
+                with gr.Tab(name, id=name.lower()):
+                    tab(site).build()
+    app.omgseg_site = site
+    return app

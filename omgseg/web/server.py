@@ -1,0 +1,101 @@
+"""Serving the page."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from omgseg.web.limits import Limits
+from omgseg.web.page import build_app
+from omgseg.web.style import CSS, theme
+from omgseg.web.workspace import Workspace
+
+LOOPBACK = "127.0.0.1"
+
+
+def serve(
+    seg,
+    host: str = LOOPBACK,
+    port: int = 7860,
+    limits: Limits | None = None,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve the page until Ctrl-C or SIGTERM. Nothing is kept: uploads and results are removed at the end.
+
+    Args:
+        seg: an ``OMGSegInferencer``.
+        host: the address to listen on. The default is reached from this machine only; anyone who reaches another one
+            can use the model, as there is no password.
+        port: 0 takes a free one.
+        limits: what is accepted.
+        ready: called with the page's address once it can be opened.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    workspace = Workspace()
+    try:
+        with _terminable():
+            app = launch(seg, host, port, limits or Limits(), workspace)
+            try:
+                if ready is not None:
+                    ready(app.local_url)
+                threading.Event().wait()
+            except KeyboardInterrupt:
+                pass
+            finally:
+                app.close(verbose=False)
+    finally:
+        workspace.close()
+
+
+def launch(seg, host: str, port: int, limits: Limits, workspace: Workspace):
+    """Start the server in a thread of its own; returns the app, whose ``close`` ends it."""
+    app = build_app(seg, limits, workspace)
+    app.queue(max_size=limits.waiting, api_open=False)
+    app.launch(
+        server_name=host,
+        server_port=port or _free_port(host),
+        share=False,
+        quiet=True,
+        prevent_thread_lock=True,
+        show_error=False,
+        max_file_size=limits.upload_bytes,
+        state_session_capacity=limits.visitors,
+        max_threads=8,
+        footer_links=[],
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        enable_monitoring=False,
+        theme=theme(),
+        css=CSS,
+    )
+    return app
+
+
+def _free_port(host: str) -> int:
+    import socket
+
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the program as Ctrl-C does, so that temporary files are removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,185 @@
+"""The tab of videos: upload, words, progress, the video with its masks."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from omgseg.apis.results import VideoResult
+from omgseg.visualization import VideoWriter
+from omgseg.web.guard import guarded
+from omgseg.web.image_tab import HOW_TO_WRITE, palette_of
+from omgseg.web.legend import TASK_NAMES, legend_html, message_html, progress_html, tracks_html
+from omgseg.web.limits import Refused
+from omgseg.web.uploads import FilmFacts, check_film
+from omgseg.web.words import parse_words
+from omgseg.web.workspace import as_uploaded
+
+SECONDS_BETWEEN_NEWS = 0.5
+MOST_TRACKS = 60
+
+
+class VideoTab:
+    """Segments a video while it is read; neither its frames nor its pictures are kept in memory.
+
+    Args:
+        site: what the tabs share, see :class:`omgseg.web.page.Site`.
+    """
+
+    def __init__(self, site) -> None:
+        self.site = site
+
+    def build(self) -> None:
+        """Lay out the tab inside the current ``gr.Blocks``."""
+        limits = self.site.limits
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=2, min_width=300):
+                film = as_uploaded(
+                    gr.Video(
+                        label=f"Video, up to {limits.video_seconds:g} s",
+                        sources=["upload"],
+                        height=280,
+                        include_audio=True,
+                        elem_id="video-in",
+                    )
+                )
+                task = gr.Radio(list(TASK_NAMES), value=next(iter(TASK_NAMES)), label="Task")
+                words = gr.Textbox(
+                    label="Words",
+                    info="Empty: the words of the model.",
+                    placeholder=HOW_TO_WRITE,
+                    lines=2,
+                    max_lines=8,
+                    max_length=20_000,
+                    elem_id="video-words",
+                )
+                with gr.Row():
+                    start = gr.Button("Segment", variant="primary", elem_id="video-start", min_width=120)
+                    stop = gr.Button("Stop", min_width=80, elem_id="video-stop")
+                with gr.Accordion("Drawing", open=False):
+                    score = gr.Slider(0, 1, value=0.3, step=0.05, label="Least score")
+                    opacity = gr.Slider(0, 1, value=0.5, step=0.05, label="Opacity")
+                    colorblind = gr.Checkbox(False, label="Colours for colour-blind people")
+            with gr.Column(scale=3, min_width=320):
+                result = gr.Video(
+                    label="Result",
+                    interactive=False,
+                    height=460,
+                    elem_id="video-out",
+                    autoplay=True,
+                    loop=True,
+                )
+                status = gr.HTML(message_html("The objects appear here."), elem_id="video-status")
+                with gr.Row():
+                    files = [
+                        gr.DownloadButton(name, size="sm", min_width=90, interactive=False)
+                        for name in ("MP4", "JSON", "COCO")
+                    ]
+        running = start.click(
+            guarded(self.segment),
+            [film, task, words, score, opacity, colorblind],
+            [result, status, *files],
+            concurrency_id="words",
+            concurrency_limit=1,
+            api_visibility="private",
+            show_progress="hidden",
+        )
+        stop.click(
+            lambda: message_html("Stopped."),
+            None,
+            [status],
+            cancels=[running],
+            api_visibility="private",
+            queue=False,
+        )
+
+    def segment(
+        self, path: str | None, task: str, words: str, score: float, opacity: float, colorblind: bool
+    ) -> Iterator[list[Any]]:
+        """Run the model over a video; yields news, and at last the result."""
+        facts = check_film(path, self.site.limits)
+        vocabulary = parse_words(words, self.site.limits.words)
+        if task not in TASK_NAMES:
+            raise Refused(f"There is no task {task!r}.")
+        waiting = [gr.DownloadButton(value=None, interactive=False)] * 3
+        yield [None, progress_html(0, facts.frames, "Reading the video ..."), *waiting]
+        folder = self.site.workspace.new_folder()
+        try:
+            frames = []
+            style = {"opacity": opacity, "palette": palette_of(colorblind), "by": self._colored_by(task)}
+            stream = self.site.seg.stream(path, task=TASK_NAMES[task], vocabulary=vocabulary)
+            began = told = time.monotonic()
+            with VideoWriter(folder / "segments.mp4", facts.fps) as writer:
+                for frame in self._locked(stream):
+                    if len(frames) >= self.site.limits.video_frames:
+                        raise Refused(
+                            f"The video has more than {self.site.limits.video_frames} frames. Cut it first."
+                        )
+                    frame = frame.confident(score)
+                    writer.add(frame.draw(**style))
+                    frames.append(frame.replace(image=None))
+                    if time.monotonic() - told > SECONDS_BETWEEN_NEWS:
+                        told = time.monotonic()
+                        yield [gr.skip(), self._news(len(frames), facts, told - began), *[gr.skip()] * 3]
+            video = VideoResult(frames, facts.fps, path=None, name=Path(path).stem)
+            yield self._finished(video, folder, style, TASK_NAMES[task])
+        except BaseException:  # a visitor who leaves or stops ends the generator from outside
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def _locked(self, stream: Iterator[Any]) -> Iterator[Any]:
+        """The frames, with the model to oneself while one is computed, so that clicks get their turn in between."""
+        try:
+            while True:
+                with self.site.model_lock:
+                    frame = next(stream, None)
+                if frame is None:
+                    return
+                yield frame
+        finally:
+            if hasattr(stream, "close"):
+                stream.close()
+
+    @staticmethod
+    def _colored_by(task: str) -> str:
+        return "class" if TASK_NAMES[task] == "semantic" else "identity"
+
+    @staticmethod
+    def _news(done: int, facts: FilmFacts, seconds: float) -> str:
+        speed = done / seconds
+        if facts.frames is None:
+            return progress_html(done, None, f"{done} frames, {speed:.1f} a second")
+        left = max(facts.frames - done, 0) / speed
+        return progress_html(
+            done, facts.frames, f"Frame {done} of {facts.frames}, {speed:.1f} a second, {left:.0f} s left"
+        )
+
+    def _finished(self, video: VideoResult, folder: Path, style: dict[str, Any], task: str) -> list[Any]:
+        film = folder / "segments.mp4"
+        content = video.save(folder / "segments.json")
+        coco = folder / "segments_coco.json"
+        coco.write_text(json.dumps(video.to_coco()))
+        if task == "semantic":
+            legend = legend_html(max(video, key=len), style["palette"], coverage=False)
+        else:
+            legend = tracks_html(_tracks(video), style["palette"])
+        buttons = [gr.DownloadButton(value=str(file), interactive=True) for file in (film, content, coco)]
+        return [str(film), legend, *buttons]
+
+
+def _tracks(video: VideoResult) -> list[tuple[int, str, int]]:
+    """The identities that were seen for longest: their number, name and count of frames."""
+    seen: Counter[int] = Counter()
+    names: dict[int, str] = {}
+    for frame in video:
+        for identity, name in zip(frame.ids.tolist(), frame.names, strict=True):
+            seen[identity] += 1
+            names[identity] = name
+    return [(identity, names[identity], count) for identity, count in seen.most_common(MOST_TRACKS)]
