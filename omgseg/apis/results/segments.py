@@ -244,7 +244,7 @@ class Segments:
 
     def confident(self, min_score: float) -> Self:
         """The segments with at least this score."""
-        return self.select(self.scores >= np.float32(min_score))
+        return self.select(self.scores >= min_score)
 
 
 def _constant(values: Any, dtype: type) -> np.ndarray:

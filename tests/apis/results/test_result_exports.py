@@ -143,6 +143,11 @@ def test_a_track_takes_the_class_that_most_of_its_frames_say(panoptic):
     assert [t["category_id"] for t in VideoResult([frames[0], *frames[1:] * 4]).to_youtube_vis()] == [4, 4]
 
 
+def test_the_best_track_comes_first(panoptic):
+    tracks = VideoResult([panoptic(scores=[0.2, 0.8, 1, 1])] * 2).to_youtube_vis()
+    assert [(track["category_id"], round(track["score"], 6)) for track in tracks] == [(4, 0.8), (17, 0.2)]
+
+
 def test_label_pngs(panoptic, words, tmp_path):
     with MaskWriter(tmp_path, words, root="/photos") as writer:
         writer.add(panoptic(task="semantic", path="/photos/day/street.jpg"))

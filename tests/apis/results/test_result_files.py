@@ -78,6 +78,7 @@ def test_a_folder_keeps_the_old_file_on_an_error(film, tmp_path, monkeypatch):
         ("name", 7, "field 'name' is int, not str"),
         ("time", "now", "field 'time' is str, not int or float or null"),
         ("frame_index", 1.5, "field 'frame_index'"),
+        ("frame_index", True, "field 'frame_index' is bool, not int"),
     ],
 )
 def test_a_wrong_field_is_named(panoptic, tmp_path, field, value, message):

@@ -52,7 +52,7 @@ def test_without_classes():
 
 def test_select_and_confident(instances):
     result = instances()
-    assert result.confident(0.6).ids.tolist() == [1, 2]  # 0.6 as float32 is a little more than 0.6
+    assert result.confident(0.6).ids.tolist() == [1, 2]
     turned = result.select([2, 0])
     assert (turned.ids.tolist(), turned.labels.tolist()) == ([3, 1], [0, 0])
     assert np.array_equal(turned.masks, result.masks[[2, 0]])
@@ -135,6 +135,8 @@ def test_wrong_run_lengths_are_found():
             check_counts(wrong, (60, 70))
     with pytest.raises(ValueError, match="60 x 71"):
         check_counts(counts, (60, 71))
+    with pytest.raises(ValueError, match="2 x 2"):  # 5 and -1 pixels are 4 in all
+        check_counts("5O", (2, 2))
     (large,) = encode_masks([np.pad(np.ones((1, 1)), ((3000, 0), (4000, 0)))])
     check_counts(large["counts"], tuple(large["size"]))
     assert coco_mask.area(large) == 1
