@@ -5,6 +5,7 @@ from omgseg.apis.frames import Frame
 from omgseg.apis.inferencer import OMGSegInferencer
 from omgseg.apis.inputs import Clip, list_files, read_image, read_input
 from omgseg.apis.interactive import InteractivePredictor
+from omgseg.apis.interactive_video import InteractiveVideo
 from omgseg.apis.results import SegmentationResult, VideoResult, result_of
 from omgseg.apis.sources import Source, open_source
 from omgseg.apis.words import to_vocabulary
@@ -13,6 +14,7 @@ __all__ = [
     "Clip",
     "Frame",
     "InteractivePredictor",
+    "InteractiveVideo",
     "OMGSegInferencer",
     "SegmentationResult",
     "Source",

@@ -81,6 +81,11 @@ class InteractivePredictor:
         self._path = Path(image) if isinstance(image, (str, Path)) else None
 
     @property
+    def image(self) -> np.ndarray | None:
+        """RGB uint8 (H, W, 3), the image that prompts belong to; None before there is one."""
+        return self._image
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """(width, height) of the image.
 
