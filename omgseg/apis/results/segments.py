@@ -209,10 +209,10 @@ class Segments:
         return self._paint(np.arange(1, len(self) + 1), 0)
 
     def _paint(self, values: np.ndarray, nothing: int) -> np.ndarray:
-        painted = np.full(self.size, nothing, np.int32)
+        painted = np.full(self.size, nothing, np.int32, order="F")  # as masks are decoded
         for run_lengths, value in zip(reversed(self.rles), values[::-1].tolist(), strict=True):
-            painted[coco_mask.decode(run_lengths).view(bool)] = value
-        return painted
+            np.copyto(painted, value, where=coco_mask.decode(run_lengths).view(bool))
+        return np.ascontiguousarray(painted)
 
     def replace(self, **changes: Any) -> Self:
         """A copy with other values of some of the constructor's arguments."""
