@@ -48,7 +48,7 @@ def model_cost(model_config: dict[str, Any], image_size: tuple[int, int], num_cl
 
     Args:
         model_config: config of an :class:`OMGSeg`. No weights are read.
-        image_size: (height, width), rounded up to multiples of the last stride, as the preprocessor pads.
+        image_size: (height, width), padded as the model's preprocessor does.
         num_classes: words to classify with; each has one synonym.
     """
     config = ConfigDict(model_config).copy()
@@ -59,8 +59,8 @@ def model_cost(model_config: dict[str, Any], image_size: tuple[int, int], num_cl
     parameters = {name: _count(part) for name, part in model.named_children()}
     model.requires_grad_(False)
     encoder = model.image_encoder
-    stride = encoder.strides[-1]
-    height, width = (math.ceil(side / stride) * stride for side in image_size)
+    divisor = model.data_preprocessor.size_divisor
+    height, width = (math.ceil(side / divisor) * divisor for side in image_size)
     ran: dict[str, tuple[int, int]] = {}
     with torch.no_grad():
         image = torch.zeros(1, 3, height, width, device="meta")

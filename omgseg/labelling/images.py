@@ -67,8 +67,9 @@ def in_order(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: ([_number(part) for part in re.findall(r"\d+|\D+", name)], name))
 
 
-def _number(part: str) -> tuple[int, str]:
-    return (int(part), "") if part.isdecimal() else (-1, part)
+def _number(part: str) -> tuple[bool, int, str]:
+    """Sort key: numbers, then text."""
+    return (False, int(part), "") if part.isdecimal() else (True, 0, part)
 
 
 def _expand(path: Path) -> list[Path]:

@@ -5,15 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mmengine.logging import MMLogger
 from PIL import Image
 
+from omgseg.apis.building import build_model, read_config
 from omgseg.cli.main import main
 
 TOY = Path(__file__).parents[2] / "configs" / "toy" / "joint.py"
 CONFIG = f"""\
 _base_ = ["{TOY}"]
 model = dict(
+    image_encoder=dict(pretrained=None),
+    text_encoder=dict(pretrained=None),
     query_decoder=dict(num_queries=6),
     test_cfg=dict(panoptic=dict(iou_thr=0.0, filter_low_score=False), max_per_image=4, clip_size=2),
 )
@@ -28,11 +32,30 @@ def config_file(tmp_path_factory) -> Path:
     return file
 
 
+@pytest.fixture(scope="session")
+def weights(config_file, tmp_path_factory) -> Path:
+    """Random ones that find something everywhere; the file holds no words."""
+    model = build_model(read_config(config_file), None, "cpu")
+    moved = ("classifier", "query_decoder.query", "query_decoder.mask_embed")
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(2)
+        for name, parameter in model.named_parameters():
+            if name.endswith("gamma"):  # timm's layer scale starts at 1e-6
+                parameter.uniform_(0.5, 1.5)
+            elif name.startswith("classifier") and name.endswith("bias"):
+                parameter.zero_()
+            elif name.startswith(moved):
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+    file = tmp_path_factory.mktemp("weights") / "tiny.pth"
+    torch.save(model.state_dict(), file)
+    return file
+
+
 @pytest.fixture
-def model(config_file) -> list[str]:
-    """Arguments that choose the tiny model and four words."""
-    words = ["--vocabulary", "dog, red kite", "--stuff", "sky, road", "--background", "none"]
-    return ["--config", str(config_file), "--weights", "none", "--device", "cpu", *words]
+def model(config_file, weights) -> list[str]:
+    """Arguments that choose the tiny model and two words."""
+    words = ["--vocabulary", "dog, red kite", "--background", "none"]
+    return ["--config", str(config_file), "--weights", str(weights), "--device", "cpu", *words]
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,65 @@
+"""What a model costs, without running it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from omgseg.benchmark import model_cost as costs
+from omgseg.benchmark.model_cost import model_cost
+from omgseg.registry import MODELS
+
+TOY = Path(__file__).parents[2] / "configs" / "toy" / "joint.py"
+
+
+@pytest.fixture(scope="module")
+def model_config():
+    return Config.fromfile(TOY).model
+
+
+def test_equals_a_real_run(model_config):
+    """Operations of the same parts on real tensors, at a size that is not the tile's."""
+    parts = {part.name: part for part in model_cost(model_config, (128, 192), num_classes=5)}
+    for encoder in ("image_encoder", "text_encoder"):
+        model_config[encoder].pretrained = None
+    model = MODELS.build(model_config).eval()
+    model.requires_grad_(False)
+    with FlopCounterMode(display=False) as encoder:
+        features = model.image_encoder(torch.zeros(1, 3, 128, 192))
+    with FlopCounterMode(display=False) as pixel_decoder:
+        mask_features, levels = model.pixel_decoder(features)
+    # torch does not count its fused attention on CPUs
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as query_decoder:
+        model.query_decoder(mask_features, levels, every_layer=False)
+    assert parts["image_encoder"].flops == encoder.get_total_flops() > 0
+    assert parts["pixel_decoder"].flops == pixel_decoder.get_total_flops() > 0
+    assert parts["query_decoder"].flops == query_decoder.get_total_flops() > 0
+    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()}
+    assert {name: part.parameters for name, part in parts.items()} == {n: c for n, c in counts.items() if c}
+
+
+def test_frozen_parts_do_not_train(model_config):
+    parts = {part.name: part for part in model_cost(model_config, (64, 64), num_classes=5)}
+    assert parts["image_encoder"].trainable == 0
+    assert parts["query_decoder"].trainable == parts["query_decoder"].parameters
+
+
+def test_sizes_are_padded(model_config):
+    exact, odd = (model_cost(model_config, size, 5) for size in ((128, 192), (97, 161)))
+    assert [part.flops for part in odd] == [part.flops for part in exact]
+
+
+def test_peak_of_the_tensors_that_are_alive_at_once():
+    def run():
+        a = torch.zeros(1000)
+        b = a + 1  # two alive
+        del a
+        c = b.view(10, 100).t() * 2  # a view is no new memory
+        del b
+        return c + c.sum()
+
+    (_, peak), _ = costs._follow(run)
+    assert peak == 2 * 4000 + 4

@@ -1,0 +1,152 @@
+"""omgseg label, from its command line; by one process, by shards, and after it was killed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from pycocotools.coco import COCO
+
+from omgseg.labelling import Labeller
+
+ANY_SCORE = ["--min-score", "0"]
+
+
+@pytest.fixture
+def label(run, model, photos):
+    """Label the photos into a file; returns the exit status, standard output and standard error."""
+    return lambda out, *more: run("label", photos, "--out", out, *model, *ANY_SCORE, *more)
+
+
+def test_a_folder_becomes_a_coco_file(label, tmp_path):
+    status, lines, error = label(tmp_path / "coco.json")
+    assert status == 0, error
+    assert "3/3" in error  # the progress bar
+    coco = COCO(tmp_path / "coco.json")
+    names = [image["file_name"] for image in coco.loadImgs(coco.getImgIds())]
+    assert names == ["1.png", "10.png", "more/2.png"]
+    words = [category["name"] for category in coco.loadCats(coco.getCatIds())]
+    assert words == ["dog", "red kite"]
+    annotations = coco.loadAnns(coco.getAnnIds())
+    assert f"{len(annotations)} objects in 3 images" in lines and annotations
+    for annotation in annotations:
+        assert coco.annToMask(annotation).sum() == annotation["area"] > 0
+        assert 0 <= annotation["score"] <= 1
+
+
+def test_unreadable_images_are_counted_and_tried_again(label, photos, tmp_path):
+    picture = (photos / "10.png").read_bytes()
+    (photos / "10.png").write_bytes(picture[:100])
+    status, _, error = label(tmp_path / "coco.json")
+    assert status == 1
+    assert "1 images could not be read and were skipped: 10.png" in error
+    content = json.loads((tmp_path / "coco.json").read_text())
+    assert len(content["images"]) == 2 and content["info"]["unreadable"] == ["10.png"]
+    (photos / "10.png").write_bytes(picture)
+    status, _, error = label(tmp_path / "coco.json")
+    assert status == 0 and "2 of them labelled before" in error
+    assert label(tmp_path / "fresh.json")[0] == 0
+    assert (tmp_path / "fresh.json").read_bytes() == (tmp_path / "coco.json").read_bytes()
+
+
+def test_images_that_are_added_are_labelled_and_those_that_are_gone_left_out(
+    label, photos, tmp_path, monkeypatch
+):
+    assert label(tmp_path / "coco.json")[0] == 0
+    shutil.copy(photos / "1.png", photos / "4.png")
+    (photos / "10.png").unlink()
+    asked = []
+    monkeypatch.setattr(Labeller, "__call__", _recording(asked, Labeller.__call__))
+    assert label(tmp_path / "coco.json")[0] == 0
+    assert asked == ["4.png"]
+    content = json.loads((tmp_path / "coco.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == ["1.png", "4.png", "more/2.png"]
+
+
+def _recording(asked, call):
+    def recording(self, images):
+        images = list(images)
+        asked.extend(name for name, _ in images)
+        return call(self, images)
+
+    return recording
+
+
+def test_shards_make_the_same_file(label, run, tmp_path):
+    assert label(tmp_path / "one.json")[0] == 0
+    out = tmp_path / "coco.json"
+    assert label(out, "--shard", "1/2")[0] == 0
+    status, _, error = run("label", "--merge", "--out", out)
+    assert status == 2 and "shards are missing: 2/2" in error
+    status, lines, _ = label(out, "--shard", "2/2")
+    assert status == 0 and f"omgseg label --merge --out {out}" in lines
+    assert not out.exists()
+    assert run("label", "--merge", "--out", out)[0] == 0
+    assert out.read_bytes() == (tmp_path / "one.json").read_bytes()
+    assert run("label", "--merge", "--out", out)[0] == 2  # exists
+    named = [tmp_path / "coco.json.parts" / f"{number}-of-2.jsonl" for number in (1, 2)]
+    assert run("label", "--merge", *named, "--out", tmp_path / "named.json")[0] == 0
+    assert (tmp_path / "named.json").read_bytes() == out.read_bytes()
+
+
+def test_a_killed_run_goes_on_and_loses_nothing(label, model, photos, tmp_path):
+    for number in range(20, 60):
+        shutil.copy(photos / "1.png", photos / f"{number}.png")
+    out = tmp_path / "killed.json"
+    journal = tmp_path / "killed.json.parts" / "1-of-1.jsonl"
+    command = [sys.executable, "-m", "omgseg.cli", "label", photos, "--out", out, *model, *ANY_SCORE]
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 4:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    kept = journal.read_bytes().count(b"\n") - 1
+    assert not out.exists() and 3 <= kept < 43
+
+    status, _, error = label(out)
+    assert status == 0 and f"{kept} of them labelled before" in error
+    assert label(tmp_path / "whole.json")[0] == 0
+    assert out.read_bytes() == (tmp_path / "whole.json").read_bytes()
+
+
+def test_a_second_run_loses_nothing(label, tmp_path):
+    out = tmp_path / "coco.json"
+    out.write_text("annotations by hand")
+    status, _, error = label(out)
+    assert status == 2 and "exists and was not made here" in error
+    assert out.read_text() == "annotations by hand"
+    assert label(out, "--overwrite")[0] == 0
+    before = out.read_bytes()
+    status, _, error = label(out, "--task", "panoptic")
+    assert status == 2 and "another settings" in error and "--overwrite" in error
+    assert out.read_bytes() == before
+    assert label(out, "--task", "panoptic", "--overwrite")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--shard", "3/2"], "1 <= i <= n"),
+        (["--min-score", "2"], "not between 0 and 1"),
+        (["--workers", "2"], "--engine local"),
+        (["--batch-size", "0"], "not positive"),
+    ],
+)
+def test_label_mistakes(label, tmp_path, arguments, message):
+    status, _, error = label(tmp_path / "coco.json", *arguments)
+    assert status == 2 and message in error
+    assert not list(tmp_path.glob("coco.json*"))
+
+
+def test_there_must_be_images_and_words(run, model, config_file, photos, tmp_path):
+    out = ["--out", tmp_path / "coco.json"]
+    assert "no images" in run("label", *out, *model)[2]
+    assert "missing not found" in run("label", tmp_path / "missing", *out, *model)[2]
+    assert "no words" in run("label", photos, *out, "--config", config_file, "--weights", "none")[2]
+    assert "no journals of shards" in run("label", "--merge", *out)[2]
