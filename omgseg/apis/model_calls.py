@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -145,14 +145,19 @@ class ModelCalls:
 
     @contextmanager
     def ready(self, question: Question | None = None) -> Iterator[None]:
-        """The model for one caller at a time, with the words of the question and the precision of this machine."""
+        """The model for one caller at a time, with the words and the limit of the question and the own precision."""
         device = next(self.model.parameters()).device.type
         short = torch.autocast(device, self.dtype, enabled=self.dtype != torch.float32)
         with self._lock, torch.no_grad():
+            config = self.model.test_config
             if question is not None and question.words is not None:
                 self.model.set_vocabulary(question.words.all)
-            with short:
-                yield
+                self.model.test_config = replace(config, min_score=question.min_score)
+            try:
+                with short:
+                    yield
+            finally:
+                self.model.test_config = config
 
     def _clips(self, frames: Iterable[Frame]) -> Iterator[list[Frame]]:
         iterator = iter(frames)

@@ -12,6 +12,7 @@ from omgseg.apis import SegmentationResult, UnreadableInputs, VideoResult, read_
 from omgseg.apis.inferencer import LONGEST_EXACT
 from omgseg.apis.model_calls import choose_dtype
 from omgseg.datasets.transforms import LoadFrames, PackClip, Resize
+from omgseg.models.readout import results as readout
 from omgseg.structures import Category, Task, Vocabulary
 
 TASKS = ("panoptic", "instance", "semantic")
@@ -62,6 +63,22 @@ def test_low_scores_are_left_out(seg, photo):
     limit = float(np.median(everything.scores))
     assert seg(photo, "instance", min_score=limit, max_overlap=1) == everything.confident(limit)
     assert seg(photo, "instance", max_overlap=1) == everything.confident(0.3)
+
+
+def test_poor_guesses_cost_nothing(seg, photo, video, monkeypatch):
+    """Their masks, which would be left out, are not made."""
+    limits = []
+    select = readout.select_pairs
+    monkeypatch.setattr(readout, "select_pairs", lambda *args: limits.append(args[3]) or select(*args))
+    everything = seg(photo, "instance", min_score=0, max_overlap=1)
+    limit = float(everything.scores[1])
+    assert seg(photo, "instance", min_score=limit, max_overlap=1) == everything.select([0, 1])
+    assert limits == [0, limit]
+    assert seg.model.test_config.min_score == 0
+    limit = 0.15
+    for online in (False, True):
+        options = dict(task="instance", as_video=True, online=online)
+        assert seg(video, min_score=limit, **options) == seg(video, min_score=0, **options).confident(limit)
 
 
 def test_an_object_is_found_once(seg, photo):

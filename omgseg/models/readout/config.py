@@ -16,6 +16,8 @@ class TestConfig:
     Attributes:
         panoptic: thresholds of the panoptic read-out.
         max_per_image: (query, class) pairs of the instance read-out.
+        min_score: pairs of a lower class probability are not read out; the score, which is that times the confidence
+            of the mask, would be lower still.
         ensemble: fuse class scores with the frozen CLIP's own.
         alpha, beta: CLIP's share for seen and for unseen classes.
         clip_size: frames of a clip of a test video.
@@ -26,6 +28,7 @@ class TestConfig:
 
     panoptic: PanopticConfig = field(default_factory=PanopticConfig)
     max_per_image: int = 100
+    min_score: float = 0.0
     ensemble: bool = True
     alpha: float = 0.4
     beta: float = 0.8

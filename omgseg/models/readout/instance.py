@@ -20,20 +20,23 @@ class InstanceCandidates:
     scores: Tensor
 
 
-def select_pairs(class_probs: Tensor, num_things: int, max_per_image: int) -> InstanceCandidates:
+def select_pairs(
+    class_probs: Tensor, num_things: int, max_per_image: int, min_score: float = 0.0
+) -> InstanceCandidates:
     """The best pairs over all classes, of which the things are kept.
 
     Args:
         class_probs: (Q, C + 1), the background last.
         num_things: labels below are things.
         max_per_image: how many pairs are considered.
+        min_score: pairs of a lower probability are left out.
     """
     num_classes = class_probs.shape[-1] - 1
     flat = class_probs[:, :-1].flatten()
     scores, index = flat.topk(min(max_per_image, len(flat)))
     labels = index % num_classes
-    thing = labels < num_things
-    return InstanceCandidates((index // num_classes)[thing], labels[thing], scores[thing])
+    kept = (labels < num_things) & (scores >= min_score)
+    return InstanceCandidates((index // num_classes)[kept], labels[kept], scores[kept])
 
 
 def mask_confidence(frames: Sequence[Tensor], geometry: MaskGeometry) -> tuple[Tensor, list[Tensor]]:

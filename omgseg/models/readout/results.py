@@ -56,7 +56,7 @@ def read_image(
         )
         set_panoptic(sample, panoptic, segment_scores)
     if Task.INSTANCE in sample.tasks:
-        pairs = select_pairs(class_probs, vocabulary.num_things, config.max_per_image)
+        pairs = select_pairs(class_probs, vocabulary.num_things, config.max_per_image, config.min_score)
         confidence, (masks,) = mask_confidence([mask_logits[pairs.queries]], geometry)
         sample.pred_instances = _sorted_by_score(
             InstanceData(

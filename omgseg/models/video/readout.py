@@ -47,7 +47,7 @@ def read_video(
         for frame, panoptic in zip(frames, maps, strict=True):
             set_panoptic(frame, panoptic, segment_scores)
     if Task.INSTANCE in tasks:
-        _read_tracks(frames, memory, class_probs, vocabulary.num_things, config.max_per_image, geometry)
+        _read_tracks(frames, memory, class_probs, vocabulary.num_things, config, geometry)
     if Task.SEMANTIC in tasks:
         for frame, masks in zip(frames, memory.frames, strict=True):
             # tubes that are not remembered here are empty and have no vote
@@ -64,11 +64,11 @@ def _read_tracks(
     memory: TubeMemory,
     class_probs: Tensor,
     num_things: int,
-    max_per_video: int,
+    config: TestConfig,
     geometry: MaskGeometry,
 ) -> None:
     """Tracks as run lengths; a track's score is its class probability x the mean probability inside its masks."""
-    pairs = select_pairs(class_probs, num_things, max_per_video)
+    pairs = select_pairs(class_probs, num_things, config.max_per_image, config.min_score)
     tubes, row = pairs.queries.unique(return_inverse=True)
     inside, area, encoded = encode_tubes(memory.frames, tubes, geometry)
     scores = pairs.scores * (inside / (area + 1e-6))[row]

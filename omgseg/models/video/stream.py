@@ -100,7 +100,7 @@ class VideoStream:
             for frame, panoptic in zip(frames, maps, strict=True):
                 set_panoptic(frame, panoptic, segment_scores)
         if Task.INSTANCE in self.tasks:
-            pairs = select_pairs(class_probs, vocabulary.num_things, config.max_per_image)
+            pairs = select_pairs(class_probs, vocabulary.num_things, config.max_per_image, config.min_score)
             tubes, row = pairs.queries.unique(return_inverse=True)
             inside, area, encoded = encode_tubes(masks, tubes, geometry)
             scores = pairs.scores * (inside / (area + 1e-6))[row]
