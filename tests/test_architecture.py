@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "engine": EVERYONE | {"models", "datasets", "evaluation", "visualization"},
     "apis": EVERYONE | {"models", "datasets", "visualization", "engine"},
     "labelling": EVERYONE | {"apis"},
+    "web": EVERYONE | {"apis", "visualization"},
     "cli": EVERYONE | {"apis", "labelling", "web", "benchmark", "models", "datasets", "visualization"},
 }
 

@@ -16,7 +16,7 @@ from omgseg.web.limits import Refused
 from omgseg.web.uploads import read_picture
 from omgseg.web.workspace import as_uploaded
 
-ADD, REMOVE, BOX = "Belongs to it (+)", "Does not (-)", "Box (two corners)"
+ADD, REMOVE, BOX = "Part of the object (+)", "Not part of it (\u2212)", "Corner of a box"
 START = "Upload a picture, then click on an object in it."
 READY = "Click on an object."
 
@@ -52,7 +52,7 @@ class ClickTab:
                 with gr.Row():
                     undo = gr.Button("Undo", size="sm", min_width=80, elem_id="click-undo")
                     reset = gr.Button("Reset", size="sm", min_width=80, elem_id="click-reset")
-                status = gr.HTML(message_html(START), elem_id="click-status")
+                status = gr.HTML(message_html(START), elem_id="click-status", elem_classes="flush")
                 with gr.Row():
                     files = [
                         gr.DownloadButton(name, size="sm", min_width=90, interactive=False)

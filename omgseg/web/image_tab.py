@@ -70,7 +70,9 @@ class ImageTab:
                 overlay = gr.Image(
                     label="Result", interactive=False, height=460, elem_id="image-out", buttons=["fullscreen"]
                 )
-                legend = gr.HTML(message_html("The classes appear here."), elem_id="image-legend")
+                legend = gr.HTML(
+                    message_html("The classes appear here."), elem_id="image-legend", elem_classes="flush"
+                )
                 with gr.Row():
                     files = [
                         gr.DownloadButton(name, size="sm", min_width=90, interactive=False)

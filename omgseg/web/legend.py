@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
+from pycocotools import mask as coco_mask
 
 from omgseg.structures import Task
-from omgseg.visualization.palette import category_color, identity_color
+from omgseg.visualization import render
 
-MOST_ROWS = 200
+MOST_ROWS, MOST_TRACKS = 200, 60
+OBJECT = "object"
+NOTHING = "Nothing found. Lower the score, or try other words."
 HEADERS = ["Class", "Kind", "Score", "Area %", "Box (x, y, w, h)"]
+
+
+def drawn_color(result, index: int, by: str, palette: str) -> tuple[int, int, int]:
+    """The RGB colour that the renderer gives a segment: a patch of it is drawn."""
+    patch = coco_mask.encode(np.ones((8, 8), np.uint8, order="F"))
+    alone = result.select([index]).replace(size=(8, 8), rles=[patch], image=None)
+    style = {"opacity": 1.0, "contours": False, "labels": False, "by": by, "palette": palette}
+    return tuple(render(np.zeros((8, 8, 3), np.uint8), alone, **style)[4, 4].tolist())
 
 
 def legend_html(result, palette: str, coverage: bool = True) -> str:
@@ -23,38 +35,56 @@ def legend_html(result, palette: str, coverage: bool = True) -> str:
         coverage: write how much of the image a class has.
     """
     if not len(result):
-        return message_html("Nothing found. Lower the score, or try other words.")
-    share: dict[int, float] = {}
-    for label, area in zip(result.labels.tolist(), result.areas.tolist(), strict=True):
-        share[label] = share.get(label, 0) + area / (result.size[0] * result.size[1])
-    counts = np.bincount(result.labels[result.labels >= 0], minlength=len(result.vocabulary))
+        return message_html(NOTHING)
+    pixels = result.size[0] * result.size[1]
     entries = []
-    for label in sorted(share, key=share.get, reverse=True):
-        if label < 0:
-            entries.append(_entry(identity_color(1, palette), "object", ""))
-            continue
-        category = result.vocabulary[label]
-        number = f"{counts[label]} x" if category.is_thing and counts[label] > 1 else ""
-        covered = f"{100 * min(share[label], 1):.1f} %" if coverage else ""
-        notes = " &middot; ".join(note for note in (number, covered) if note)
-        entries.append(_entry(category_color(result.vocabulary, label, palette), category.name, notes))
-    return f'<ul class="legend" aria-label="Classes">{"".join(entries)}</ul>'
+    for label in np.unique(result.labels).tolist():
+        rows = np.flatnonzero(result.labels == label)
+        share = 100 * min(result.areas[rows].sum() / pixels, 1)
+        notes = [f"{len(rows)} x"] if len(rows) > 1 else []
+        notes += [f"{share:.1f} %"] if coverage else []
+        color = drawn_color(result, rows[0], "class", palette)
+        entries.append((share, _entry(color, result.names[rows[0]] or OBJECT, " &middot; ".join(notes))))
+    entries.sort(key=lambda entry: -entry[0])
+    return f'<ul class="legend" aria-label="Classes">{"".join(html for _, html in entries)}</ul>'
 
 
-def tracks_html(tracks: Iterable[tuple[int, str, int]], palette: str) -> str:
-    """The objects of a video with their colours.
+@dataclass
+class Track:
+    """What was seen of one identity of a video.
 
-    Args:
-        tracks: identity, name of the class, and number of frames it was seen in.
-        palette: that of the video.
+    Attributes:
+        color: RGB, as it is drawn.
+        name: of its class, with its number where objects are counted.
+        frames: how many it is in.
     """
+
+    color: tuple[int, int, int]
+    name: str
+    frames: int = 0
+
+
+def tracks_html(tracks: Iterable[Track]) -> str:
+    """The identities of a video with their colours, those that are seen for longest first."""
+    longest = sorted(tracks, key=lambda track: -track.frames)[:MOST_TRACKS]
+    if not longest:
+        return message_html(NOTHING)
     entries = [
-        _entry(identity_color(identity, palette), f"{name or 'object'} #{identity}", f"{frames} frames")
-        for identity, name, frames in tracks
+        _entry(each.color, each.name, f"{each.frames} frame{'' if each.frames == 1 else 's'}")
+        for each in longest
     ]
-    if not entries:
-        return message_html("Nothing found. Lower the score, or try other words.")
     return f'<ul class="legend" aria-label="Objects">{"".join(entries)}</ul>'
+
+
+def count_tracks(tracks: dict[int, Track], frame, palette: str) -> None:
+    """Add the segments of the next frame, a ``SegmentationResult``, to `tracks`, by identity."""
+    for index, identity in enumerate(frame.ids.tolist()):
+        if identity not in tracks:
+            name = frame.names[index] or OBJECT
+            counted = frame.is_thing[index] and frame.task is not Task.SEMANTIC
+            name = f"{name} #{identity}" if counted else name
+            tracks[identity] = Track(drawn_color(frame, index, "identity", palette), name)
+        tracks[identity].frames += 1
 
 
 def _entry(color: tuple[int, int, int], name: str, notes: str) -> str:
@@ -91,7 +121,7 @@ def table_rows(result) -> list[list[object]]:
         left, top, right, bottom = result.boxes[index].round().astype(int).tolist()
         rows.append(
             [
-                result.names[index] or "object",
+                result.names[index] or OBJECT,
                 "thing" if result.is_thing[index] else "stuff",
                 f"{result.scores[index]:.2f}",
                 f"{100 * result.areas[index] / pixels:.1f}",

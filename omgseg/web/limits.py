@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+MEGABYTE = 1 << 20
+
 
 class Refused(ValueError):
     """A request that the page does not take; the message is for its sender."""
@@ -14,7 +16,7 @@ class Limits:
     """Bounds on what one request, one visitor and all visitors together may use.
 
     Attributes:
-        upload_mb: size of an uploaded file, in megabytes.
+        upload_mb: size of an uploaded file, in megabytes of 2**20 bytes.
         image_megapixels: width x height of a picture.
         video_megapixels: width x height of a video's frames.
         video_seconds: length of a video.
@@ -47,7 +49,7 @@ class Limits:
 
     @property
     def upload_bytes(self) -> int:
-        return int(self.upload_mb * 1e6)
+        return int(self.upload_mb * MEGABYTE)
 
     @property
     def keep_seconds(self) -> int:

@@ -23,8 +23,7 @@ CSS = """
 .hint { margin: 0.2rem 0; color: var(--body-text-color-subdued); }
 .bar { height: 0.55rem; border-radius: 999px; overflow: hidden; background: var(--border-color-primary); }
 .bar div { height: 100%; border-radius: inherit; background: var(--primary-600); transition: width 0.2s; }
-#title, #image-legend, #click-status, #video-status { padding: 0 !important; }
-#title *, #image-legend .legend, #video-status .legend { padding-left: 0; }
+#title .html-container, .flush .html-container { padding: 0; }
 #image-out img, #image-in img { width: 100%; height: 100%; object-fit: contain; }
 #click-picture img { cursor: crosshair; }
 @media (max-width: 700px) { .gradio-container { padding: 0.5rem !important; } }

@@ -10,7 +10,8 @@ import av
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from omgseg.web.limits import Limits, Refused
+from omgseg.apis.inputs import VIDEO_SUFFIXES
+from omgseg.web.limits import MEGABYTE, Limits, Refused
 
 PICTURES = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 FILMS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif"
@@ -70,6 +71,8 @@ def check_film(path: str | None, limits: Limits) -> FilmFacts:
     if path is None:
         raise Refused("Upload a video first.")
     _check_size(path, limits)
+    if Path(path).suffix.lower() not in VIDEO_SUFFIXES:
+        raise Refused(f"A video's name must end in one of {', '.join(VIDEO_SUFFIXES)}.")
     try:
         with av.open(path, options={"format_whitelist": FILMS}, metadata_errors="ignore") as container:
             if not container.streams.video:
@@ -100,7 +103,7 @@ def _check_size(path: str, limits: Limits) -> None:
         raise Refused("The upload is no longer kept. Upload it again.")
     size = Path(path).stat().st_size
     if size > limits.upload_bytes:
-        raise Refused(f"The file has {size / 1e6:.1f} MB; at most {limits.upload_mb:g} MB are accepted.")
+        raise Refused(f"The file has {size / MEGABYTE:.1f} MB; at most {limits.upload_mb:g} MB are accepted.")
 
 
 def _check_pixels(kind: str, width: int, height: int, megapixels: float) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,15 +13,14 @@ import gradio as gr
 from omgseg.apis.results import VideoResult
 from omgseg.visualization import VideoWriter
 from omgseg.web.guard import guarded
-from omgseg.web.image_tab import HOW_TO_WRITE, palette_of
-from omgseg.web.legend import TASK_NAMES, legend_html, message_html, progress_html, tracks_html
+from omgseg.web.image_tab import HOW_TO_WRITE, palette_of, save_coco
+from omgseg.web.legend import TASK_NAMES, Track, count_tracks, message_html, progress_html, tracks_html
 from omgseg.web.limits import Refused
 from omgseg.web.uploads import FilmFacts, check_film
 from omgseg.web.words import parse_words
 from omgseg.web.workspace import as_uploaded
 
 SECONDS_BETWEEN_NEWS = 0.5
-MOST_TRACKS = 60
 
 
 class VideoTab:
@@ -76,7 +73,9 @@ class VideoTab:
                     autoplay=True,
                     loop=True,
                 )
-                status = gr.HTML(message_html("The objects appear here."), elem_id="video-status")
+                status = gr.HTML(
+                    message_html("The objects appear here."), elem_id="video-status", elem_classes="flush"
+                )
                 with gr.Row():
                     files = [
                         gr.DownloadButton(name, size="sm", min_width=90, interactive=False)
@@ -112,8 +111,9 @@ class VideoTab:
         yield [None, progress_html(0, facts.frames, "Reading the video ..."), *waiting]
         folder = self.site.workspace.new_folder()
         try:
-            frames = []
-            style = {"opacity": opacity, "palette": palette_of(colorblind), "by": self._colored_by(task)}
+            frames: list[Any] = []
+            tracks: dict[int, Track] = {}
+            palette = palette_of(colorblind)
             stream = self.site.seg.stream(path, task=TASK_NAMES[task], vocabulary=vocabulary)
             began = told = time.monotonic()
             with VideoWriter(folder / "segments.mp4", facts.fps) as writer:
@@ -123,13 +123,14 @@ class VideoTab:
                             f"The video has more than {self.site.limits.video_frames} frames. Cut it first."
                         )
                     frame = frame.confident(score)
-                    writer.add(frame.draw(**style))
+                    writer.add(frame.draw(opacity=opacity, palette=palette, by="identity"))
+                    count_tracks(tracks, frame, palette)
                     frames.append(frame.replace(image=None))
                     if time.monotonic() - told > SECONDS_BETWEEN_NEWS:
                         told = time.monotonic()
                         yield [gr.skip(), self._news(len(frames), facts, told - began), *[gr.skip()] * 3]
             video = VideoResult(frames, facts.fps, path=None, name=Path(path).stem)
-            yield self._finished(video, folder, style, TASK_NAMES[task])
+            yield self._finished(video, folder, tracks)
         except BaseException:  # a visitor who leaves or stops ends the generator from outside
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -148,10 +149,6 @@ class VideoTab:
                 stream.close()
 
     @staticmethod
-    def _colored_by(task: str) -> str:
-        return "class" if TASK_NAMES[task] == "semantic" else "identity"
-
-    @staticmethod
     def _news(done: int, facts: FilmFacts, seconds: float) -> str:
         speed = done / seconds
         if facts.frames is None:
@@ -161,25 +158,9 @@ class VideoTab:
             done, facts.frames, f"Frame {done} of {facts.frames}, {speed:.1f} a second, {left:.0f} s left"
         )
 
-    def _finished(self, video: VideoResult, folder: Path, style: dict[str, Any], task: str) -> list[Any]:
+    def _finished(self, video: VideoResult, folder: Path, tracks: dict[int, Track]) -> list[Any]:
         film = folder / "segments.mp4"
         content = video.save(folder / "segments.json")
-        coco = folder / "segments_coco.json"
-        coco.write_text(json.dumps(video.to_coco()))
-        if task == "semantic":
-            legend = legend_html(max(video, key=len), style["palette"], coverage=False)
-        else:
-            legend = tracks_html(_tracks(video), style["palette"])
+        coco = save_coco(video.to_coco(), folder / "segments_coco.json")
         buttons = [gr.DownloadButton(value=str(file), interactive=True) for file in (film, content, coco)]
-        return [str(film), legend, *buttons]
-
-
-def _tracks(video: VideoResult) -> list[tuple[int, str, int]]:
-    """The identities that were seen for longest: their number, name and count of frames."""
-    seen: Counter[int] = Counter()
-    names: dict[int, str] = {}
-    for frame in video:
-        for identity, name in zip(frame.ids.tolist(), frame.names, strict=True):
-            seen[identity] += 1
-            names[identity] = name
-    return [(identity, names[identity], count) for identity, count in seen.most_common(MOST_TRACKS)]
+        return [str(film), tracks_html(tracks.values()), *buttons]
