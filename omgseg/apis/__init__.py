@@ -3,7 +3,7 @@
 from omgseg.apis.failures import UnreadableInputs
 from omgseg.apis.frames import Frame
 from omgseg.apis.inferencer import OMGSegInferencer
-from omgseg.apis.inputs import Clip, list_files, read_image, read_input
+from omgseg.apis.inputs import read_image
 from omgseg.apis.interactive import InteractivePredictor
 from omgseg.apis.interactive_video import InteractiveVideo
 from omgseg.apis.results import SegmentationResult, VideoResult, result_of
@@ -11,7 +11,6 @@ from omgseg.apis.sources import Source, open_source
 from omgseg.apis.words import to_vocabulary
 
 __all__ = [
-    "Clip",
     "Frame",
     "InteractivePredictor",
     "InteractiveVideo",
@@ -20,10 +19,8 @@ __all__ = [
     "Source",
     "UnreadableInputs",
     "VideoResult",
-    "list_files",
     "open_source",
     "read_image",
-    "read_input",
     "result_of",
     "to_vocabulary",
 ]

@@ -40,38 +40,6 @@ class Clip:
         """(H, W) of every frame."""
         return self.frames[0].shape[:2]
 
-    @property
-    def frame_names(self) -> list[str]:
-        """A name for each frame: its file's without suffix, or its number."""
-        if self.paths:
-            return [path.stem for path in self.paths]
-        return [f"{index:05d}" for index in range(len(self.frames))]
-
-
-Input = ImageInput | Clip
-
-
-def read_input(source: ImageInput | Clip) -> Clip:
-    """Read one image, or the frames of a folder."""
-    if isinstance(source, Clip):
-        return source
-    if isinstance(source, np.ndarray) and source.ndim == 4:
-        return Clip(list(check_array(source, 3, 4)), [], True, "array")
-    if not isinstance(source, (str, Path)):
-        return Clip([to_image(source)], [], False, "array")
-    paths = list_files(source)
-    return Clip([read_image(path) for path in paths], paths, Path(source).is_dir(), Path(source).stem)
-
-
-def list_files(source: str | Path) -> list[Path]:
-    """The image files of an input: the image itself, or the frames of a folder."""
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return list_images(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} not found; an input is an image file or a folder of frames")
-    return [path]
-
 
 def to_image(image: ImageInput) -> np.ndarray:
     """Any image as uint8 RGB (H, W, 3), as it is meant to be seen.

@@ -84,7 +84,9 @@ def seg(tiny_config) -> OMGSegInferencer:
     """A model on the CPU with a label space of four words, whose weights were changed until it finds several things
     and stuff."""
     names = ("dog", True), ("truck", True), ("sky", False), ("road", False)
-    words = Vocabulary(Category(name, is_thing, id=number) for number, (name, is_thing) in enumerate(names, 1))
+    words = Vocabulary(
+        Category(name, is_thing, id=number) for number, (name, is_thing) in enumerate(names, 1)
+    )
     seg = OMGSegInferencer(tiny_config, vocabulary=words, device="cpu")
     moved = ("classifier", "query_decoder.query", "query_decoder.mask_embed")
     with torch.random.fork_rng(), torch.no_grad():
