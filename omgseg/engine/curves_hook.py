@@ -49,14 +49,14 @@ def _panels(history: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray
         if name.startswith("train/loss_")
     }
     measured = {
-        name.removeprefix("val/"): values for name, values in history.items() if name.startswith("val/")
+        name.removeprefix("val/"): values
+        for name, values in history.items()
+        if name.startswith("val/")
+        and not name.endswith("time")  # mmengine's timer counts batches, not validations
     }
-    measured = dict(list(measured.items())[:_MOST_METRICS])
     return {
         _LOSS: {"loss": history["train/loss"]},
         _PARTS: parts,
         "learning rate": {"lr": history.get("train/lr", np.zeros(0))},
-        "validation": {
-            name: values for name, values in measured.items() if not name.endswith(("/time", "/data_time"))
-        },
+        "validation": dict(list(measured.items())[:_MOST_METRICS]),
     }

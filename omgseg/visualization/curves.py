@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from omgseg.visualization.palette import palette_colors
 
@@ -74,6 +75,7 @@ def _draw_panel(
         axes.set_yscale("log")
     axes.set_title(title, fontsize=11)
     axes.set_xlabel("iteration", fontsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.tick_params(labelsize=8)
     axes.grid(True, alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

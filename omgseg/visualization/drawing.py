@@ -15,7 +15,6 @@ from pycocotools import mask as coco_mask
 from omgseg.structures import NO_CLASS, Task, Vocabulary
 
 _READABLE_SIDE = 320  # pixels of the shorter side below which pictures are enlarged for their labels
-_STUFF = 1_000_000  # identities of stuff are this number + label
 
 
 @dataclass(frozen=True)
@@ -118,8 +117,7 @@ def _panoptic(values: np.ndarray, vocabulary: Vocabulary) -> Drawing:
     labels, instances = present % INSTANCE_OFFSET, present // INSTANCE_OFFSET
     known = labels < len(vocabulary)
     present, labels, instances = present[known], labels[known], instances[known]
-    ids = np.where(instances > 0, instances, _STUFF + labels)
-    return _of_values(Task.PANOPTIC, values, present, labels, ids, vocabulary)
+    return _of_values(Task.PANOPTIC, values, present, labels, instances, vocabulary)
 
 
 def _of_values(

@@ -33,6 +33,7 @@ _CROWDED = 0.2  # of the image that all labels together would take when shorter 
 _MOST = 0.35  # of the image that they may take
 
 # What a place costs, in font sizes of distance from the anchor.
+_INSIDE_DISTANCE = 0.25  # a font size of distance within the mask
 _NOT_INSIDE = 0.7
 _COVERS_ITSELF = 3.0
 _COVERS_OTHERS = 2.5
@@ -116,6 +117,7 @@ def _place(
         own = np.array([caption.shape.box], float)
         cost = np.hypot(*((boxes[:, :2] + boxes[:, 2:]) / 2 - anchor).T) / font
         outside = np.arange(len(boxes)) >= len(inside)
+        cost[~outside] *= _INSIDE_DISTANCE
         cost += outside * (_NOT_INSIDE + _COVERS_ITSELF * _covered(boxes, own))
         cost += _COVERS_OTHERS * _covered(boxes, others)
         cost[~free] = np.inf
@@ -178,9 +180,12 @@ def _boxes(centers: np.ndarray, plate: np.ndarray, size: tuple[int, int]) -> np.
 
 def _overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Common area (K, M) of boxes (K, 4) and (M, 4)."""
-    upper = np.minimum(boxes[:, None, 2:], others[:, 2:])
-    lower = np.maximum(boxes[:, None, :2], others[:, :2])
-    return np.clip(upper - lower, 0, None).prod(-1)
+    lengths = [
+        np.minimum(boxes[:, None, axis + 2], others[:, axis + 2])
+        - np.maximum(boxes[:, None, axis], others[:, axis])
+        for axis in (0, 1)
+    ]
+    return np.maximum(lengths[0], 0) * np.maximum(lengths[1], 0)
 
 
 def _covered(boxes: np.ndarray, objects: np.ndarray) -> np.ndarray:

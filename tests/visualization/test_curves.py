@@ -31,6 +31,11 @@ def test_short_and_broken_runs_are_drawn(values):
     )
 
 
+def test_curves_end_at_the_last_iteration():
+    early, late = (draw_curves({"loss": {"loss": [1.0, 2.0]}}, last=last, count=2) for last in (2, 2000))
+    assert (early != late).any(), "the axis does not say which iterations they are"
+
+
 def test_nothing_to_draw_is_said():
     with pytest.raises(ValueError, match="no curves"):
         draw_curves({"loss": {"loss": []}}, last=0, count=0)

@@ -56,6 +56,13 @@ def test_a_label_that_fits_lies_in_its_mask_and_in_the_larger_part_of_it():
     assert abs((x1 + x2) / 2 - 375) < 60
 
 
+def test_where_the_middle_is_taken_the_label_moves_along_inside_of_its_mask():
+    band = (0, 190, 600, 215)
+    (plate,) = place_labels([caption(band, "road")], (400, 600), 16, taken=[(120, 150, 480, 260)])
+    assert 190 <= plate.box[1] < plate.box[3] <= 215
+    assert plate.box[2] <= 120 or plate.box[0] >= 480
+
+
 def test_the_label_of_a_small_mask_lies_beside_it():
     box = (300, 200, 312, 212)
     (plate,) = place_labels([caption(box, "mouse 0.93")], (400, 600), 16)

@@ -131,9 +131,22 @@ def test_the_legend_lists_what_is_drawn_and_labels_keep_off_it():
     assert (corner == category_color(VOCABULARY, 0)).all(-1).any()
     assert not (picture == category_color(VOCABULARY, 1)).all(-1).any()
     assert (picture[215:235, 2:60] != without[215:235, 2:60]).any()
+    below = result([box(185, 238, 5, 100)], [0])
+    shown = [render(GREY, below, legend=True, contours=False, labels=labels) for labels in (True, False)]
+    np.testing.assert_array_equal(shown[0][216:, :60], shown[1][216:, :60], "a label lies on the legend")
+    assert (shown[0] != shown[1]).any()
     many = Vocabulary.from_names([f"kind {number}" for number in range(60)])
     crowd = result([box(4 * n, 4 * n + 3, 0, 320) for n in range(60)], range(60), vocabulary=many)
     assert render(GREY, crowd, legend=True).shape == GREY.shape
+
+
+def test_instances_show_their_scores_and_true_ones_have_none():
+    def drawn(task, score):
+        return render(GREY, result([box(50, 200, 50, 300)], [0], task, scores=[score]))
+
+    assert (drawn(Task.INSTANCE, 0.5) != drawn(Task.INSTANCE, 0.9)).any()
+    np.testing.assert_array_equal(drawn(Task.INSTANCE, 1.0), drawn(Task.PANOPTIC, 1.0))
+    np.testing.assert_array_equal(drawn(Task.PANOPTIC, 0.5), drawn(Task.PANOPTIC, 1.0))
 
 
 def test_the_palette_is_used():

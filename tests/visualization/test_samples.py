@@ -78,6 +78,11 @@ def test_small_images_are_enlarged_with_their_masks():
     assert picture.shape[1] == 2 * 400 + 6
     assert (picture[-320 + 60 : -320 + 70, 406 + 60 : 406 + 70] != 90).all()
     assert (picture[-320 + 220 :, 406 + 220 :] == 90).all()
+    sample = DetDataSample(metainfo=dict(scale_factor=(2.0, 2.0)))
+    sample.prompts = InstanceData(points=torch.tensor([[60.0, 40.0]]))
+    sample.pred_instances = InstanceData(masks=torch.zeros(1, 64, 80, dtype=torch.bool), scores=torch.ones(1))
+    (picture,) = draw_sample(sample, [IMAGE[:64, :80]], VOCABULARY)["interactive"]
+    np.testing.assert_array_equal(picture[-320 + 100, 150], identity_color(1))
 
 
 def test_clicks_are_drawn_in_pixels_of_the_stored_image():
@@ -112,6 +117,7 @@ def test_a_video_gets_a_sheet_and_an_animation(tmp_path):
     )
     assert {task: len(pictures) for task, pictures in drawn.items()} == {"instance": 3, "vos": 3}
     pixels = [picture[-320 + 60, 2 * 406 + 50 + 60 * t + 20] for t, picture in enumerate(drawn["instance"])]
+    np.testing.assert_allclose(pixels[0], (90 + np.array(identity_color(8))) / 2, atol=1)
     np.testing.assert_array_equal(pixels[0], pixels[1])
     np.testing.assert_array_equal(pixels[0], pixels[2])
     files = write_sample(drawn, tmp_path, "3")
