@@ -113,7 +113,7 @@ class InteractivePredictor:
         Args:
             points: (K, 2) or one (2,), x and y in pixels from the upper left corner of the first pixel.
             labels: (K,), 1 for a click on the object, 0 for one on what does not belong to it. Default: all 1.
-            boxes: one box around the object, (4,) or (1, 4): x1, y1, x2, y2.
+            boxes: one box around the object, (4,) or (1, 4): x1, y1, x2, y2. Its mask does not reach beyond it.
             mask: bool (H, W), what the clicks correct: an earlier result, or drawn by hand.
 
         Returns:
@@ -147,6 +147,7 @@ class InteractivePredictor:
                     "predict finds one object, in one box; for several objects call predict_many"
                 )
             (logits,) = self._logits("boxes", box)
+            logits[~_inside(box, size)[0]] = -np.inf
             state = logits > 0
         found = self._logits("points", clicks) if len(clicks) else []
         for index in _order(positive, state is not None):
@@ -178,9 +179,13 @@ class InteractivePredictor:
         if (points is None) == (boxes is None):
             raise ValueError("give either points=[(x, y), ...] or boxes=[(x1, y1, x2, y2), ...]")
         kind, given = ("points", points) if boxes is None else ("boxes", boxes)
-        sample = self._prompted(kind, check_prompts(kind, given, self.image_size))
+        prompts = check_prompts(kind, given, self.image_size)
+        sample = self._prompted(kind, prompts)
         self.model.predict_prompts(self._features, [sample])
-        return self._result(encode_masks(sample.pred_instances.masks), sample.pred_instances.scores.tolist())
+        masks = sample.pred_instances.masks.cpu()
+        if boxes is not None:
+            masks &= torch.from_numpy(_inside(prompts, self.image_size))
+        return self._result(encode_masks(masks), sample.pred_instances.scores.tolist())
 
     @torch.no_grad()
     def segment_everything(
@@ -240,6 +245,15 @@ class InteractivePredictor:
             path=self._path,
             image=self._image,
         )
+
+
+def _inside(boxes: Tensor, image_size: tuple[int, int]) -> np.ndarray:
+    """Bool (N, H, W): the pixels that boxes (N, 4) touch."""
+    width, height = image_size
+    x1, y1, x2, y2 = (side.numpy()[:, None] for side in boxes.unbind(1))
+    columns, rows = np.arange(width), np.arange(height)
+    across, down = (columns + 1 > x1) & (columns < x2), (rows + 1 > y1) & (rows < y2)
+    return down[:, :, None] & across[:, None, :]
 
 
 def _order(positive: list[bool], begun: bool) -> list[int]:

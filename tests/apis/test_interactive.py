@@ -5,8 +5,9 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
-from omgseg.apis import InteractivePredictor, read_input
+from omgseg.apis import InteractivePredictor, read_image
 from omgseg.apis.everything import _first_of_equals
+from omgseg.apis.inputs import Clip
 from omgseg.apis.packing import pack_clip
 from omgseg.models.readout.clicks import REACH
 from omgseg.structures import NO_CLASS, Task
@@ -42,7 +43,7 @@ def test_image_is_encoded_once(predictor, photo, monkeypatch):
 
 def test_equals_the_model_on_a_sample_with_prompts(predictor, photo):
     """Prompts arrive in pixels of the original image, the model takes those of the resized one."""
-    packed = pack_clip(read_input(photo), ("interactive",), predictor.resize)
+    packed = pack_clip(Clip([read_image(photo)], [], False, "photo"), ("interactive",), predictor.resize)
     width_factor, height_factor = packed["data_samples"].scale_factor
     assert width_factor != 1
     points = torch.tensor([[50.0, 40.0], [120.0, 8.0]])
@@ -107,6 +108,15 @@ def test_a_box_is_refined_by_clicks(predictor):
     x, y, label = error_of(box)
     refined = predictor.predict(boxes=[(20, 10, 80, 70)], points=[(x, y)], labels=[label]).masks[0]
     assert refined[y, x] == bool(label) and not np.array_equal(refined, box)
+
+
+def test_a_box_holds_its_object(predictor):
+    inside = np.zeros((90, 140), bool)
+    inside[30:41, 20:81] = True
+    box = (20.0, 30.5, 80.5, 41)
+    assert not (predictor.predict(boxes=box).masks[0] & ~inside).any()
+    many = predictor.predict_many(boxes=[box, (0, 0, 140, 90)]).masks
+    assert many.any() and not (many[0] & ~inside).any() and (many[1] & ~inside).any()
 
 
 def test_masks_get_names_when_there_are_words(predictor):

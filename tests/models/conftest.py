@@ -1,13 +1,53 @@
-"""The published head at the sizes of the golden tensors, filled with their weights."""
+"""A tiny model with random weights; the published head at the sizes of the golden tensors, with their weights."""
 
 from pathlib import Path
 
+import open_clip
 import pytest
 import torch
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 
 from omgseg.models.convert import convert_state_dict
 from omgseg.models.decoder import OpenVocabularyClassifier, PixelDecoder, PromptEncoder, SharedQueryDecoder
+from omgseg.registry import MODELS
+from omgseg.structures import Category, Vocabulary
+
+CONFIG = Path(__file__).parents[2] / "configs" / "_base_" / "models" / "omg_convnext_l.py"
+TINY_CLIP = """{"embed_dim": 32,
+ "vision_cfg": {"timm_model_name": "test_convnext", "timm_model_pretrained": false, "timm_pool": "",
+                "timm_proj": "linear", "image_size": 64},
+ "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}}"""
+
+
+@pytest.fixture(scope="session")
+def words() -> Vocabulary:
+    return Vocabulary([Category("cat"), Category("dog", synonyms=("puppy",)), Category("sky", False)])
+
+
+@pytest.fixture(scope="module")
+def tiny_model(tmp_path_factory, words):
+    path = tmp_path_factory.mktemp("clip") / "omgseg_test_segmentor.json"
+    path.write_text(TINY_CLIP)
+    open_clip.add_model_config(path)
+    config = Config.fromfile(CONFIG).model
+    for encoder in (config.image_encoder, config.text_encoder):
+        encoder.update(model_name=path.stem, pretrained=None)
+    channels = 32
+    attention = config.pixel_decoder.encoder.layer_cfg
+    config.pixel_decoder.update(
+        feat_channels=channels, out_channels=channels, norm_cfg=dict(type="GN", num_groups=4)
+    )
+    config.pixel_decoder.encoder.num_layers = 1
+    attention.self_attn_cfg.embed_dims = attention.ffn_cfg.embed_dims = channels
+    config.pixel_decoder.positional_encoding.num_feats = channels // 2
+    config.query_decoder.update(num_queries=8, num_layers=3, channels=channels, feedforward_channels=64)
+    config.prompt_encoder.channels = config.classifier.channels = channels
+    config.criterion.num_points = 64
+    config.test_cfg.update(clip_size=2, short_video=0, num_candidates=6)
+    torch.manual_seed(0)
+    model = MODELS.build(config)
+    model.set_vocabulary(words)
+    return model
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import open_clip
 import pytest
 import torch
 from mmdet.structures import DetDataSample, TrackDataSample
@@ -11,44 +10,15 @@ from mmengine.structures import InstanceData
 
 from omgseg.models.convert import PREFIXES
 from omgseg.registry import MODELS
-from omgseg.structures import Category, Vocabulary
+from omgseg.structures import Vocabulary
 
 CONFIG = Path(__file__).parents[2] / "configs" / "_base_" / "models" / "omg_convnext_l.py"
-TINY_CLIP = """{"embed_dim": 32,
- "vision_cfg": {"timm_model_name": "test_convnext", "timm_model_pretrained": false, "timm_pool": "",
-                "timm_proj": "linear", "image_size": 64},
- "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1}}"""
-WORDS = Vocabulary([Category("cat"), Category("dog", synonyms=("puppy",)), Category("sky", False)])
 
 
 def model_config(clip_name: str) -> Config:
     model = Config.fromfile(CONFIG).model
     for encoder in (model.image_encoder, model.text_encoder):
         encoder.update(model_name=clip_name, pretrained=None)
-    return model
-
-
-@pytest.fixture(scope="module")
-def tiny_model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("clip") / "omgseg_test_segmentor.json"
-    path.write_text(TINY_CLIP)
-    open_clip.add_model_config(path)
-    config = model_config(path.stem)
-    channels = 32
-    attention = config.pixel_decoder.encoder.layer_cfg
-    config.pixel_decoder.update(
-        feat_channels=channels, out_channels=channels, norm_cfg=dict(type="GN", num_groups=4)
-    )
-    config.pixel_decoder.encoder.num_layers = 1
-    attention.self_attn_cfg.embed_dims = attention.ffn_cfg.embed_dims = channels
-    config.pixel_decoder.positional_encoding.num_feats = channels // 2
-    config.query_decoder.update(num_queries=8, num_layers=3, channels=channels, feedforward_channels=64)
-    config.prompt_encoder.channels = config.classifier.channels = channels
-    config.criterion.num_points = 64
-    config.test_cfg.update(clip_size=2, short_video=0, num_candidates=6)
-    torch.manual_seed(0)
-    model = MODELS.build(config)
-    model.set_vocabulary(WORDS)
     return model
 
 
@@ -129,15 +99,15 @@ def test_prompts_train_without_class_loss(tiny_model):
     assert [sample.pred_instances.masks.shape for sample in predicted] == [(3, 80, 144), (1, 80, 144)]
 
 
-def test_an_image_is_read_out_for_every_task_at_its_original_size(tiny_model):
+def test_an_image_is_read_out_for_every_task_at_its_original_size(tiny_model, words):
     (sample,) = run(tiny_model, [make_frame(1, ("panoptic", "instance", "semantic"))], 1, "predict")
     panoptic = sample.pred_panoptic_seg.sem_seg
     assert panoptic.shape == (1, 80, 144) and panoptic.dtype == torch.int32
-    assert ((panoptic % 1000) <= len(WORDS)).all()
+    assert ((panoptic % 1000) <= len(words)).all()
     semantic = sample.pred_sem_seg.sem_seg
-    assert semantic.shape == (1, 80, 144) and semantic.max() < len(WORDS)
+    assert semantic.shape == (1, 80, 144) and semantic.max() < len(words)
     instances = sample.pred_instances
-    assert instances.masks.shape[1:] == (80, 144) and (instances.labels < WORDS.num_things).all()
+    assert instances.masks.shape[1:] == (80, 144) and (instances.labels < words.num_things).all()
     assert (instances.scores.diff() <= 0).all()
 
 
@@ -169,22 +139,22 @@ def test_objects_of_a_video_may_be_given_late(tiny_model):
     assert 6 in set.union(*found[3:])
 
 
-def test_a_new_vocabulary_changes_no_weight(tiny_model):
+def test_a_new_vocabulary_changes_no_weight(tiny_model, words):
     before = {name: value.clone() for name, value in tiny_model.state_dict().items()}
     tiny_model.set_vocabulary(["unicorn", "castle"])
     (sample,) = run(tiny_model, [make_frame(1, ("instance",))], 1, "predict")
     assert sample.pred_instances.labels.max() <= 1
-    tiny_model.set_vocabulary(WORDS)
+    tiny_model.set_vocabulary(words)
     after = tiny_model.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
-def test_unseen_classes_lean_on_clip(tiny_model):
+def test_unseen_classes_lean_on_clip(tiny_model, words):
     """The ensemble's share of CLIP depends on the training vocabulary."""
     logits, pooled = torch.randn(4, 4), torch.randn(4, tiny_model.image_encoder.channels[-1])
     area = torch.ones(4)
-    tiny_model.train_vocabulary = WORDS
+    tiny_model.train_vocabulary = words
     seen = tiny_model.class_probs(logits, pooled, area)
     tiny_model.train_vocabulary = Vocabulary.from_names(["horse"])
     unseen = tiny_model.class_probs(logits, pooled, area)

@@ -11,7 +11,7 @@ CAPACITY = 2
 """Slots for each query of the model; the half that shows nothing now remembers entities that have left."""
 FADING = 0.2
 """How much of its past a slot forgets in a clip that shows its entity clearly."""
-RECOGNITION = 0.5
+RECOGNITION = 0.7
 """An entity whose query has a lower cosine similarity with the slot is another one."""
 PATIENCE = 0.1
 """An entity that was away must match by this much more than one that was just here."""
@@ -102,14 +102,14 @@ class SlotMemory:
         columns = torch.from_numpy(columns).to(used.device)
         slots = used[columns]
         unlike = similarity.gather(1, columns.unsqueeze(1)).squeeze(1) < RECOGNITION
-        strangers = (unlike & (presence >= SEEN) & (self._last_seen[slots] != NEVER)).nonzero().squeeze(1)
-        if len(strangers):
-            slots[strangers] = self._longest_away(len(strangers), keep=slots)
-            self._vacate(slots[strangers])
+        strange = unlike & (presence >= SEEN) & (self._last_seen[slots] != NEVER)
+        if strange.any():
+            slots[strange] = self._longest_away(int(strange.sum()), taken=slots[~strange])
+            self._vacate(slots[strange])
         return slots
 
-    def _longest_away(self, count: int, keep: Tensor) -> Tensor:
+    def _longest_away(self, count: int, taken: Tensor) -> Tensor:
         """Slots that are empty, or whose entity was seen the longest time ago."""
         last_seen = self._last_seen.clone()
-        last_seen[torch.cat([keep, self._kept])] = self._clip + 1
+        last_seen[torch.cat([taken, self._kept])] = self._clip + 1
         return last_seen.argsort(stable=True)[:count]
