@@ -1,4 +1,5 @@
 # make demo: train the embedded example and evaluate it on every task.   make test: lint and tests.
+# make docs: build the documentation's pages, work_dirs/site/index.html.
 # PYTHON=... picks the interpreter that makes the virtual environment (3.11 or newer for the pinned versions).
 
 PYTHON ?= $(shell for p in python3.11 python3; do $$p -c "" 2>/dev/null && { echo $$p; break; }; done)
@@ -6,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test lint format install clean
+.PHONY: demo test lint format docs install clean
 
 demo: $(INSTALLED)
 	$(BIN)/python tools/demo.py
@@ -21,6 +22,10 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# --strict: a broken link or a name that the API reference does not find is an error.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 install: $(INSTALLED)
 

@@ -4,7 +4,7 @@
     python tools/score.py configs/benchmarks/vipseg.py predictions --out metrics.json
 
 The numbers are those of the test itself. Settings of the metrics may differ from it, and the data may lie elsewhere:
-    --cfg-options test_evaluator.windows=1,2,4    or another $OMGSEG_DATA
+    --cfg-options test_evaluator.0.windows=1,2,4    or another $OMGSEG_DATA
 """
 
 from __future__ import annotations
