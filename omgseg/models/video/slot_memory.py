@@ -9,9 +9,9 @@ from torch import Tensor
 
 CAPACITY = 2
 """Slots for each query of the model; the half that shows nothing now remembers entities that have left."""
-FADING = 0.2
+FADING = 0.5
 """How much of its past a slot forgets in a clip that shows its entity clearly."""
-RECOGNITION = 0.7
+RECOGNITION = 0.8
 """An entity whose query has a lower cosine similarity with the slot is another one."""
 PATIENCE = 0.1
 """An entity that was away must match by this much more than one that was just here."""

@@ -66,7 +66,7 @@ def test_means_are_weighted_by_presence_and_the_past_fades():
     for value, presence in ((1.0, 0.8), (5.0, 0.8), (100.0, 1e-4)):
         memory.update(WAYS[:1], torch.tensor([presence]), value=torch.tensor([value]))
     mean = memory.means["value"][0].item()
-    assert 3 < mean < 3.5  # a little more than the plain mean of the first two
+    assert 3.2 < mean < 4  # more than the plain mean of the first two, and nothing of the third
     once = SlotMemory()
     once.update(WAYS[:1], torch.tensor([0.3]), value=torch.tensor([0.1]))
     assert_close(once.means["value"][0], torch.tensor(0.1), rtol=0, atol=0)
