@@ -38,7 +38,12 @@ def serve(
     workspace = Workspace()
     try:
         with _terminable():
-            app = launch(seg, host, port, limits or Limits(), workspace)
+            try:
+                app = launch(seg, host, port, limits or Limits(), workspace)
+            except OSError as error:  # Gradio's own message names settings of its own
+                raise OSError(
+                    f"the page cannot listen on {host}, port {port}: is it taken? Another port, or 0, may be free"
+                ) from error
             try:
                 if ready is not None:
                     ready(app.local_url)

@@ -21,8 +21,9 @@ UPLOAD_MB = 2
 
 
 def color_mask(image: np.ndarray, name: str) -> np.ndarray:
-    distance = np.abs(image.astype(int) - COLORS.get(name, (-999, -999, -999))).max(-1)
-    return distance < 40
+    """Where the colour is that occurs in a name."""
+    color = next((COLORS[each] for each in COLORS if each in name), (-999, -999, -999))
+    return np.abs(image.astype(int) - color).max(-1) < 40
 
 
 class Painter:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import numpy as np
 import pytest
@@ -72,9 +73,9 @@ def test_a_new_word_enters_the_legend(page, photo):
 
 def test_words_are_no_html(page, photo):
     upload(page, "image-in", photo)
-    page.fill("#image-words textarea", "<img src=x onerror='throw 1'>, red")
+    page.fill("#image-words textarea", "red <img src=x onerror='throw 1'>")
     segment(page, "red")
-    page.click("#image-start")
+    assert legend(page) == ["red <img src=x onerror='throw 1'>"]
     assert page.locator("#image-legend img").count() == 0
 
 
@@ -134,20 +135,29 @@ def test_a_video_is_segmented_and_plays(page, film, tmp_path, site):
     assert len(VideoResult.load(download(page, "JSON", tmp_path))) == 12
 
 
-def test_a_video_can_be_stopped(page, film, site):
+@pytest.mark.parametrize("way", ["stops", "leaves"])
+def test_a_visitor_who_stops_or_leaves_ends_the_work_on_a_video(page, film, site, way):
     page.get_by_role("tab", name="Video").click()
     upload(page, "video-in", film, "video")
-    folders = set(site.workspace.path.glob("result-*"))
+    before = set(site.workspace.path.glob("result-*"))
     site.seg.frame_ready.clear()
     page.click("#video-start")
-    page.locator("#video-status", has_text="Reading the video").wait_for()
-    page.click("#video-stop")
-    page.locator("#video-status", has_text="Stopped").wait_for()
+    wait_until(lambda: set(site.workspace.path.glob("result-*")) - before)
+    if way == "stops":
+        page.click("#video-stop")
+        page.locator("#video-status", has_text="Stopped").wait_for()
+    else:
+        page.goto("about:blank")
+        time.sleep(1)
     site.seg.frame_ready.set()
-    page.wait_for_timeout(500)
-    assert not [
-        folder for folder in set(site.workspace.path.glob("result-*")) - folders if any(folder.iterdir())
-    ]
+    wait_until(lambda: not set(site.workspace.path.glob("result-*")) - before)
+
+
+def wait_until(holds, seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def refusal(page, text: str) -> None:

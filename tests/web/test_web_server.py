@@ -59,3 +59,12 @@ def test_large_uploads_are_refused_by_the_server_itself(site):
         urllib.request.urlopen(request)
     assert {path for path in site.workspace.path.rglob("*") if path.is_file()} == before
     urllib.request.urlopen(site.url).close()
+
+
+def test_a_taken_port_is_named(site, monkeypatch):
+    from omgseg.web import serve
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(site.workspace.path))  # which another page's workspace replaces
+    port = int(site.url.rstrip("/").rpartition(":")[2])
+    with pytest.raises(OSError, match=f"port {port}"):
+        serve(None, port=port)

@@ -68,8 +68,8 @@ def test_films_that_are_refused(tmp_path, film):
 
 
 def test_a_play_list_cannot_make_the_server_read_other_files(tmp_path, film):
-    text = f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{film}\n#EXT-X-ENDLIST\n"
-    (tmp_path / "list.mp4").write_text(text)
+    (tmp_path / "other.mp4").write_bytes(film.read_bytes())
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile other.mp4\n")
     with pytest.raises(Refused, match="no video"):
         check_film(str(tmp_path / "list.mp4"), Limits())
 
