@@ -23,9 +23,9 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# --strict: a broken link or a name that the API reference does not find is an error.
+# --strict: a broken link, or a name that the API reference does not find, is an error. (--quiet would hide it.)
 docs: $(INSTALLED)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 install: $(INSTALLED)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ def test_every_block_says_what_is_done_with_it(page):
         )
         assert not (block.language in CODE and block.indented), f"{block}: code must not be indented"
         assert block.kind == "run" or not block.kind or block.what, f"{block}: {block.kind} needs a reason"
+        for named in re.findall(r"tests/[\w/.]+", block.what):
+            assert (ROOT / named).exists(), f"{block}: {named} is named, and not there"
         if block.language == "python":
             compile(block.code, str(block), "exec")
         if block.kind == "file":
