@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from omgseg.apis.background import ask
+from omgseg.apis.background import AskedWords, ask
 from omgseg.apis.building import build_model, read_config, test_resize
 from omgseg.apis.failures import Failures
 from omgseg.apis.interactive import InteractivePredictor
@@ -109,7 +109,8 @@ class OMGSegInferencer:
         Args:
             source: an image, many images, a video, or a list of them; see :func:`~omgseg.apis.sources.open_source`.
             task: ``panoptic``, ``instance``, ``semantic``; ``interactive`` on images; ``vos`` on videos.
-            vocabulary: words to find, see :func:`~omgseg.apis.words.to_vocabulary`. Default: the model's own.
+            vocabulary: words to find, see :func:`~omgseg.apis.words.to_vocabulary`. Default: the model's own. For
+                ``interactive``: words to name the masks with; default: masks have no names.
             prompts: for ``interactive`` ``{"points": [(x, y), ...]}`` or ``{"boxes": [(x1, y1, x2, y2), ...]}`` in
                 pixels, one object each; with ``"labels": [1, 0, ...]`` the points are clicks into (1) and beside (0)
                 one object. For ``vos`` ``{"masks": ...}``, see :meth:`track`.
@@ -235,7 +236,8 @@ class OMGSegInferencer:
         check_prompts_given(task, prompts)
         limit = MIN_SCORE.get(task, 0.0) if min_score is None else min_score
         if task is Task.INTERACTIVE:
-            return Question(task, None, limit)
+            words = to_vocabulary(vocabulary)
+            return Question(task, None if words is None else AskedWords(words, words), limit)
         if task is Task.VOS:
             return Question(task, None, limit, given_objects(prompts["masks"]))
         words = ask(vocabulary, background, self.vocabulary, self.model.train_vocabulary)
@@ -258,7 +260,8 @@ class OMGSegInferencer:
             raise ValueError(f"batch_size is a number of images from 1 up, not {batch_size}")
         frames = source.frames(None if failures is None else failures.add)
         if question.task is Task.INTERACTIVE:
-            found = (predict_frame(self.interactive, self._calls, frame, prompts) for frame in frames)
+            words = None if question.words is None else question.words.asked
+            found = (predict_frame(self.interactive, self._calls, frame, prompts, words) for frame in frames)
         else:
             found = self._calls.images(frames, question, batch_size)
         return _ending_with(found, failures) if failures is not None and raise_at_end else found

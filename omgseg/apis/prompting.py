@@ -10,7 +10,7 @@ from omgseg.apis.frames import Frame
 from omgseg.apis.interactive import InteractivePredictor
 from omgseg.apis.model_calls import ModelCalls
 from omgseg.apis.results import SegmentationResult
-from omgseg.structures import Task
+from omgseg.structures import Task, Vocabulary
 
 PROMPTS = {Task.INTERACTIVE: ("points", "labels", "boxes"), Task.VOS: ("masks",)}
 
@@ -52,11 +52,24 @@ def check_prompts_given(task: Task, prompts: Mapping[str, Any] | None) -> None:
 
 
 def predict_frame(
-    predictor: InteractivePredictor, calls: ModelCalls, frame: Frame, prompts: Mapping[str, Any]
+    predictor: InteractivePredictor,
+    calls: ModelCalls,
+    frame: Frame,
+    prompts: Mapping[str, Any],
+    vocabulary: Vocabulary | None = None,
 ) -> SegmentationResult:
-    """The masks of the prompts in one image: one object where the points have labels, else one a prompt."""
+    """The masks of the prompts in one image: one object where the points have labels, else one a prompt.
+
+    Args:
+        vocabulary: words to name the masks with; None: the predictor's own, if it has any.
+    """
     with calls.ready():
-        predictor.set_image(frame.image)
-        find = predictor.predict if prompts.get("labels") is not None else predictor.predict_many
-        found = find(**prompts)
+        own = predictor.vocabulary
+        predictor.vocabulary = own if vocabulary is None else vocabulary
+        try:
+            predictor.set_image(frame.image)
+            find = predictor.predict if prompts.get("labels") is not None else predictor.predict_many
+            found = find(**prompts)
+        finally:
+            predictor.vocabulary = own
     return found.replace(path=frame.path, name=frame.name, image=frame.image)

@@ -261,6 +261,12 @@ def test_clicks(seg, photo):
     assert len(seg(photo, "interactive", prompts={"boxes": [(5, 5, 80, 70)]})) == 1
 
 
+def test_clicks_with_words(seg, photo):
+    named = seg(photo, "interactive", ["dog", "cat"], prompts={"points": [(50, 40)]})
+    assert named.vocabulary.names == ["dog", "cat"] and named.names[0] in ("dog", "cat")
+    assert not len(seg.interactive.vocabulary), "the words are those of this call"
+
+
 def test_precision():
     cpu = torch.device("cpu")
     assert choose_dtype("auto", cpu) is torch.float32
