@@ -64,7 +64,7 @@ def predict_frame(
         vocabulary: words to name the masks with; None: the predictor's own, if it has any.
     """
     with calls.ready():
-        own = predictor.vocabulary
+        own = predictor.vocabulary or None
         predictor.vocabulary = own if vocabulary is None else vocabulary
         try:
             predictor.set_image(frame.image)
