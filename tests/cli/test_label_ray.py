@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import torch
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (pip install omgseg[ray])")
 pytest.importorskip("ray.data", reason="Ray Data is not installed (pip install omgseg[ray])")
@@ -26,6 +27,15 @@ labeller._record = record
 
 
 @pytest.fixture
+def one_thread():
+    """As Ray's workers have; with another number scores differ in their last digits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def deadly_config(config_file, tmp_path, monkeypatch):
     """The tiny model; the first process that has labelled 30.png dies before it can hand the record over."""
     (tmp_path / "omgseg_test_killer.py").write_text(KILLER)
@@ -37,7 +47,7 @@ def deadly_config(config_file, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="Ray gives each worker a CPU; here is one")
-def test_a_killed_worker_loses_nothing(run, model, config_file, deadly_config, photos, tmp_path):
+def test_a_killed_worker_loses_nothing(run, model, config_file, deadly_config, photos, tmp_path, one_thread):
     for number in range(20, 20 + IMAGES - 3):
         (photos / f"{number}.png").write_bytes((photos / "1.png").read_bytes())
     (photos / "broken.png").write_bytes(b"\x89PNG")
