@@ -11,6 +11,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from omgseg.datasets.base import SegmentationDataset
 from omgseg.datasets.transforms import LoadFrames, LoadSegments
 from omgseg.engine.unwrap import unwrap
 from omgseg.registry import HOOKS
@@ -24,7 +25,7 @@ class PicturesHook(Hook):
     Of a test, files ``folder/<source>/<task>/<image or video>.png``, and ``.gif`` for videos. Without a folder, of the
     validations during a training run, pictures named ``val_<source>_<task>_<image or video>`` for the visualizer's
     backends (files, TensorBoard, W&B: whichever the config names), at the run's iteration: the same samples every time,
-    so that they can be compared.
+    so that they can be compared. Datasets of other packages are not drawn.
 
     Args:
         folder: where the pictures of a test go; created if missing.
@@ -81,7 +82,9 @@ class PicturesHook(Hook):
         self._drawn = 0
         if self._dataset is dataset:
             return
-        self._dataset = dataset
+        self._dataset, self._view = dataset, None
+        if not isinstance(dataset, SegmentationDataset):  # one of another package: who knows what it shows
+            return
         self._view = copy.copy(dataset)
         self._view.pipeline = LoadFrames()  # images as stored, without the model's resizing
         infos = (self._view.get_data_info(index) for index in range(len(self._view)))
@@ -92,7 +95,7 @@ class PicturesHook(Hook):
     ) -> Iterator[tuple[str, str, dict[str, list]]]:
         """Source, name and pictures of the samples, until there are enough."""
         for sample in samples or ():
-            if self._drawn == self.max_samples:
+            if self._view is None or self._drawn == self.max_samples:
                 return
             self._drawn += 1
             first = (getattr(sample, "video_data_samples", None) or [sample])[0]
