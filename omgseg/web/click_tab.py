@@ -123,7 +123,7 @@ class ClickTab:
         return self._show(change(clicks), self._encode(clicks.path)[1])
 
     def _predicted(self, clicks: Clicks, point=None, box=None) -> Clicks:
-        """With one more prompt and its result: a click corrects the mask so far, so that the tenth is as quick as the first."""
+        """With one more prompt and its result. A click corrects the mask so far: the tenth is as quick as the first."""
         before = clicks.result
         if point is None:
             prompts = {"boxes": np.array([box], np.float32)}

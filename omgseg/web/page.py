@@ -53,8 +53,13 @@ def build_app(seg, limits: Limits | None = None, workspace: Workspace | None = N
             elem_id="title",
         )
         with gr.Tabs():
-            for name, tab in (("Picture", ImageTab), ("Clicks", ClickTab), ("Video", VideoTab)):
-                with gr.Tab(name, id=name.lower()):
-                    tab(site).build()
+            with gr.Tab("Picture"):
+                ImageTab(site).build()
+            with gr.Tab("Clicks"):
+                ClickTab(site).build()
+            with gr.Tab("Video"):
+                video = VideoTab(site)
+                video.build()
+        app.unload(video.leave)
     app.omgseg_site = site
     return app

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from omgseg.apis.results import VideoResult
+from omgseg.structures import Vocabulary
 from omgseg.visualization import VideoWriter
 from omgseg.web.guard import guarded
 from omgseg.web.image_tab import HOW_TO_WRITE, palette_of, save_coco
@@ -23,6 +26,48 @@ from omgseg.web.workspace import as_uploaded
 SECONDS_BETWEEN_NEWS = 0.5
 
 
+class _Stopped(Exception):
+    """The visitor wants no result any more."""
+
+
+class _Job:
+    """Work on a video, which another thread may end, whether it is under way or waits to go on.
+
+    Args:
+        visitor: the session it belongs to.
+        work: makes the generator that does it; it is given the job, and calls :meth:`check` now and then.
+    """
+
+    def __init__(self, visitor: str | None, work: Callable[[_Job], Iterator[Any]]) -> None:
+        self.visitor = visitor
+        self._work = work(self)
+        self.is_stopped = False
+        self._step = threading.Lock()
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            with self._step:
+                news = next(self._work, None)
+            if news is None:
+                return
+            yield news
+
+    def check(self) -> None:
+        """Ends the work from inside where it is to be stopped.
+
+        Raises:
+            _Stopped: so it is.
+        """
+        if self.is_stopped:
+            raise _Stopped
+
+    def stop(self) -> None:
+        """End the work; it has cleaned up when this returns."""
+        self.is_stopped = True
+        with self._step:
+            self._work.close()
+
+
 class VideoTab:
     """Segments a video while it is read; neither its frames nor its pictures are kept in memory.
 
@@ -32,6 +77,7 @@ class VideoTab:
 
     def __init__(self, site) -> None:
         self.site = site
+        self._job: _Job | None = None
 
     def build(self) -> None:
         """Lay out the tab inside the current ``gr.Blocks``."""
@@ -59,7 +105,7 @@ class VideoTab:
                 )
                 with gr.Row():
                     start = gr.Button("Segment", variant="primary", elem_id="video-start", min_width=120)
-                    stop = gr.Button("Stop", min_width=80, elem_id="video-stop")
+                    stop = gr.Button("Stop", min_width=80, interactive=False, elem_id="video-stop")
                 with gr.Accordion("Drawing", open=False):
                     score = gr.Slider(0, 1, value=0.3, step=0.05, label="Least score")
                     opacity = gr.Slider(0, 1, value=0.5, step=0.05, label="Opacity")
@@ -81,26 +127,27 @@ class VideoTab:
                         gr.DownloadButton(name, size="sm", min_width=90, interactive=False)
                         for name in ("MP4", "JSON", "COCO")
                     ]
-        running = start.click(
+        start.click(
             guarded(self.segment),
             [film, task, words, score, opacity, colorblind],
-            [result, status, *files],
+            [result, status, stop, *files],
             concurrency_id="words",
             concurrency_limit=1,
             api_visibility="private",
-            show_progress="hidden",
+            show_progress="minimal",
+            show_progress_on=[status],
         )
-        stop.click(
-            lambda: message_html("Stopped."),
-            None,
-            [status],
-            cancels=[running],
-            api_visibility="private",
-            queue=False,
-        )
+        stop.click(self.leave, None, None, api_visibility="private", queue=False)
 
     def segment(
-        self, path: str | None, task: str, words: str, score: float, opacity: float, colorblind: bool
+        self,
+        path: str | None,
+        task: str,
+        words: str,
+        score: float,
+        opacity: float,
+        colorblind: bool,
+        request: gr.Request,
     ) -> Iterator[list[Any]]:
         """Run the model over a video; yields news, and at last the result."""
         facts = check_film(path, self.site.limits)
@@ -108,32 +155,67 @@ class VideoTab:
         if task not in TASK_NAMES:
             raise Refused(f"There is no task {task!r}.")
         waiting = [gr.DownloadButton(value=None, interactive=False)] * 3
-        yield [None, progress_html(0, facts.frames, "Reading the video ..."), *waiting]
+        yield [
+            None,
+            progress_html(0, facts.frames, "Reading the video ..."),
+            gr.Button(interactive=True),
+            *waiting,
+        ]
+        style = {"opacity": opacity, "palette": palette_of(colorblind), "by": "identity"}
+        job = self._job = _Job(
+            request.session_hash,
+            lambda job: self._work(job, path, TASK_NAMES[task], vocabulary, facts, score, style),
+        )
+        with suppress(_Stopped):
+            yield from job
+        if job.is_stopped:
+            yield [None, message_html("Stopped."), gr.Button(interactive=False), *waiting]
+
+    def leave(self, request: gr.Request) -> None:
+        """End the work on the visitor's video: on demand, or as nobody looks any more, which Gradio does not end."""
+        job = self._job
+        if job is not None and job.visitor == request.session_hash:
+            job.stop()
+
+    def _work(
+        self,
+        job: _Job,
+        path: str,
+        task: str,
+        vocabulary: Vocabulary | None,
+        facts: FilmFacts,
+        score: float,
+        style: dict[str, Any],
+    ) -> Iterator[list[Any]]:
         folder = self.site.workspace.new_folder()
         try:
             frames: list[Any] = []
             tracks: dict[int, Track] = {}
-            palette = palette_of(colorblind)
-            stream = self.site.seg.stream(path, task=TASK_NAMES[task], vocabulary=vocabulary)
+            stream = self.site.seg.stream(path, task=task, vocabulary=vocabulary)
             began = told = time.monotonic()
-            with VideoWriter(folder / "segments.mp4", facts.fps) as writer:
-                for frame in self._locked(stream):
+            with (
+                VideoWriter(folder / "segments.mp4", facts.fps) as writer,
+                closing(self._locked(stream)) as results,
+            ):
+                for frame in results:
+                    job.check()
                     if len(frames) >= self.site.limits.video_frames:
                         raise Refused(
                             f"The video has more than {self.site.limits.video_frames} frames. Cut it first."
                         )
                     frame = frame.confident(score)
-                    writer.add(frame.draw(opacity=opacity, palette=palette, by="identity"))
-                    count_tracks(tracks, frame, palette)
+                    writer.add(frame.draw(**style))
+                    count_tracks(tracks, frame, style["palette"])
                     frames.append(frame.replace(image=None))
                     if time.monotonic() - told > SECONDS_BETWEEN_NEWS:
                         told = time.monotonic()
-                        yield [gr.skip(), self._news(len(frames), facts, told - began), *[gr.skip()] * 3]
+                        yield [gr.skip(), self._news(len(frames), facts, told - began), *[gr.skip()] * 4]
             video = VideoResult(frames, facts.fps, path=None, name=Path(path).stem)
-            yield self._finished(video, folder, tracks)
-        except BaseException:  # a visitor who leaves or stops ends the generator from outside
+            news = self._finished(video, folder, tracks)
+        except BaseException:  # also where the visitor stops or leaves
             shutil.rmtree(folder, ignore_errors=True)
             raise
+        yield news
 
     def _locked(self, stream: Iterator[Any]) -> Iterator[Any]:
         """The frames, with the model to oneself while one is computed, so that clicks get their turn in between."""
@@ -163,4 +245,4 @@ class VideoTab:
         content = video.save(folder / "segments.json")
         coco = save_coco(video.to_coco(), folder / "segments_coco.json")
         buttons = [gr.DownloadButton(value=str(file), interactive=True) for file in (film, content, coco)]
-        return [str(film), tracks_html(tracks.values()), *buttons]
+        return [str(film), tracks_html(tracks.values()), gr.Button(interactive=False), *buttons]

@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,7 @@ class Painter:
         self.fails_with: Exception | None = None
         self.frame_ready = threading.Event()
         self.frame_ready.set()
+        self.is_slow = False
 
     def __call__(self, source, task="panoptic", vocabulary=None) -> SegmentationResult:
         if self.fails_with is not None:
@@ -47,9 +49,11 @@ class Painter:
 
     def stream(self, source, task="panoptic", vocabulary=None) -> Iterator[SegmentationResult]:
         with av.open(str(source)) as film:
-            for index, frame in enumerate(film.decode(video=0)):
-                assert self.frame_ready.wait(30)
-                yield self(frame.to_ndarray(format="rgb24"), task, vocabulary).replace(frame_index=index)
+            pictures = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+        for index, picture in enumerate(pictures * 100 if self.is_slow else pictures):
+            assert self.frame_ready.wait(30)
+            time.sleep(0.1 * self.is_slow)
+            yield self(picture, task, vocabulary).replace(frame_index=index)
 
     def set_image(self, image: np.ndarray) -> None:
         self.encoded += 1
