@@ -3,12 +3,12 @@
 from omgseg.apis.failures import UnreadableInputs
 from omgseg.apis.frames import Frame
 from omgseg.apis.inferencer import OMGSegInferencer
-from omgseg.apis.inputs import read_image
 from omgseg.apis.interactive import InteractivePredictor
 from omgseg.apis.interactive_video import InteractiveVideo
 from omgseg.apis.results import SegmentationResult, VideoResult, result_of
 from omgseg.apis.sources import Source, open_source
 from omgseg.apis.words import to_vocabulary
+from omgseg.structures.images import read_image
 
 __all__ = [
     "Frame",

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from omgseg.structures.png import load_image
+from omgseg.structures.images import IMAGE_SUFFIXES, read_image, upright
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".gif")
 
 ImageInput = str | Path | np.ndarray | Image.Image
@@ -45,13 +44,14 @@ def to_image(image: ImageInput) -> np.ndarray:
     """Any image as uint8 RGB (H, W, 3), as it is meant to be seen.
 
     Raises:
-        FileNotFoundError, OSError, ValueError: see :func:`read_image`; or an array of another type or shape.
+        FileNotFoundError, OSError, ValueError: see :func:`~omgseg.structures.images.read_image`; or an array of
+            another type or shape.
         TypeError: none of the kinds of :data:`ImageInput`.
     """
     if isinstance(image, (str, Path)):
         return read_image(image)
     if isinstance(image, Image.Image):
-        return _upright(image, "the picture")
+        return upright(image, "the picture")
     if isinstance(image, np.ndarray):
         return check_array(image, 3)
     raise TypeError(
@@ -70,23 +70,6 @@ def check_array(array: np.ndarray, *dimensions: int) -> np.ndarray:
         expected = " or ".join(kinds[number] for number in dimensions)
         raise ValueError(f"expected {expected}, got {array.dtype} {array.shape}")
     return array
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """Read an image file as it is meant to be seen: uint8 RGB (H, W, 3), turned as its EXIF tag says.
-
-    Raises:
-        FileNotFoundError: the file is missing.
-        OSError: the file is truncated, not an image, or unreasonably large.
-        ValueError: more than 8 bits a pixel.
-    """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} not found, or no file")
-    try:
-        return _upright(load_image(path), str(path))
-    except Image.DecompressionBombError as error:
-        raise OSError(f"{path}: {error}; make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS") from error
 
 
 def list_images(folder: str | Path) -> list[Path]:
@@ -113,9 +96,3 @@ def natural_order(paths: Iterable[Path]) -> list[Path]:
         return path.parent, [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
     return sorted(paths, key=key)
-
-
-def _upright(image: Image.Image, name: str) -> np.ndarray:
-    if image.mode.startswith(("I", "F")):
-        raise ValueError(f"{name} has pixels of more than 8 bits (mode {image.mode}); convert it to 8 bits")
-    return np.array(ImageOps.exif_transpose(image).convert("RGB"))

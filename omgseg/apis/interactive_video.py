@@ -18,10 +18,10 @@ from omgseg.apis.inputs import Clip
 from omgseg.apis.interactive import InteractivePredictor
 from omgseg.apis.packing import pack_clip
 from omgseg.apis.results import SegmentationResult, VideoResult
-from omgseg.apis.results.run_lengths import decode_masks, encode_map, encode_masks
 from omgseg.apis.sources import Source, SourceInput
 from omgseg.models.video import ObjectTracker
 from omgseg.structures import NO_CLASS, Task
+from omgseg.structures.run_lengths import decode_masks, encode_map, encode_masks
 
 BACKWARD_WINDOW = 40
 """Frames that are in memory at a time while objects are followed backwards."""

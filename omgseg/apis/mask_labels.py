@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from mmdet.structures import DetDataSample
 
-from omgseg.apis.results.run_lengths import decode_masks
 from omgseg.models.decoder import text_logits
 from omgseg.models.segmentor import Features, OMGSeg
 from omgseg.structures import NO_CLASS
+from omgseg.structures.run_lengths import decode_masks
 
 
 def label_masks(model: OMGSeg, features: Features, sample: DetDataSample, rles: Sequence[dict]) -> list[int]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omgseg.apis.inputs import IMAGE_SUFFIXES
+from omgseg.structures.images import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True)

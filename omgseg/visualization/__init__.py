@@ -1,13 +1,12 @@
 """Pictures of results: one renderer for all tasks. Functions on arrays: RGB images in, RGB images out."""
 
 from omgseg.visualization.marks import draw_boxes, draw_clicks
-from omgseg.visualization.render import Drawable, render
+from omgseg.visualization.render import render
 from omgseg.visualization.samples import GroundTruth, draw_sample, write_sample
 from omgseg.visualization.sheets import contact_sheet, side_by_side
 from omgseg.visualization.video import VideoWriter
 
 __all__ = [
-    "Drawable",
     "GroundTruth",
     "VideoWriter",
     "contact_sheet",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
 
 import numpy as np
 
-from omgseg.structures import Task, Vocabulary
-from omgseg.structures.vocabulary import NO_CLASS
+from omgseg.structures import NO_CLASS, Task
+from omgseg.structures.segments import Segments
 from omgseg.visualization.legend import draw_legend
 from omgseg.visualization.paint import line_width, outline, tint
 from omgseg.visualization.palette import Color, category_color, edge_of, identity_color
@@ -22,35 +21,9 @@ _MUTED = 0.45  # share of grey in the colours of stuff, where things show their 
 _GREY = 150
 
 
-class Drawable(Protocol):
-    """What can be drawn: N masks of one image, or of a frame of a video.
-
-    Attributes:
-        task: decides what labels say and which colours are identities.
-        size: (height, width).
-        rles: N masks as COCO's compressed run lengths.
-        labels: (N,) classes, -1 without one.
-        scores: (N,) in 0..1.
-        ids: (N,) identities from 1, constant over a video.
-        vocabulary: of the labels.
-        frame_index: 0 in images.
-        time: seconds from the start of a video; None in images.
-    """
-
-    task: Task
-    size: tuple[int, int]
-    rles: Sequence[dict[str, Any]]
-    labels: np.ndarray
-    scores: np.ndarray
-    ids: np.ndarray
-    vocabulary: Vocabulary
-    frame_index: int
-    time: float | None
-
-
 def render(
     image: np.ndarray,
-    result: Drawable,
+    result: Segments,
     *,
     opacity: float = 0.5,
     contours: bool = True,
@@ -67,7 +40,7 @@ def render(
 
     Args:
         image: uint8 RGB (H, W, 3), not changed.
-        result: of this image; see :class:`Drawable`.
+        result: of this image.
         opacity: of the masks' colours in 0..1.
         contours: draw the masks' borders.
         labels: write names, scores (instances, prompts) and numbers (identities).
@@ -87,7 +60,7 @@ def render(
     _check(image, result, opacity, by)
     by = by or _usual(result)
     wanted = np.flatnonzero(np.asarray(result.scores) >= min_score)
-    shapes = read_shapes(result.rles, result.size, wanted)
+    shapes = read_shapes(result.rles, wanted)
     colors = [_color(result, index, by, palette) for index in range(len(result.rles))]
     top = top_map(shapes, result.size)
     picture = tint(image, top, colors, opacity)
@@ -111,7 +84,7 @@ def render(
     return picture
 
 
-def _check(image: np.ndarray, result: Drawable, opacity: float, by: str | None) -> None:
+def _check(image: np.ndarray, result: Segments, opacity: float, by: str | None) -> None:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"expected a uint8 RGB image (H, W, 3), got {image.dtype} {image.shape}")
     if image.shape[:2] != tuple(result.size):
@@ -122,23 +95,26 @@ def _check(image: np.ndarray, result: Drawable, opacity: float, by: str | None) 
         raise ValueError(f"opacity={opacity}: choose a number from 0 to 1")
 
 
-def _usual(result: Drawable) -> str:
-    in_video = result.time is not None or result.frame_index > 0
-    return "identity" if in_video or result.task in (Task.VOS, Task.INTERACTIVE) else "class"
+def _usual(result: Segments) -> str:
+    return (
+        "identity"
+        if result.frame_index is not None or result.task in (Task.VOS, Task.INTERACTIVE)
+        else "class"
+    )
 
 
-def _is_thing(result: Drawable, index: int) -> bool:
+def _is_thing(result: Segments, index: int) -> bool:
     label = int(result.labels[index])
     return label == NO_CLASS or result.vocabulary[label].is_thing
 
 
-def _shows_identity(result: Drawable, index: int, by: str) -> bool:
+def _shows_identity(result: Segments, index: int, by: str) -> bool:
     if int(result.labels[index]) == NO_CLASS:
         return True
     return by == "identity" and result.task is not Task.SEMANTIC and _is_thing(result, index)
 
 
-def _color(result: Drawable, index: int, by: str, palette: str) -> Color:
+def _color(result: Segments, index: int, by: str, palette: str) -> Color:
     if _shows_identity(result, index, by):
         return identity_color(int(result.ids[index]), palette)
     color = category_color(result.vocabulary, int(result.labels[index]), palette)
@@ -153,12 +129,12 @@ def _seen(shape: Shape, top: np.ndarray) -> np.ndarray:
     return seen if seen.any() else shape.mask
 
 
-def _name(result: Drawable, index: int) -> str:
+def _name(result: Segments, index: int) -> str:
     label = int(result.labels[index])
     return "" if label == NO_CLASS else result.vocabulary[label].name.replace("_", " ")
 
 
-def _texts(result: Drawable, index: int, by: str) -> tuple[str, ...]:
+def _texts(result: Segments, index: int, by: str) -> tuple[str, ...]:
     """What a label says, and shorter ways to say it."""
     name, number = _name(result, index), f"#{int(result.ids[index])}"
     if result.task is Task.INTERACTIVE or (result.task is Task.INSTANCE and by == "class"):
@@ -171,7 +147,7 @@ def _texts(result: Drawable, index: int, by: str) -> tuple[str, ...]:
 
 
 def _entries(
-    result: Drawable, shapes: Sequence[Shape], colors: Sequence[Color], by: str
+    result: Segments, shapes: Sequence[Shape], colors: Sequence[Color], by: str
 ) -> list[tuple[Color, str]]:
     """Lines of the legend: classes in the vocabulary's order, identities by number."""
     lines = {}

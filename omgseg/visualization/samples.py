@@ -13,10 +13,10 @@ from mmdet.structures import DetDataSample, TrackDataSample
 
 from omgseg.structures import Task, Vocabulary
 from omgseg.structures.png import write_png
+from omgseg.structures.segments import Segments
 from omgseg.visualization.drawing import (
-    Drawing,
     enlarge,
-    enlarge_drawing,
+    enlarge_segments,
     predictions_of,
     truth_of,
     zoom_for,
@@ -68,15 +68,15 @@ def draw_sample(
     frames = sample.video_data_samples if is_video else [sample]
     drawn: dict[str, list[np.ndarray]] = {}
     for t, (frame, image) in enumerate(zip(frames, images, strict=True)):
-        pen = _Pen(frame, image, is_video, palette)
-        for prediction in predictions_of(frame, image.shape[:2], vocabulary):
+        pen = _Pen(frame, image, palette)
+        number = t if is_video else None
+        for prediction in predictions_of(frame, vocabulary, number):
             task = prediction.task
             columns = {"input": pen.draw(None, task)}
             if truth is not None:
-                true = truth_of(task, truth.masks[:, t].astype(bool), truth.labels, vocabulary)
+                true = truth_of(task, truth.masks[:, t].astype(bool), truth.labels, vocabulary, number)
                 columns["ground truth"] = pen.draw(true, task)
-            # every prompt has its answer, however unsure
-            least = 0.0 if task is Task.INTERACTIVE else min_score
+            least = min_score if task is Task.INSTANCE else 0.0
             columns[f"prediction: {task.value}"] = pen.draw(prediction, task, least)
             drawn.setdefault(task.value, []).append(side_by_side(columns.values(), columns))
     return drawn
@@ -85,20 +85,19 @@ def draw_sample(
 class _Pen:
     """Draws on one frame."""
 
-    def __init__(self, frame: DetDataSample, image: np.ndarray, is_video: bool, palette: str) -> None:
+    def __init__(self, frame: DetDataSample, image: np.ndarray, palette: str) -> None:
         self.zoom = zoom_for(*image.shape[:2])
         self.image = enlarge(image, self.zoom)
         self.prompts = _prompts(frame, self.zoom)
-        self.is_video, self.palette = is_video, palette
+        self.palette = palette
 
-    def draw(self, drawing: Drawing | None, task: Task, min_score: float = 0.0) -> np.ndarray:
+    def draw(self, segments: Segments | None, task: Task, min_score: float = 0.0) -> np.ndarray:
         """The frame with masks, and with the prompts where the task has them; None shows the frame without masks."""
         picture = self.image
-        if drawing is not None:
+        if segments is not None:
             picture = render(
                 picture,
-                enlarge_drawing(drawing, self.zoom),
-                by="identity" if self.is_video else None,
+                enlarge_segments(segments, self.zoom),
                 min_score=min_score,
                 palette=self.palette,
                 labels=task is not Task.INTERACTIVE,

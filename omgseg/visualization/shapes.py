@@ -41,22 +41,16 @@ class Shape:
         return array[y1:y2, x1:x2]
 
 
-def read_shapes(rles: Sequence[dict[str, Any]], size: tuple[int, int], wanted: Sequence[int]) -> list[Shape]:
+def read_shapes(rles: Sequence[dict[str, Any]], wanted: Sequence[int]) -> list[Shape]:
     """Decode masks, the largest first; empty ones are left out.
 
     Args:
         rles: COCO's compressed run lengths.
-        size: (height, width) that all of them must have.
         wanted: indices of the masks to decode. Among equal areas, earlier ones come last.
-
-    Raises:
-        ValueError: a mask has another size.
     """
     shapes = []
     for index in wanted:
         rle = rles[index]
-        if tuple(rle["size"]) != tuple(size):
-            raise ValueError(f"mask {index} is of size {tuple(rle['size'])}, the image of size {tuple(size)}")
         x, y, width, height = (int(value) for value in coco_mask.toBbox(rle))
         if width and height:
             mask = np.ascontiguousarray(coco_mask.decode(rle)[y : y + height, x : x + width])

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omgseg.apis.inputs import list_images, read_image, to_image
+from omgseg.apis.inputs import list_images, to_image
+from omgseg.structures.images import read_image
 
 
 def test_files_arrays_and_pictures_agree(photo):

@@ -50,7 +50,7 @@ def make_runner(dataset, **more: Any) -> SimpleNamespace:
 
 def predicted(dataset, index: int) -> DetDataSample:
     path = dataset.get_data_info(index)["frames"][0]["img_path"]
-    sample = DetDataSample(metainfo=dict(img_path=path, source="coco"))
+    sample = DetDataSample(metainfo=dict(img_path=path, source="coco", ori_shape=(40, 60)))
     sample.pred_panoptic_seg = PixelData(sem_seg=torch.zeros(1, 40, 60, dtype=torch.int32))
     return sample
 

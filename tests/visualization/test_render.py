@@ -1,13 +1,12 @@
 """The renderer: colours, order, outlines, labels and legend, for every task and size."""
 
-from types import SimpleNamespace
-
 import cv2
 import numpy as np
 import pytest
-from pycocotools import mask as coco_mask
 
 from omgseg.structures import NO_CLASS, Category, Task, Vocabulary
+from omgseg.structures.run_lengths import encode_masks
+from omgseg.structures.segments import Segments
 from omgseg.visualization import render
 from omgseg.visualization.palette import category_color, edge_of, identity_color
 
@@ -25,18 +24,9 @@ def box(y1: int, y2: int, x1: int, x2: int, size=SIZE) -> np.ndarray:
 
 
 def result(masks, labels, task=Task.INSTANCE, scores=None, ids=None, vocabulary=VOCABULARY, **more):
-    """An object with just the attributes that the renderer may ask for."""
-    count = len(masks)
-    return SimpleNamespace(
-        task=task,
-        size=masks[0].shape if count else SIZE,
-        rles=[coco_mask.encode(np.asfortranarray(mask)) for mask in masks],
-        labels=np.array(labels, np.int64),
-        scores=np.ones(count, np.float32) if scores is None else np.array(scores, np.float32),
-        ids=np.arange(1, count + 1) if ids is None else np.array(ids),
-        vocabulary=vocabulary,
-        **{"frame_index": 0, "time": None, **more},
-    )
+    size = masks[0].shape if len(masks) else SIZE
+    scores = np.ones(len(masks)) if scores is None else scores
+    return Segments(task, size, encode_masks(masks), labels, scores, ids, vocabulary, **more)
 
 
 def mixed(color, opacity=0.5) -> np.ndarray:
@@ -50,7 +40,7 @@ def test_masks_are_tinted_by_class_in_images_and_by_identity_in_videos():
     masks = [box(10, 100, 10, 100), box(120, 200, 10, 100), box(10, 100, 200, 300)]
     for more, colors in (
         ({}, [category_color(VOCABULARY, 0)] * 2),
-        ({"time": 0.0}, [identity_color(7), identity_color(9)]),
+        ({"frame_index": 0}, [identity_color(7), identity_color(9)]),
         ({"frame_index": 3}, [identity_color(7), identity_color(9)]),
     ):
         picture = render(GREY, result(masks, [0, 0, 2], Task.PANOPTIC, ids=[7, 9, 12], **more), **PLAIN)
@@ -166,6 +156,3 @@ def test_wrong_arguments_are_named():
         render(GREY, good, by="colour")
     with pytest.raises(ValueError, match="opacity=2"):
         render(GREY, good, opacity=2)
-    good.rles = [coco_mask.encode(np.asfortranarray(box(0, 9, 0, 9, (10, 10))))]
-    with pytest.raises(ValueError, match=r"mask 0 is of size \(10, 10\)"):
-        render(GREY, good)

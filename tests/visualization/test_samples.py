@@ -24,7 +24,7 @@ def label_map(value: int) -> PixelData:
 
 
 def test_an_image_of_every_task(tmp_path):
-    sample = DetDataSample()
+    sample = DetDataSample(metainfo=dict(ori_shape=(320, 400)))
     sample.pred_panoptic_seg = label_map(1)
     sample.pred_sem_seg = label_map(0)
     sample.pred_instances = InstanceData(
@@ -42,7 +42,7 @@ def test_an_image_of_every_task(tmp_path):
 
 
 def test_the_truth_is_drawn_like_the_prediction():
-    sample = DetDataSample()
+    sample = DetDataSample(metainfo=dict(ori_shape=(320, 400)))
     panoptic = torch.full((1, 320, 400), len(VOCABULARY))
     panoptic[0, 50:150, 50:150] = 1000
     panoptic[0, 200:] = 1
@@ -59,7 +59,7 @@ def test_the_truth_is_drawn_like_the_prediction():
 def test_unsure_instances_are_left_out_and_unsure_answers_to_clicks_are_not():
     masks = torch.from_numpy(MASKS[:1, 0])
     found = InstanceData(masks=masks, labels=torch.tensor([0]), scores=torch.tensor([0.1]))
-    sample = DetDataSample()
+    sample = DetDataSample(metainfo=dict(ori_shape=(320, 400)))
     sample.pred_instances = found
     (picture,) = draw_sample(sample, [IMAGE], VOCABULARY)["instance"]
     assert (picture[-320:, 406:] == 90).all()
@@ -71,14 +71,14 @@ def test_unsure_instances_are_left_out_and_unsure_answers_to_clicks_are_not():
 
 
 def test_small_images_are_enlarged_with_their_masks():
-    sample = DetDataSample()
+    sample = DetDataSample(metainfo=dict(ori_shape=(64, 80)))
     sample.pred_sem_seg = PixelData(sem_seg=torch.full((1, 64, 80), -1))
     sample.pred_sem_seg.sem_seg[0, 10:40, 10:40] = 0
     (picture,) = draw_sample(sample, [IMAGE[:64, :80]], VOCABULARY)["semantic"]
     assert picture.shape[1] == 2 * 400 + 6
     assert (picture[-320 + 60 : -320 + 70, 406 + 60 : 406 + 70] != 90).all()
     assert (picture[-320 + 220 :, 406 + 220 :] == 90).all()
-    sample = DetDataSample(metainfo=dict(scale_factor=(2.0, 2.0)))
+    sample = DetDataSample(metainfo=dict(ori_shape=(64, 80), scale_factor=(2.0, 2.0)))
     sample.prompts = InstanceData(points=torch.tensor([[60.0, 40.0]]))
     sample.pred_instances = InstanceData(masks=torch.zeros(1, 64, 80, dtype=torch.bool), scores=torch.ones(1))
     (picture,) = draw_sample(sample, [IMAGE[:64, :80]], VOCABULARY)["interactive"]
@@ -86,7 +86,7 @@ def test_small_images_are_enlarged_with_their_masks():
 
 
 def test_clicks_are_drawn_in_pixels_of_the_stored_image():
-    sample = DetDataSample(metainfo=dict(scale_factor=(2.0, 0.5)))
+    sample = DetDataSample(metainfo=dict(ori_shape=(320, 400), scale_factor=(2.0, 0.5)))
     sample.prompts = InstanceData(points=torch.tensor([[200.0, 50.0]]))
     sample.pred_instances = InstanceData(
         masks=torch.zeros(1, 320, 400, dtype=torch.bool), scores=torch.ones(1)
@@ -100,7 +100,7 @@ def test_a_video_gets_a_sheet_and_an_animation(tmp_path):
     sample = TrackDataSample(metainfo=dict(video_id=3))
     frames = []
     for t in range(3):
-        frame = DetDataSample()
+        frame = DetDataSample(metainfo=dict(ori_shape=(320, 400)))
         mask = np.zeros((320, 400), np.uint8)
         mask[50:150, 50 + 60 * t : 150 + 60 * t] = 1
         frame.pred_track_instances = InstanceData(

@@ -3,8 +3,7 @@
 from omgseg.apis.results.coco import CocoWriter
 from omgseg.apis.results.label_files import MaskWriter
 from omgseg.apis.results.panoptic import PanopticWriter
-from omgseg.apis.results.result import SegmentationResult
-from omgseg.apis.results.samples import result_of
+from omgseg.apis.results.result import SegmentationResult, result_of
 from omgseg.apis.results.video import VideoResult
 from omgseg.apis.results.youtube_vis import YouTubeVISWriter
 

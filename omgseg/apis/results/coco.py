@@ -11,8 +11,8 @@ import numpy as np
 from omgseg.apis.results.categories import CategoryTable
 from omgseg.apis.results.json_writer import INFO, JsonWriter
 from omgseg.apis.results.naming import image_name
-from omgseg.apis.results.segments import Segments
 from omgseg.structures import Task, Vocabulary
+from omgseg.structures.segments import Segments
 
 if TYPE_CHECKING:
     from omgseg.apis.results.video import VideoResult

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omgseg.apis.results.run_lengths import check_counts
 from omgseg.files import whole_file
 from omgseg.structures import Task, Vocabulary
+from omgseg.structures.run_lengths import check_counts
 
 if TYPE_CHECKING:
     from omgseg.apis.results.result import SegmentationResult
@@ -190,6 +190,6 @@ def _frame_arguments(content: dict[str, Any], size: tuple[int, int]) -> dict[str
         "labels": _list(content, "labels", int),
         "scores": _list(content, "scores", _NUMBER),
         "ids": _list(content, "ids", int),
-        "frame_index": _get(content, "frame_index", int),
+        "frame_index": _get(content, "frame_index", (int, type(None))),
         "time": _get(content, "time", (*_NUMBER, type(None))),
     }

@@ -11,10 +11,10 @@ import numpy as np
 from PIL import Image
 
 from omgseg.apis.results.naming import FileNames
-from omgseg.apis.results.segments import Segments
 from omgseg.files import whole_file
 from omgseg.structures import NO_CLASS, Task, Vocabulary
 from omgseg.structures.png import object_image
+from omgseg.structures.segments import Segments
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from omgseg.apis.inputs import IMAGE_SUFFIXES
+from omgseg.structures.images import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
-    from omgseg.apis.results.segments import Segments
+    from omgseg.structures.segments import Segments
 
 
 def image_name(result: Segments, root: Path | None = None) -> str:
@@ -18,7 +18,7 @@ def image_name(result: Segments, root: Path | None = None) -> str:
     if result.path is None:
         return result.name
     if result.path.suffix.lower() not in IMAGE_SUFFIXES:
-        return f"{result.path.stem}/{result.name or f'{result.frame_index:06d}'}"
+        return f"{result.path.stem}/{result.name or f'{result.frame_index or 0:06d}'}"
     if root is not None and result.path.is_relative_to(root):
         return result.path.relative_to(root).as_posix()
     return result.path.as_posix()
@@ -41,7 +41,7 @@ class FileNames:
         if video is None:
             name = PurePosixPath(image_name(result, self._root))
         else:
-            name = PurePosixPath(video or "video", result.name or f"{result.frame_index:06d}")
+            name = PurePosixPath(video or "video", result.name or f"{result.frame_index or 0:06d}")
         if name.is_absolute() or ".." in name.parts:  # the file must come to lie in the writer's folder
             name = PurePosixPath(name.name)
         if name.suffix.lower() in IMAGE_SUFFIXES:

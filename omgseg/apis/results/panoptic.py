@@ -11,10 +11,10 @@ from scipy.ndimage import find_objects
 from omgseg.apis.results.coco import image_entry
 from omgseg.apis.results.json_writer import JsonWriter
 from omgseg.apis.results.naming import FileNames
-from omgseg.apis.results.segments import Segments
 from omgseg.files import whole_file
 from omgseg.structures import Vocabulary
 from omgseg.structures.panoptic_png import write_panoptic_png
+from omgseg.structures.segments import Segments
 
 if TYPE_CHECKING:
     from omgseg.apis.results.video import VideoResult

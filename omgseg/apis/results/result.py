@@ -10,11 +10,14 @@ import numpy as np
 from omgseg.apis.results import json_file, pictures, tables
 from omgseg.apis.results.coco import coco_content
 from omgseg.apis.results.panoptic import write_panoptic
-from omgseg.apis.results.segments import Segments
+from omgseg.structures import Task, Vocabulary
+from omgseg.structures.predictions import predicted_tasks, segments_of
+from omgseg.structures.segments import Segments
 
 if TYPE_CHECKING:
     import pandas
     import supervision
+    from mmdet.structures import DetDataSample
 
 
 class SegmentationResult(Segments):
@@ -94,3 +97,31 @@ class SegmentationResult(Segments):
             ImportError: pandas is not installed.
         """
         return tables.to_dataframe([self])
+
+
+def result_of(
+    sample: DetDataSample,
+    vocabulary: Vocabulary | None = None,
+    *,
+    task: Task | str | None = None,
+    **place: Any,
+) -> SegmentationResult:
+    """What the model predicted for an image, or for a frame of a video.
+
+    Args:
+        sample: on any device, with the predictions of :class:`~omgseg.models.segmentor.OMGSeg`.
+        vocabulary: of the labels; None without classes.
+        task: which of the predictions, where the sample has several.
+        place: ``path``, ``name``, ``time`` and ``image`` of :class:`SegmentationResult`; and for the frame of a video
+            ``frame_index``: identities are kept then.
+
+    Raises:
+        ValueError: the sample has no prediction of this task, or several and no task is chosen.
+    """
+    if task is None:
+        predicted = predicted_tasks(sample)
+        if len(predicted) != 1:
+            names = ", ".join(each.value for each in predicted) or "nothing"
+            raise ValueError(f"the sample holds predictions of {names}: choose one with task=")
+        (task,) = predicted
+    return segments_of(SegmentationResult, sample, task, vocabulary, **place)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas
     import supervision
 
-    from omgseg.apis.results.segments import Segments
+    from omgseg.structures.segments import Segments
 
 COLUMNS = {
     "frame": "int64",
@@ -34,7 +34,7 @@ def rows(result: Segments) -> Iterator[dict[str, Any]]:
     things = result.is_thing.tolist()
     for index, name in enumerate(result.names):
         yield {
-            "frame": result.frame_index,
+            "frame": result.frame_index or 0,
             "time": result.time,
             "id": int(result.ids[index]),
             "label": int(result.labels[index]),

@@ -29,7 +29,8 @@ class VideoResult(Sequence[SegmentationResult]):
     It stays small: masks are run lengths, and frames that can be read from a file again do not keep their pixels.
 
     Args:
-        frames: of the same task, size and vocabulary. An identity is the same object in all of them.
+        frames: of the same task, size and vocabulary. An identity is the same object in all of them. Those without a
+            number get that of their place.
         fps: frames a second; None if unknown.
         path: the video file, or the folder of frames; None for arrays and streams.
         name: default: that of the file or folder without its ending.
@@ -51,7 +52,7 @@ class VideoResult(Sequence[SegmentationResult]):
         self.path = None if path is None else Path(path)
         self.fps = None if fps is None else float(fps)
         self.name = name if name is not None else "" if self.path is None else self.path.stem
-        self.frames = tuple(_slim(frame) for frame in frames)
+        self.frames = tuple(_slim(frame, index) for index, frame in enumerate(frames))
         for index, frame in enumerate(self.frames):
             for field in _ALIKE:
                 own, first = getattr(frame, field), getattr(self.frames[0], field)
@@ -183,6 +184,9 @@ class VideoResult(Sequence[SegmentationResult]):
         return tables.to_dataframe(self)
 
 
-def _slim(frame: SegmentationResult) -> SegmentationResult:
-    """Without pixels, which :meth:`VideoResult.images` can read again."""
-    return frame if frame.path is None else frame.replace(image=None)
+def _slim(frame: SegmentationResult, index: int) -> SegmentationResult:
+    """Without pixels, which :meth:`VideoResult.images` can read again, and with a number."""
+    changes: dict[str, Any] = {} if frame.path is None else {"image": None}
+    if frame.frame_index is None:
+        changes["frame_index"] = index
+    return frame.replace(**changes) if changes else frame

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from omgseg.apis.results import SegmentationResult, VideoResult
-from omgseg.apis.results.run_lengths import encode_masks
 from omgseg.structures import Category, Vocabulary
+from omgseg.structures.run_lengths import encode_masks
 
 SIZE = (48, 64)
 

@@ -7,9 +7,9 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
 from omgseg.apis.results import result_of
-from omgseg.apis.results.run_lengths import encode_masks
-from omgseg.apis.results.samples import STUFF_ID
 from omgseg.structures import Task, Vocabulary
+from omgseg.structures.predictions import STUFF_ID
+from omgseg.structures.run_lengths import encode_masks
 
 SIZE = (6, 8)
 VOID = 4

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from omgseg.apis.results import VideoResult
-from omgseg.apis.results.run_lengths import encode_masks
+from omgseg.structures.run_lengths import encode_masks
 
 
 def test_it_is_a_sequence(film):
@@ -16,6 +16,11 @@ def test_it_is_a_sequence(film):
     assert film.ids.tolist() == [3, 7, 1_000_002, 1_000_003] and VideoResult([]).ids.tolist() == []
     assert [len(frame) for frame in film.confident(0.5)] == [2, 2, 2, 2, 2]
     assert repr(film) == "VideoResult('film', 5 frames, 4 identities)"
+
+
+def test_frames_without_a_number_get_that_of_their_place(panoptic):
+    video = VideoResult([panoptic(), panoptic(frame_index=7), panoptic()])
+    assert [frame.frame_index for frame in video] == [0, 7, 2]
 
 
 @pytest.mark.parametrize("field", ["task", "size", "vocabulary"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
@@ -17,8 +18,10 @@ def as_text(run_lengths: dict[str, Any]) -> dict[str, Any]:
 
 
 def encode_masks(masks: Iterable[np.ndarray]) -> list[dict[str, Any]]:
-    """Encode bool masks (H, W), one after the other."""
-    return [as_text(coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))) for mask in masks]
+    """Encode masks (N, H, W), or several (H, W); whatever is not 0 belongs to them."""
+    # OpenCV transposes several times as fast as NumPy, and the encoder wants columns first
+    pixels = (np.ascontiguousarray(mask, dtype=bool).view(np.uint8) for mask in masks)
+    return [as_text(coco_mask.encode(cv2.transpose(mask).T)) for mask in pixels]
 
 
 def encode_map(values: np.ndarray, segments: Sequence[int]) -> list[dict[str, Any]]:

@@ -1,50 +1,70 @@
-"""From the model's data samples to results."""
+"""From the model's data samples to segments, task by task."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from mmdet.evaluation.functional import INSTANCE_OFFSET
 from mmdet.structures import DetDataSample
 from pycocotools import mask as coco_mask
 
-from omgseg.apis.results.result import SegmentationResult
-from omgseg.apis.results.run_lengths import encode_map, encode_masks
-from omgseg.models.readout.results import SEGMENT_SCORES
-from omgseg.structures import NO_CLASS, Task, Vocabulary
+from omgseg.structures.run_lengths import encode_map, encode_masks
+from omgseg.structures.segments import Segments
+from omgseg.structures.task import Task
+from omgseg.structures.vocabulary import NO_CLASS, Vocabulary
 
+SEGMENT_SCORES = "segment_scores"
+"""Metainfo of ``pred_panoptic_seg``: the score of each value of the map."""
 STUFF_ID = 1_000_000
 """In videos the identity of stuff is this number + its label, so that the things can be numbered from 1."""
 
+S = TypeVar("S", bound=Segments)
 
-def result_of(
+
+def predicted_tasks(sample: DetDataSample) -> list[Task]:
+    """What was predicted for an image, or for a frame of a video."""
+    return [
+        task
+        for task, field in (
+            (Task.PANOPTIC, "pred_panoptic_seg"),
+            (Task.SEMANTIC, "pred_sem_seg"),
+            (Task.VOS, "pred_vos_seg"),
+            (Task.INSTANCE, "pred_track_instances"),
+            (Task.INTERACTIVE if "prompts" in sample else Task.INSTANCE, "pred_instances"),
+        )
+        if field in sample
+    ]
+
+
+def segments_of(
+    kind: type[S],
     sample: DetDataSample,
+    task: Task | str,
     vocabulary: Vocabulary | None = None,
-    *,
-    path: str | Path | None = None,
-    name: str | None = None,
-    image: np.ndarray | None = None,
     frame_index: int | None = None,
-    time: float | None = None,
-    task: Task | str | None = None,
-) -> SegmentationResult:
-    """What the model predicted for an image, or for a frame of a video.
+    **place: Any,
+) -> S:
+    """What the model predicted in a task.
 
     Args:
+        kind: of the result.
         sample: on any device, with the predictions of :class:`~omgseg.models.segmentor.OMGSeg`.
+        task: one of :func:`predicted_tasks`.
         vocabulary: of the labels; None without classes.
-        path, name, image, time: see :class:`SegmentationResult`.
         frame_index: None for an image. In videos, identities are kept: the number of a thing is its identity, and
             stuff and semantic classes have a constant one.
-        task: which of the predictions, where the sample has several.
+        place: ``path``, ``name``, ``time`` and ``image`` of :class:`Segments`.
 
     Raises:
-        ValueError: the sample has no prediction of this task, or several and no task is chosen.
+        ValueError: the sample has no prediction of this task.
     """
+    task = Task(task)
+    predicted = predicted_tasks(sample)
+    if task not in predicted:
+        names = ", ".join(each.value for each in predicted) or "nothing"
+        raise ValueError(f"the sample holds predictions of {names}, not of {task.value}")
     vocabulary = Vocabulary() if vocabulary is None else vocabulary
-    task = _choose(sample, task)
     is_video = frame_index is not None
     if task in (Task.INSTANCE, Task.INTERACTIVE):
         content = _instances(sample, task)
@@ -56,39 +76,8 @@ def result_of(
         content = _objects(sample)
     if not len(vocabulary):
         content["labels"] = np.full(len(content["rles"]), NO_CLASS)
-    return SegmentationResult(
-        task,
-        tuple(sample.ori_shape[:2]),
-        **content,
-        vocabulary=vocabulary,
-        path=path,
-        name=name,
-        frame_index=frame_index or 0,
-        time=time,
-        image=image,
-    )
-
-
-def _choose(sample: DetDataSample, task: Task | str | None) -> Task:
-    predicted = [
-        kind
-        for kind, field in (
-            (Task.PANOPTIC, "pred_panoptic_seg"),
-            (Task.SEMANTIC, "pred_sem_seg"),
-            (Task.VOS, "pred_vos_seg"),
-            (Task.INSTANCE, "pred_track_instances"),
-            (Task.INTERACTIVE if "prompts" in sample else Task.INSTANCE, "pred_instances"),
-        )
-        if field in sample
-    ]
-    names = ", ".join(kind.value for kind in predicted) or "nothing"
-    if task is None:
-        if len(predicted) != 1:
-            raise ValueError(f"the sample holds predictions of {names}: choose one with task=")
-        return predicted[0]
-    if Task(task) not in predicted:
-        raise ValueError(f"the sample holds predictions of {names}, not of {Task(task).value}")
-    return Task(task)
+    size = tuple(sample.ori_shape[:2])
+    return kind(task, size, **content, vocabulary=vocabulary, frame_index=frame_index, **place)
 
 
 def _instances(sample: DetDataSample, task: Task) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from omgseg.apis.inputs import IMAGE_SUFFIXES, read_image
-from omgseg.apis.results.run_lengths import as_text, decode_masks
-from omgseg.structures import NO_CLASS, Task, Vocabulary
+from omgseg.structures.images import IMAGE_SUFFIXES, read_image
+from omgseg.structures.run_lengths import as_text, decode_masks
+from omgseg.structures.task import Task
+from omgseg.structures.vocabulary import NO_CLASS, Vocabulary
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
@@ -49,7 +50,7 @@ class Segments:
         vocabulary: what the labels mean; empty without classes.
         path: the image file, or the video file of the frame; None for arrays and streams.
         name: default: that of the file without its ending.
-        frame_index: number of the frame in its video, from 0; 0 for images.
+        frame_index: number of the frame in its video, from 0; None for images.
         time: of the frame, in seconds from the start of its video.
         image: the pixels, RGB uint8 (H, W, 3), for drawing. Default: read from `path` when they are needed.
 
@@ -71,7 +72,7 @@ class Segments:
     vocabulary: Vocabulary
     path: Path | None
     name: str
-    frame_index: int
+    frame_index: int | None
     time: float | None
 
     def __init__(
@@ -85,7 +86,7 @@ class Segments:
         vocabulary: Vocabulary | None = None,
         path: str | Path | None = None,
         name: str | None = None,
-        frame_index: int = 0,
+        frame_index: int | None = None,
         time: float | None = None,
         image: np.ndarray | None = None,
     ) -> None:
@@ -100,7 +101,7 @@ class Segments:
             vocabulary=Vocabulary() if vocabulary is None else vocabulary,
             path=path,
             name=name if name is not None else "" if path is None else path.stem,
-            frame_index=int(frame_index),
+            frame_index=None if frame_index is None else int(frame_index),
             time=None if time is None else float(time),
             _image=image,
         )
