@@ -19,9 +19,10 @@ from omgseg.apis.results import SegmentationResult
 from omgseg.apis.words import Words, to_vocabulary
 from omgseg.datasets.transforms import Resize
 from omgseg.models.readout.clicks import refine_mask
-from omgseg.models.readout.results import encode_masks, geometry_of
+from omgseg.models.readout.results import geometry_of
 from omgseg.models.segmentor import Features, OMGSeg
 from omgseg.structures import NO_CLASS, Task, Vocabulary
+from omgseg.structures.run_lengths import encode_masks
 
 
 class InteractivePredictor:
@@ -157,7 +158,7 @@ class InteractivePredictor:
             x, y = clicks[index].int().tolist()
             state = own if state is None else refine_mask(state, own, (x, y), positive[index])
         score = float(torch.from_numpy(logits[state]).sigmoid().mean()) if state.any() else 0.0
-        return self._result(encode_masks(torch.from_numpy(state[None])), [score])
+        return self._result(encode_masks([state]), [score])
 
     @torch.no_grad()
     def predict_many(
@@ -185,7 +186,7 @@ class InteractivePredictor:
         masks = sample.pred_instances.masks.cpu()
         if boxes is not None:
             masks &= torch.from_numpy(_inside(prompts, self.image_size))
-        return self._result(encode_masks(masks), sample.pred_instances.scores.tolist())
+        return self._result(encode_masks(masks.numpy()), sample.pred_instances.scores.tolist())
 
     @torch.no_grad()
     def segment_everything(
@@ -214,7 +215,7 @@ class InteractivePredictor:
         logits, scores = all_masks(self.model, self._features, sample, min_score, max_overlap)
         rles: list[dict] = []
         for _, resized in geometry_of(sample).resized_chunks(logits):
-            rles += encode_masks(resized > 0)
+            rles += encode_masks((resized > 0).cpu().numpy())
         return self._result(rles, scores.tolist())
 
     def _prompted(self, kind: str, prompts: Tensor):

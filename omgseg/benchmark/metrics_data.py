@@ -15,6 +15,7 @@ from omgseg.evaluation.metrics.base import INSTANCE_OFFSET
 from omgseg.structures import Category, Vocabulary
 from omgseg.structures.panoptic_png import write_panoptic_png
 from omgseg.structures.png import write_png
+from omgseg.structures.run_lengths import encode_masks
 from omgseg.structures.vipseg_png import write_vipseg_panomask
 
 NUM_THINGS, NUM_STUFF = 12, 8
@@ -177,7 +178,7 @@ def instance_images(folder: Path, sizes: MetricSizes) -> Scenes:
         masks = smooth_fields(rng, sizes.objects, sizes.size) > 1.2
         found = masks[: sizes.objects // 2]
         labels = rng.integers(0, NUM_THINGS, sizes.objects)
-        drawn.append((_encode(found), labels, np.stack([shifted(m, s) for s, m in enumerate(masks)])))
+        drawn.append((encode_masks(found), labels, np.stack([shifted(m, s) for s, m in enumerate(masks)])))
     ids = make_vocabulary().label_to_id
     for image_id in range(sizes.instance_images):
         truth, labels, masks = drawn[image_id % len(drawn)]
@@ -200,8 +201,8 @@ def track_videos(folder: Path, sizes: MetricSizes) -> Scenes:
     true = max(1, tracks // 20)
     fields = smooth_fields(rng, tracks, sizes.size) > 1.2
     frames = [np.stack([np.roll(m, 2 * t, axis=1) for m in fields]) for t in range(count)]
-    truth = [_encode(masks[:true]) for masks in frames]
-    guess = [_encode(np.stack([shifted(m, s) for s, m in enumerate(masks)])) for masks in frames]
+    truth = [encode_masks(masks[:true]) for masks in frames]
+    guess = [encode_masks(np.stack([shifted(m, s) for s, m in enumerate(masks)])) for masks in frames]
     ids, annotations, samples = make_vocabulary().label_to_id, [], []
     for video_id in range(sizes.track_videos):
         labels, scores = rng.integers(0, NUM_THINGS, tracks), rng.random(tracks, dtype=np.float32)
@@ -210,7 +211,7 @@ def track_videos(folder: Path, sizes: MetricSizes) -> Scenes:
             entry = _annotation(len(annotations) + 1, {"video_id": video_id}, ids[labels[row]], masks[0])
             areas = [int(coco_mask.area(m)) for m in masks]
             boxes = [coco_mask.toBbox(m).tolist() for m in masks]
-            entry |= dict(segmentations=[_text(m) for m in masks], areas=areas, bboxes=boxes)
+            entry |= dict(segmentations=masks, areas=areas, bboxes=boxes)
             annotations.append(entry)
         fixed = dict(instances_id=np.arange(tracks), labels=labels, scores=scores)
         predicted = [{"pred_track_instances": {**fixed, "masks": masks}} for masks in guess]
@@ -220,17 +221,9 @@ def track_videos(folder: Path, sizes: MetricSizes) -> Scenes:
     return Scenes(samples, sizes.track_videos * count, dict(ann_file=ann_file))
 
 
-def _encode(masks: np.ndarray) -> list[dict[str, Any]]:
-    return [coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)) for mask in masks]
-
-
-def _text(mask: dict[str, Any]) -> dict[str, Any]:
-    return {**mask, "counts": mask["counts"].decode("ascii")}
-
-
 def _annotation(number: int, place: dict[str, int], category_id: int, mask: dict[str, Any]) -> dict[str, Any]:
     kept = {"id": number, **place, "category_id": category_id, "iscrowd": 0}
-    return {**kept, "area": int(coco_mask.area(mask)), "segmentation": _text(mask)}
+    return {**kept, "area": int(coco_mask.area(mask)), "segmentation": mask}
 
 
 def _write_instances(path: Path, **content: Any) -> str:

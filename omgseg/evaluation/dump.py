@@ -20,8 +20,9 @@ import numpy as np
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from omgseg.evaluation.metrics.base import encode_masks, frames_of, is_video, to_numpy
+from omgseg.evaluation.metrics.base import frames_of, is_video, to_numpy
 from omgseg.files import whole_file
+from omgseg.structures.run_lengths import encode_masks
 
 MANIFEST = "manifest.json"
 _STRUCTURE = "structure"
@@ -146,7 +147,7 @@ def _pack(value: Any, arrays: dict[str, np.ndarray], where: str) -> Any:
 def _pack_array(array: np.ndarray, arrays: dict[str, np.ndarray], where: str) -> dict[str, Any]:
     if array.dtype == bool and array.ndim >= 3:
         masks = encode_masks(array.reshape(-1, *array.shape[-2:]))
-        return {_MASKS: [mask["counts"].decode("ascii") for mask in masks], "shape": list(array.shape)}
+        return {_MASKS: [mask["counts"] for mask in masks], "shape": list(array.shape)}
     if array.dtype.hasobject:
         raise TypeError(f"{where}: an array of Python objects cannot be written")
     name = str(len(arrays))

@@ -14,6 +14,7 @@ from pycocotools import mask as coco_mask
 
 from omgseg.files import whole_file
 from omgseg.structures.png import object_image
+from omgseg.structures.run_lengths import as_text
 
 RESULTS_JSON = "results.json"
 
@@ -58,11 +59,7 @@ class TrackSubmission:
 
 
 def _segmentation(mask: dict[str, Any] | None) -> dict[str, Any] | None:
-    if mask is None or not coco_mask.area(mask):
-        return None
-    counts = mask["counts"]
-    counts = counts.decode("ascii") if isinstance(counts, bytes) else counts
-    return {"size": [int(side) for side in mask["size"]], "counts": counts}
+    return None if mask is None or not coco_mask.area(mask) else as_text(mask)
 
 
 class MapSubmission:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from omgseg.structures.run_lengths import encode_masks
 from omgseg.toy.annotation import annotate
 from omgseg.toy.categories import COCO_IDS
 from omgseg.toy.coco import categories
 from omgseg.toy.videos import Video
 from omgseg.toy.world import SIZE, render
-from omgseg.toy.writers import bounding_box, encode_rle, write_image, write_json
+from omgseg.toy.writers import bounding_box, write_image, write_json
 
 
 def write_youtube_vis_2019(root: Path, split: str, videos: Sequence[Video]) -> None:
@@ -65,7 +66,7 @@ def _write_tracks(
                     "id": len(tracks) + 1,
                     "video_id": video_id,
                     "category_id": COCO_IDS[scene.things[instance - 1].category],
-                    "segmentations": [None if mask is None else encode_rle(mask) for mask in seen],
+                    "segmentations": [None if mask is None else encode_masks([mask])[0] for mask in seen],
                     "areas": [None if mask is None else int(mask.sum()) for mask in seen],
                     "bboxes": [None if mask is None else bounding_box(mask) for mask in seen],
                     "iscrowd": 0,

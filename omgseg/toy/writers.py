@@ -8,7 +8,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from pycocotools import mask as mask_api
+
+from omgseg.structures.run_lengths import encode_masks
 
 JPEG_QUALITY = 95
 
@@ -30,12 +31,6 @@ def write_json(path: Path, data: Any) -> None:
     path.write_text(json.dumps(data))
 
 
-def encode_rle(mask: np.ndarray) -> dict[str, Any]:
-    """Compressed COCO run lengths of a bool (H, W) mask, ready for JSON."""
-    rle = mask_api.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
-
-
 def bounding_box(mask: np.ndarray) -> list[int]:
     """COCO box [x, y, width, height] of a bool (H, W) mask that is not empty."""
     columns, rows = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
@@ -45,4 +40,4 @@ def bounding_box(mask: np.ndarray) -> list[int]:
 
 def mask_fields(mask: np.ndarray) -> dict[str, Any]:
     """``segmentation``, ``area`` and ``bbox`` of an annotation, from a bool (H, W) mask that is not empty."""
-    return {"segmentation": encode_rle(mask), "area": int(mask.sum()), "bbox": bounding_box(mask)}
+    return {"segmentation": encode_masks([mask])[0], "area": int(mask.sum()), "bbox": bounding_box(mask)}

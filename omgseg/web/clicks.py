@@ -7,7 +7,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-from pycocotools import mask as coco_mask
+
+from omgseg.structures.run_lengths import encode_masks
 
 SHORTEST_VIEW, LONGEST_VIEW = 720, 1600
 """Pixels of the longer side of what is shown: small pictures are enlarged, large ones would be slow to send again."""
@@ -100,8 +101,7 @@ def draw_view(view: np.ndarray, clicks: Clicks) -> np.ndarray:
     if result is not None and len(result):
         height, width = view.shape[:2]
         mask = cv2.resize(result.masks[0].astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-        run_lengths = coco_mask.encode(np.asfortranarray(mask))
-        view = result.replace(size=(height, width), rles=[run_lengths], image=None).draw(
+        view = result.replace(size=(height, width), rles=encode_masks([mask]), image=None).draw(
             view, labels=False, by="identity"
         )
     return _with_marks(np.ascontiguousarray(view).copy(), clicks)

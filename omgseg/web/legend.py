@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from html import escape
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from omgseg.structures import Task
+from omgseg.structures.run_lengths import encode_masks
 from omgseg.visualization import render
 
 MOST_ROWS, MOST_TRACKS = 200, 60
@@ -20,8 +20,8 @@ HEADERS = ["Class", "Kind", "Score", "Area %", "Box (x, y, w, h)"]
 
 def drawn_color(result, index: int, by: str, palette: str) -> tuple[int, int, int]:
     """The RGB colour that the renderer gives a segment: a patch of it is drawn."""
-    patch = coco_mask.encode(np.ones((8, 8), np.uint8, order="F"))
-    alone = result.select([index]).replace(size=(8, 8), rles=[patch], image=None)
+    patch = encode_masks(np.ones((1, 8, 8)))
+    alone = result.select([index]).replace(size=(8, 8), rles=patch, image=None)
     style = {"opacity": 1.0, "contours": False, "labels": False, "by": by, "palette": palette}
     return tuple(render(np.zeros((8, 8, 3), np.uint8), alone, **style)[4, 4].tolist())
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from omgseg.datasets import SA1BDataset
-from omgseg.toy.writers import encode_rle, write_image
+from omgseg.structures.run_lengths import encode_masks
+from omgseg.toy.writers import write_image
 
 LOAD = [dict(type="LoadFrames"), dict(type="LoadSegments"), dict(type="PackClip")]
 HEIGHT, WIDTH = 40, 60
@@ -23,7 +24,7 @@ def write_sample(shard, number, masks, height=HEIGHT, width=WIDTH):
     write_image(shard / f"sa_{number}.jpg", np.full((height, width, 3), 99, np.uint8))
     image = {"image_id": number, "width": WIDTH, "height": HEIGHT, "file_name": f"sa_{number}.jpg"}
     annotations = [
-        {"id": 100 * number + index, "segmentation": encode_rle(mask), "area": int(mask.sum())}
+        {"id": 100 * number + index, "segmentation": encode_masks([mask])[0], "area": int(mask.sum())}
         for index, mask in enumerate(masks)
     ]
     content = {"image": image, "annotations": annotations}

@@ -3,10 +3,8 @@
 import cv2
 import numpy as np
 import pytest
-from pycocotools import mask as coco_mask
 
 from omgseg.evaluation.functional.davis import dilate_disk
-from omgseg.evaluation.metrics.base import encode_masks
 
 
 @pytest.mark.parametrize("radius", [1, 2, 5, 8, 13])
@@ -19,12 +17,3 @@ def test_dilation_by_rows_equals_that_by_the_disk(radius, size):
         mask = (rng.random(size) < density).astype(np.uint8)
         expected = cv2.dilate(mask, disk, borderType=cv2.BORDER_CONSTANT, borderValue=0)
         np.testing.assert_array_equal(dilate_disk(mask, radius), expected)
-
-
-@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64])
-def test_encoded_masks_equal_the_encoder_s_own(dtype):
-    masks = (np.random.default_rng(0).random((3, 9, 14)) > 0.5).astype(dtype)
-    for view in (masks, masks.transpose(0, 2, 1), masks[:, ::2, 1:]):
-        expected = [coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)) for mask in view]
-        assert encode_masks(view) == expected
-    assert encode_masks(masks[:0]) == []

@@ -12,8 +12,8 @@ from mmengine.structures import InstanceData, PixelData
 
 from omgseg.datasets import DAVISDataset, YouTubeVISDataset, YouTubeVOSDataset
 from omgseg.models.readout import MaskGeometry
-from omgseg.models.readout.results import encode_masks
 from omgseg.models.video import FrameMasks, given_objects, read_vos
+from omgseg.structures.run_lengths import encode_masks
 
 LOAD = [dict(type="LoadFrames"), dict(type="LoadSegments"), dict(type="PackClip")]
 FIRST_MASKS = [LOAD[0], dict(type="LoadSegments", first_masks_only=True), LOAD[2]]
@@ -76,7 +76,7 @@ def test_youtube_vis(real_samples_dir):
             instances_id=given.instances_ids,
             labels=given.labels,
             scores=torch.ones(len(given)),
-            masks=encode_masks(given.masks),
+            masks=encode_masks(given.masks.numpy()),
         )
     metric = dict(type="YouTubeVISMetric", ann_file=ann_file)
     scores = evaluate(metric, dataset, [data["data_samples"]])

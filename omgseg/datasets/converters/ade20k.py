@@ -14,8 +14,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
 from omgseg.datasets.converters import outputs
@@ -31,6 +29,7 @@ from omgseg.datasets.files import require_folder
 from omgseg.datasets.vocabularies import load_vocabulary
 from omgseg.structures import Vocabulary
 from omgseg.structures.panoptic_png import write_panoptic_png
+from omgseg.structures.run_lengths import encode_masks
 
 SPLITS = {"train": "training", "val": "validation"}
 """Name of a split in the converted files, and in the distributed folders."""
@@ -137,8 +136,7 @@ def _convert(
 def _objects(name: str, masks: Masks, things: Sequence[Segment]) -> list[dict[str, Any]]:
     objects = []
     for thing in things:
-        rle = coco_mask.encode(np.asfortranarray(masks.instances == thing.id // INSTANCE_STEP, np.uint8))
-        rle["counts"] = rle["counts"].decode("ascii")
+        (rle,) = encode_masks([masks.instances == thing.id // INSTANCE_STEP])
         entry = thing.to_dict()
         del entry["id"]
         objects.append({**entry, "image_id": name, "segmentation": rle})

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from mmengine.evaluator import BaseMetric
-from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from omgseg.evaluation.workers import OrderedWorkers
@@ -180,13 +178,6 @@ def move_to_cpu(sample: dict[str, Any]) -> None:
 def to_numpy(values: Any) -> np.ndarray:
     """Array of a tensor on any device, or of an array."""
     return values.detach().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)
-
-
-def encode_masks(masks: np.ndarray) -> list[dict[str, Any]]:
-    """Compressed run-length encodings of bool masks (N, H, W)."""
-    # OpenCV transposes several times as fast as NumPy, and the encoder wants columns first
-    pixels = np.ascontiguousarray(masks, dtype=bool).view(np.uint8)
-    return [coco_mask.encode(cv2.transpose(mask).T) for mask in pixels]
 
 
 def split_panoptic(values: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,8 @@ from itertools import chain
 from typing import Any
 
 from omgseg.evaluation.functional.json_file import load_annotations
-from omgseg.evaluation.metrics.base import SampleMetric, encode_masks, percent, to_numpy
+from omgseg.evaluation.metrics.base import SampleMetric, percent, to_numpy
+from omgseg.structures.run_lengths import encode_masks
 
 
 class InstanceFileMetric(SampleMetric):

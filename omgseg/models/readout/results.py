@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import mask2bbox
 from mmengine.structures import InstanceData, PixelData
-from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from omgseg.models.readout.config import TestConfig
@@ -16,9 +14,7 @@ from omgseg.models.readout.instance import mask_confidence, select_pairs
 from omgseg.models.readout.panoptic import read_panoptic, select_queries
 from omgseg.models.readout.semantic import read_semantic
 from omgseg.structures import Task, Vocabulary
-
-SEGMENT_SCORES = "segment_scores"
-"""Metainfo of ``pred_panoptic_seg``: the score of each value of the map."""
+from omgseg.structures.predictions import SEGMENT_SCORES
 
 
 def geometry_of(frame: DetDataSample) -> MaskGeometry:
@@ -83,11 +79,6 @@ def read_prompts(sample: DetDataSample, mask_logits: Tensor) -> None:
     """
     confidence, (masks,) = mask_confidence([mask_logits], geometry_of(sample))
     sample.pred_instances = InstanceData(masks=masks, scores=confidence, bboxes=mask2bbox(masks))
-
-
-def encode_masks(masks: Tensor) -> list[dict]:
-    """Bool masks (N, H, W) as compressed COCO run lengths."""
-    return coco_mask.encode(np.asfortranarray(masks.permute(1, 2, 0).cpu().numpy().astype(np.uint8)))
 
 
 def _sorted_by_score(instances: InstanceData) -> InstanceData:

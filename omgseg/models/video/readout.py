@@ -12,10 +12,11 @@ from torch import Tensor
 from omgseg.models.readout import read_panoptic, read_semantic, select_pairs, select_queries
 from omgseg.models.readout.config import TestConfig
 from omgseg.models.readout.geometry import MaskGeometry
-from omgseg.models.readout.results import encode_masks, geometry_of, set_panoptic
+from omgseg.models.readout.results import geometry_of, set_panoptic
 from omgseg.models.video.tube_memory import FrameMasks, TubeMemory
 from omgseg.models.video.vos import given_objects, read_vos
 from omgseg.structures import Task, Vocabulary
+from omgseg.structures.run_lengths import encode_masks
 
 
 def read_video(
@@ -95,7 +96,7 @@ def encode_tubes(
             binary = resized > 0
             inside[rows] += (resized.sigmoid() * binary).flatten(1).sum(1)
             area[rows] += binary.flatten(1).sum(1)
-            run_lengths += encode_masks(binary)
+            run_lengths += encode_masks(binary.cpu().numpy())
         encoded.append(run_lengths)
     return inside, area, encoded
 
