@@ -9,12 +9,12 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
+from omgseg.web import controls
 from omgseg.web.clicks import Clicks, Step, draw_view, resized, view_scale
 from omgseg.web.guard import guarded
 from omgseg.web.legend import message_html
 from omgseg.web.limits import Refused
 from omgseg.web.uploads import read_picture
-from omgseg.web.workspace import as_uploaded
 
 ADD, REMOVE, BOX = "Part of the object (+)", "Not part of it (\u2212)", "Corner of a box"
 START = "Upload a picture, then click on an object in it."
@@ -38,26 +38,14 @@ class ClickTab:
         """Lay out the tab inside the current ``gr.Blocks``."""
         with gr.Row(equal_height=False):
             with gr.Column(scale=3, min_width=320):
-                picture = as_uploaded(
-                    gr.Image(
-                        label="Picture",
-                        sources=["upload", "clipboard"],
-                        type="filepath",
-                        height=520,
-                        elem_id="click-picture",
-                    )
-                )
+                picture = controls.picture_input("click-picture", height=520)
             with gr.Column(scale=1, min_width=260):
                 mode = gr.Radio([ADD, REMOVE, BOX], value=ADD, label="The next click", elem_id="click-mode")
                 with gr.Row():
                     undo = gr.Button("Undo", size="sm", min_width=80, elem_id="click-undo")
                     reset = gr.Button("Reset", size="sm", min_width=80, elem_id="click-reset")
                 status = gr.HTML(message_html(START), elem_id="click-status", elem_classes="flush")
-                with gr.Row():
-                    files = [
-                        gr.DownloadButton(name, size="sm", min_width=90, interactive=False)
-                        for name in ("Mask PNG", "JSON")
-                    ]
+                files = controls.downloads("Mask PNG", "JSON")
         clicks = gr.State(None, time_to_live=self.site.limits.keep_seconds)
         shown = [clicks, picture, status, *files]
         # All under one limit, so that clicks are taken in their order, and features of one picture are used at a time.

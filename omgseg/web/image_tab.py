@@ -9,14 +9,12 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from omgseg.web import controls
 from omgseg.web.guard import guarded
 from omgseg.web.legend import HEADERS, TASK_NAMES, legend_html, message_html, table_rows
 from omgseg.web.limits import Refused
 from omgseg.web.uploads import read_picture
 from omgseg.web.words import parse_words
-from omgseg.web.workspace import as_uploaded
-
-HOW_TO_WRITE = "things: dog, red car; stuff: sky, grass"
 
 
 def palette_of(colorblind: bool) -> str:
@@ -42,30 +40,13 @@ class ImageTab:
         """Lay out the tab inside the current ``gr.Blocks``."""
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300):
-                picture = as_uploaded(
-                    gr.Image(
-                        label="Picture",
-                        sources=["upload", "clipboard"],
-                        type="filepath",
-                        height=280,
-                        elem_id="image-in",
-                    )
-                )
-                task = gr.Radio(list(TASK_NAMES), value=next(iter(TASK_NAMES)), label="Task")
-                words = gr.Textbox(
-                    label="Words",
-                    info="Empty: the words of the model. Things are counted, stuff is not. One a line works, too.",
-                    placeholder=HOW_TO_WRITE,
-                    lines=2,
-                    max_lines=8,
-                    max_length=20_000,
-                    elem_id="image-words",
+                picture = controls.picture_input("image-in", height=280)
+                task, words = controls.question(
+                    "image-words",
+                    "Empty: the words of the model. Things are counted, stuff is not. One a line works, too.",
                 )
                 start = gr.Button("Segment", variant="primary", elem_id="image-start")
-                with gr.Accordion("Drawing", open=False):
-                    score = gr.Slider(0, 1, value=0.3, step=0.05, label="Least score")
-                    opacity = gr.Slider(0, 1, value=0.5, step=0.05, label="Opacity")
-                    colorblind = gr.Checkbox(False, label="Colours for colour-blind people")
+                style = controls.drawing()
             with gr.Column(scale=3, min_width=320):
                 overlay = gr.Image(
                     label="Result", interactive=False, height=460, elem_id="image-out", buttons=["fullscreen"]
@@ -73,11 +54,7 @@ class ImageTab:
                 legend = gr.HTML(
                     message_html("The classes appear here."), elem_id="image-legend", elem_classes="flush"
                 )
-                with gr.Row():
-                    files = [
-                        gr.DownloadButton(name, size="sm", min_width=90, interactive=False)
-                        for name in ("PNG", "JSON", "COCO")
-                    ]
+                files = controls.downloads("PNG", "JSON", "COCO")
                 with gr.Accordion("Segments", open=True):
                     table = gr.Dataframe(
                         headers=HEADERS,
@@ -89,7 +66,6 @@ class ImageTab:
                     )
         kept = gr.State(None, time_to_live=self.site.limits.keep_seconds)
         shown = [overlay, legend, table, *files]
-        style = [score, opacity, colorblind]
         start.click(
             guarded(self.segment),
             [picture, task, words, *style],
@@ -99,7 +75,7 @@ class ImageTab:
             api_visibility="private",
             show_progress_on=[overlay],
         )
-        for control, event in ((score, "release"), (opacity, "release"), (colorblind, "change")):
+        for control, event in zip(style, ("release", "release", "change"), strict=True):
             getattr(control, event)(
                 guarded(self.redraw),
                 [kept, *style],

@@ -15,8 +15,9 @@ import gradio as gr
 from omgseg.apis.results import VideoResult
 from omgseg.structures import Vocabulary
 from omgseg.visualization import VideoWriter
+from omgseg.web import controls
 from omgseg.web.guard import guarded
-from omgseg.web.image_tab import HOW_TO_WRITE, palette_of, save_coco
+from omgseg.web.image_tab import palette_of, save_coco
 from omgseg.web.legend import TASK_NAMES, Track, count_tracks, message_html, progress_html, tracks_html
 from omgseg.web.limits import Refused
 from omgseg.web.uploads import FilmFacts, check_film
@@ -93,23 +94,11 @@ class VideoTab:
                         elem_id="video-in",
                     )
                 )
-                task = gr.Radio(list(TASK_NAMES), value=next(iter(TASK_NAMES)), label="Task")
-                words = gr.Textbox(
-                    label="Words",
-                    info="Empty: the words of the model.",
-                    placeholder=HOW_TO_WRITE,
-                    lines=2,
-                    max_lines=8,
-                    max_length=20_000,
-                    elem_id="video-words",
-                )
+                task, words = controls.question("video-words", "Empty: the words of the model.")
                 with gr.Row():
                     start = gr.Button("Segment", variant="primary", elem_id="video-start", min_width=120)
                     stop = gr.Button("Stop", min_width=80, interactive=False, elem_id="video-stop")
-                with gr.Accordion("Drawing", open=False):
-                    score = gr.Slider(0, 1, value=0.3, step=0.05, label="Least score")
-                    opacity = gr.Slider(0, 1, value=0.5, step=0.05, label="Opacity")
-                    colorblind = gr.Checkbox(False, label="Colours for colour-blind people")
+                style = controls.drawing()
             with gr.Column(scale=3, min_width=320):
                 result = gr.Video(
                     label="Result",
@@ -122,14 +111,10 @@ class VideoTab:
                 status = gr.HTML(
                     message_html("The objects appear here."), elem_id="video-status", elem_classes="flush"
                 )
-                with gr.Row():
-                    files = [
-                        gr.DownloadButton(name, size="sm", min_width=90, interactive=False)
-                        for name in ("MP4", "JSON", "COCO")
-                    ]
+                files = controls.downloads("MP4", "JSON", "COCO")
         start.click(
             guarded(self.segment),
-            [film, task, words, score, opacity, colorblind],
+            [film, task, words, *style],
             [result, status, stop, *files],
             concurrency_id="words",
             concurrency_limit=1,
