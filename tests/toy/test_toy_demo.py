@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from omgseg.apis import OMGSegInferencer
 from omgseg.toy.demo import run_demo
 from omgseg.toy.demo.evaluations import EVALUATIONS
 from omgseg.toy.demo.report import shortfalls
@@ -25,8 +26,11 @@ KEYS = {
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("demo")
-    return folder, run_demo(folder, quick=True)
+    root = tmp_path_factory.mktemp("root")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        metrics = run_demo("demo", quick=True)
+    return root / "demo", metrics
 
 
 def test_one_checkpoint_is_evaluated_on_every_task(demo):
@@ -34,6 +38,13 @@ def test_one_checkpoint_is_evaluated_on_every_task(demo):
     assert json.loads((folder / "metrics.json").read_text()) == metrics
     assert KEYS <= set(metrics)
     assert metrics["checkpoint"].endswith("iter_3.pth") and (folder / "train" / "iter_3.pth").is_file()
+
+
+def test_the_trained_model_is_found_from_any_folder(demo, tmp_path, monkeypatch):
+    folder, _ = demo
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("OMGSEG_TOY")
+    assert len(OMGSegInferencer(folder / "train").vocabulary) > 10
 
 
 def test_pictures_of_every_task_are_there(demo):

@@ -39,7 +39,7 @@ def run_demo(folder: str | Path, seed: int = 0, quick: bool = False) -> dict[str
         What ``metrics.json`` holds.
     """
     folder = Path(folder)
-    os.environ["OMGSEG_TOY"] = str(folder)  # where configs/toy looks
+    os.environ["OMGSEG_TOY"] = str(folder.resolve())  # where configs/toy looks, and its runs, from any folder
     seconds: dict[str, float] = {}
 
     with _stage("make the toy world", seconds):
