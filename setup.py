@@ -41,7 +41,14 @@ setup(
         "tqdm>=4.60",
     ],
     extras_require={
-        "dev": ["lvis>=0.5.3", "playwright>=1.50", "pytest>=8", "ruff>=0.17", "tensorboard>=2.17"],
+        "dev": [
+            "lvis>=0.5.3",
+            "playwright>=1.50",
+            "pytest>=8",
+            "ruff>=0.17",
+            "supervision>=0.25",
+            "tensorboard>=2.17",
+        ],
         "docs": ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.30"],
         "ray": ["ray[data]>=2.40"],
         "web": ["gradio>=6.31,<7"],
