@@ -37,7 +37,7 @@ def local_file(location: str | Path) -> Path:
     except (
         Exception
     ) as error:  # the client raises a dozen unrelated types, those of its HTTP library among them
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         offline = (
             "; HF_HUB_OFFLINE is set, so only the cache was searched: unset it to download"
             if constants.HF_HUB_OFFLINE
