@@ -1,9 +1,12 @@
 """Fixtures that every test folder shares."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 
 def _folder_from_environment(variable: str) -> Path:
@@ -26,3 +29,22 @@ def golden_dir() -> Path:
 def real_samples_dir() -> Path:
     """Folder with a few real photos, frames and annotations in the official dataset layouts."""
     return _folder_from_environment("OMGSEG_REAL_SAMPLES")
+
+
+@pytest.fixture(scope="session")
+def spread_weights() -> Callable[[nn.Module, float], None]:
+    """``spread_weights(model, amount)`` changes random weights so that a model finds several things and stuff."""
+
+    def spread(model: nn.Module, amount: float) -> None:
+        moved = ("classifier", "query_decoder.query", "query_decoder.mask_embed")
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(2)
+            for name, parameter in model.named_parameters():
+                if name.endswith("gamma"):  # timm's layer scale starts at 1e-6
+                    parameter.uniform_(0.5, 1.5)
+                elif name.startswith("classifier") and name.endswith("bias"):
+                    parameter.zero_()
+                elif name.startswith(moved):
+                    parameter.add_(torch.randn_like(parameter) * amount)
+
+    return spread

@@ -70,7 +70,7 @@ class ImageTab:
             guarded(self.segment),
             [picture, task, words, *style],
             [kept, *shown],
-            concurrency_id="words",
+            concurrency_id="pictures",
             concurrency_limit=1,
             api_visibility="private",
             show_progress_on=[overlay],

@@ -116,7 +116,7 @@ class VideoTab:
             guarded(self.segment),
             [film, task, words, *style],
             [result, status, stop, *files],
-            concurrency_id="words",
+            concurrency_id="videos",
             concurrency_limit=1,
             api_visibility="private",
             show_progress="minimal",

@@ -80,7 +80,7 @@ def words_apart():
 
 
 @pytest.fixture(scope="session")
-def seg(tiny_config) -> OMGSegInferencer:
+def seg(tiny_config, spread_weights) -> OMGSegInferencer:
     """A model on the CPU with a label space of four words, whose weights were changed until it finds several things
     and stuff."""
     names = ("dog", True), ("truck", True), ("sky", False), ("road", False)
@@ -88,16 +88,7 @@ def seg(tiny_config) -> OMGSegInferencer:
         Category(name, is_thing, id=number) for number, (name, is_thing) in enumerate(names, 1)
     )
     seg = OMGSegInferencer(tiny_config, vocabulary=words, device="cpu")
-    moved = ("classifier", "query_decoder.query", "query_decoder.mask_embed")
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(2)
-        for name, parameter in seg.model.named_parameters():
-            if name.endswith("gamma"):  # timm's layer scale starts at 1e-6
-                parameter.uniform_(0.5, 1.5)
-            elif name.startswith("classifier") and name.endswith("bias"):
-                parameter.zero_()
-            elif name.startswith(moved):
-                parameter.add_(torch.randn_like(parameter) * 0.6)
+    spread_weights(seg.model, 0.6)
     return seg
 
 

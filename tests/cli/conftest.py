@@ -33,19 +33,10 @@ def config_file(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def weights(config_file, tmp_path_factory) -> Path:
+def weights(config_file, spread_weights, tmp_path_factory) -> Path:
     """Random ones that find something everywhere; the file holds no words."""
     model = build_model(read_config(config_file), None, "cpu")
-    moved = ("classifier", "query_decoder.query", "query_decoder.mask_embed")
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(2)
-        for name, parameter in model.named_parameters():
-            if name.endswith("gamma"):  # timm's layer scale starts at 1e-6
-                parameter.uniform_(0.5, 1.5)
-            elif name.startswith("classifier") and name.endswith("bias"):
-                parameter.zero_()
-            elif name.startswith(moved):
-                parameter.add_(torch.randn_like(parameter) * 0.3)
+    spread_weights(model, 0.3)
     file = tmp_path_factory.mktemp("weights") / "tiny.pth"
     torch.save(model.state_dict(), file)
     return file

@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -120,18 +121,29 @@ def limits():
 
 
 @pytest.fixture(scope="session")
-def site(limits):
-    """A running server; its ``url``, and what its tabs share."""
+def serve(limits):
+    """``with serve(model) as site``: a running server; its ``url``, and what its tabs share. One at a time."""
     from omgseg.web.server import launch
     from omgseg.web.workspace import Workspace
 
-    workspace = Workspace()
-    app = launch(Painter(), "127.0.0.1", 0, limits, workspace)
-    site = app.omgseg_site
-    site.url = app.local_url
-    yield site
-    app.close(verbose=False)
-    workspace.close()
+    @contextmanager
+    def serve(seg):
+        workspace = Workspace()
+        app = launch(seg, "127.0.0.1", 0, limits, workspace)
+        site = app.omgseg_site
+        site.url = app.local_url
+        yield site
+        app.close(verbose=False)
+        workspace.close()
+
+    return serve
+
+
+@pytest.fixture(scope="module")
+def site(serve):
+    """The server of a :class:`Painter`."""
+    with serve(Painter()) as site:
+        yield site
 
 
 @pytest.fixture(scope="session")
@@ -149,25 +161,36 @@ def browser():
         opened.close()
 
 
+@pytest.fixture(scope="session")
+def visit(browser):
+    """``with visit(site) as page``: the page in a new tab. It must not ask other hosts for anything, nor fail."""
+
+    @contextmanager
+    def visit(site):
+        context = browser.new_context(viewport={"width": 1400, "height": 900})
+        page = context.new_page()
+        wrong = []
+
+        def only_own(route) -> None:
+            if route.request.url.startswith((site.url, "data:", "blob:")):
+                route.continue_()
+            else:
+                wrong.append(route.request.url)
+                route.abort()
+
+        context.route("**/*", only_own)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.set_default_timeout(15_000)
+        page.goto(site.url)
+        page.get_by_role("tab", name="Picture").wait_for()
+        yield page
+        context.close()
+        assert not wrong
+
+    return visit
+
+
 @pytest.fixture
-def page(browser, site):
-    """The page in a new tab. It must not ask other hosts for anything, nor fail."""
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
-    page = context.new_page()
-    wrong = []
-
-    def only_own(route) -> None:
-        if route.request.url.startswith((site.url, "data:", "blob:")):
-            route.continue_()
-        else:
-            wrong.append(route.request.url)
-            route.abort()
-
-    context.route("**/*", only_own)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.set_default_timeout(15_000)
-    page.goto(site.url)
-    page.get_by_role("tab", name="Picture").wait_for()
-    yield page
-    context.close()
-    assert not wrong
+def page(visit, site):
+    with visit(site) as page:
+        yield page

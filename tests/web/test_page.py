@@ -152,6 +152,20 @@ def test_a_visitor_who_stops_or_leaves_ends_the_work_on_a_video(page, film, site
     wait_until(page, lambda: not set(site.workspace.path.glob("result-*")) - before)
 
 
+def test_a_picture_does_not_wait_for_a_video(visit, site, page, film, photo):
+    page.get_by_role("tab", name="Video").click()
+    upload(page, "video-in", film, "video")
+    site.seg.is_slow = True
+    page.click("#video-start")
+    page.locator("#video-status", has_text="a second").wait_for()
+    with visit(site) as other:
+        upload(other, "image-in", photo)
+        segment(other, "red")
+    assert page.locator("#video-status", has_text="a second").count()
+    page.click("#video-stop")
+    page.locator("#video-status", has_text="Stopped").wait_for()
+
+
 def wait_until(page, holds, seconds: float = 10) -> None:
     end = time.monotonic() + seconds
     while not holds():
