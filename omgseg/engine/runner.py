@@ -22,6 +22,7 @@ from omgseg.engine.checkpoint import (
     replace_file,
 )
 from omgseg.engine.config import check_arguments
+from omgseg.engine.config_text import format_configs_once
 from omgseg.engine.unwrap import unwrap
 from omgseg.registry import RUNNERS
 
@@ -40,6 +41,7 @@ class Runner(MMEngineRunner):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         guard_mmengine_loading()
+        format_configs_once()
         super().__init__(*args, **kwargs)
 
     @classmethod
