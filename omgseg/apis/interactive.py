@@ -65,7 +65,8 @@ class InteractivePredictor:
 
     @torch.no_grad()
     def set_image(self, image: ImageInput) -> None:
-        """Encode an image; later prompts belong to it.
+        """Encode an image; later prompts belong to it. All that they need of it is computed here, and kept until the
+        next image (:meth:`~omgseg.models.decoder.SharedQueryDecoder.project_memory` says how large it is).
 
         Args:
             image: a file, RGB uint8 (H, W, 3), or a PIL image.
@@ -76,7 +77,8 @@ class InteractivePredictor:
         pixels = to_image(image)
         packed = pack_clip(Clip([pixels], [], False, "image"), (Task.INTERACTIVE.value,), self.resize)
         batch = self.model.data_preprocessor({key: [value] for key, value in packed.items()})
-        self._features = self.model.encode(batch["inputs"], batch["data_samples"])
+        self._image = self._features = None  # two images' memories must not exist at once
+        self._features = self.model.with_memory(self.model.encode(batch["inputs"], batch["data_samples"]))
         (self._sample,) = batch["data_samples"]
         self._image = pixels
         self._path = Path(image) if isinstance(image, (str, Path)) else None
@@ -136,11 +138,11 @@ class InteractivePredictor:
             raise ValueError("labels say what the points mean; give points=[(x, y), ...], too")
         clicks = torch.empty(0, 2) if points is None else check_prompts("points", points, size)
         positive = check_labels(labels, len(clicks))
-        logits = np.full(size[::-1], -np.inf, np.float32)
+        logits: np.ndarray | None = None
         state: np.ndarray | None = None
         if mask is not None:
             state = check_mask(mask, size)
-            logits[state] = np.inf
+            logits = np.where(state, np.float32(np.inf), np.float32(-np.inf))
         if boxes is not None:
             box = check_prompts("boxes", boxes, size)
             if len(box) > 1:
@@ -153,7 +155,7 @@ class InteractivePredictor:
         found = self._logits("points", clicks) if len(clicks) else []
         for index in _order(positive, state is not None):
             if positive[index]:
-                logits = np.maximum(logits, found[index])
+                logits = found[index] if logits is None else np.maximum(logits, found[index])
             own = found[index] > 0
             x, y = clicks[index].int().tolist()
             state = own if state is None else refine_mask(state, own, (x, y), positive[index])

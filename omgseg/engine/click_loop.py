@@ -49,7 +49,7 @@ class ClickLoop(TestLoop):
         self.runner.call_hook("after_test_iter", batch_idx=idx, data_batch=data_batch, outputs=samples)
 
     def _interact(self, model: OMGSeg, inputs: Tensor, samples: list[DetDataSample]) -> list[DetDataSample]:
-        features = model.encode(inputs, samples)
+        features = model.with_memory(model.encode(inputs, samples))
         points = [sample.prompts.points for sample in samples]
         boxes = [sample.gt_instances.bboxes * _factors(sample).repeat(2) for sample in samples]
         for sample, masks in zip(samples, _prompt(model, features, samples, "boxes", boxes), strict=True):

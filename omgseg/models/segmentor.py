@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from omgseg.models.convert import published_to_ours_inplace
-from omgseg.models.decoder import DecoderOutput, text_logits
+from omgseg.models.decoder import DecoderMemory, DecoderOutput, text_logits
 from omgseg.models.losses import clip_targets, frames_of
 from omgseg.models.preprocessor import normalize
 from omgseg.models.readout import fuse_with_clip
@@ -35,12 +35,14 @@ class Features:
         levels: (B * T, D, h_i, w_i), coarse to fine.
         clip_feature: (B * T, C, h', w'), the image encoder's last feature.
         num_frames: T.
+        memory: what the decoder of prompts makes of them, see :meth:`OMGSeg.with_memory`; None: made at each call.
     """
 
     mask_features: Tensor
     levels: list[Tensor]
     clip_feature: Tensor
     num_frames: int
+    memory: DecoderMemory | None = None
 
 
 @MODELS.register_module()
@@ -134,6 +136,12 @@ class OMGSeg(BaseModel):
         mask_features, levels = self.pixel_decoder(features)
         return Features(mask_features, levels, features[-1], inputs.shape[1])
 
+    def with_memory(self, features: Features) -> Features:
+        """The features of images that are to be decoded many times, as prompts are: each :meth:`decode` then costs
+        little more than its queries. For the memory that it takes see :meth:`SharedQueryDecoder.project_memory`."""
+        given = (features.mask_features, features.levels, features.num_frames)
+        return replace(features, memory=self.query_decoder.project_memory(*given))
+
     def decode(
         self,
         features: Features,
@@ -146,7 +154,9 @@ class OMGSeg(BaseModel):
         prompts = self._encode_prompts(data_samples) if _is_interactive(data_samples) else None
         is_clip = isinstance(data_samples[0], TrackDataSample)
         decoder = self.video_query_decoder if is_clip and self.video_query_decoder else self.query_decoder
-        outputs = decoder(features.mask_features, features.levels, features.num_frames, prompts, every_layer)
+        memory = features.memory if decoder is self.query_decoder else None
+        given = (features.mask_features, features.levels, features.num_frames)
+        outputs = decoder(*given, prompts, every_layer, memory)
         if prompts is None and with_classes:
             if not len(self.vocabulary):
                 raise ValueError("the model has no vocabulary: call set_vocabulary, or add VocabularyHook")

@@ -1,5 +1,8 @@
 """Clicks and boxes on an image that is encoded once."""
 
+import weakref
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,8 @@ from omgseg.apis import InteractivePredictor, read_image
 from omgseg.apis.everything import _first_of_equals
 from omgseg.apis.inputs import Clip
 from omgseg.apis.packing import pack_clip
+from omgseg.models.decoder import query_decoder
+from omgseg.models.decoder.layers import Attention
 from omgseg.models.readout.clicks import REACH
 from omgseg.structures import NO_CLASS, Task
 
@@ -39,6 +44,76 @@ def test_image_is_encoded_once(predictor, photo, monkeypatch):
     assert not calls
     predictor.set_image(photo)
     assert len(calls) == 1
+
+
+def test_prompts_share_what_depends_on_the_image(predictor, photo, monkeypatch):
+    """No prompt projects the image's cells or resizes its features again, and none changes what the others get."""
+    projected, resized = [], []
+    project, resize = Attention.project, query_decoder._resize_frames
+    monkeypatch.setattr(
+        Attention,
+        "project",
+        lambda self, key, value: projected.append(len(key[0])) or project(self, key, value),
+    )
+    monkeypatch.setattr(
+        query_decoder, "_resize_frames", lambda maps, size: resized.append(size) or resize(maps, size)
+    )
+    first = predictor.predict(points=[(50, 40)])
+    predictor.predict(boxes=(20, 10, 80, 70))
+    everything = predictor.segment_everything(points_per_side=2, min_score=0.1)
+    layers = len(predictor.model.query_decoder.layers)
+    assert (
+        set(projected) == {1, 4, 12} and not resized
+    )  # the queries alone: a prompt, the grid, the learned ones
+    again = predictor.predict(points=[(50, 40)])
+    assert np.array_equal(again.masks, first.masks) and again.scores[0] == first.scores[0]
+    projected.clear()
+    predictor.set_image(photo)
+    cells = [level.shape[-2] * level.shape[-1] for level in predictor._features.levels]
+    assert projected == cells[:layers] and len(resized) == len(set(cells))
+    predictor._features = replace(predictor._features, memory=None)
+    forgetful = predictor.predict(points=[(50, 40)])
+    assert (forgetful.masks != first.masks).mean() < 1e-3
+    np.testing.assert_allclose(forgetful.scores, first.scores, rtol=1e-4)
+    same = predictor.segment_everything(points_per_side=2, min_score=0.1)
+    assert len(same) == len(everything)
+    np.testing.assert_allclose(same.scores, everything.scores, rtol=1e-4)
+
+
+def test_another_image_takes_the_place_of_the_first(predictor, seg, photo, monkeypatch):
+    first = predictor.predict(points=[(50, 40)])
+    memory = [weakref.ref(part) for part in (predictor._features, *predictor._features.memory.projected[0])]
+    other = np.ascontiguousarray(read_image(photo)[::-1, ::-1])
+    alive = []
+    encode = predictor.model.encode
+    monkeypatch.setattr(
+        predictor.model,
+        "encode",
+        lambda *given: alive.extend(ref() is not None for ref in memory) or encode(*given),
+    )
+    predictor.set_image(other)
+    assert alive == [False] * 3  # gone before the next one is made
+    found = predictor.predict(points=[(50, 40)])
+    fresh = InteractivePredictor(seg.model, seg.resize)
+    fresh.set_image(other)
+    expected = fresh.predict(points=[(50, 40)])
+    assert np.array_equal(found.masks, expected.masks) and found.scores[0] == expected.scores[0]
+    assert not np.array_equal(found.masks, first.masks)
+
+
+def test_no_image_is_set_after_one_that_could_not_be_encoded(predictor, photo, monkeypatch):
+    with pytest.raises(FileNotFoundError):
+        predictor.set_image(photo.with_name("missing.png"))
+    assert predictor.predict(points=[(50, 40)])  # a wrong file changes nothing
+
+    def fail(*given):
+        raise MemoryError
+
+    monkeypatch.setattr(predictor.model, "encode", fail)
+    with pytest.raises(MemoryError):
+        predictor.set_image(photo)
+    with pytest.raises(RuntimeError, match="call set_image first"):
+        predictor.predict(points=[(50, 40)])
 
 
 def test_equals_the_model_on_a_sample_with_prompts(predictor, photo):

@@ -1,5 +1,6 @@
 """The whole model: sizes, tasks, vocabulary, checkpoints."""
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,22 @@ def test_images_and_clips_train_all_but_the_prompt_encoder(tiny_model, frames):
     sum(losses.values()).backward()
     untrained = {name for name, p in tiny_model.named_parameters() if p.requires_grad and p.grad is None}
     assert untrained == {name for name in untrained if name.startswith("prompt_encoder.")} != set()
+
+
+def test_memory_is_for_the_decoder_of_images_and_prompts(tiny_model, monkeypatch):
+    own = copy.deepcopy(tiny_model.query_decoder)
+    with torch.no_grad():
+        for layer in own.layers:
+            layer.cross_attn.attn.in_proj_weight.neg_()
+        images, clip = [make_frame(1, ("panoptic",))], [make_video(1, ("panoptic",))]
+        features = tiny_model.encode(torch.randint(0, 255, (1, 1, 3, 64, 96), dtype=torch.uint8), images)
+        remembered = tiny_model.with_memory(features)
+        assert features.memory is None and remembered.memory is not None
+        monkeypatch.setattr(tiny_model, "video_query_decoder", own)
+        for samples, decoder in ((images, tiny_model.query_decoder), (clip, own)):
+            (expected,) = decoder(features.mask_features, features.levels, every_layer=False)
+            (output,) = tiny_model.decode(remembered, samples, every_layer=False)
+            torch.testing.assert_close(output.mask_logits, expected.mask_logits)
 
 
 def test_prompts_train_without_class_loss(tiny_model):

@@ -3,9 +3,10 @@
 from omgseg.models.decoder.classifier import OpenVocabularyClassifier, text_logits
 from omgseg.models.decoder.pixel_decoder import PixelDecoder
 from omgseg.models.decoder.prompt_encoder import PromptEncoder
-from omgseg.models.decoder.query_decoder import DecoderOutput, SharedQueryDecoder
+from omgseg.models.decoder.query_decoder import DecoderMemory, DecoderOutput, SharedQueryDecoder
 
 __all__ = [
+    "DecoderMemory",
     "DecoderOutput",
     "OpenVocabularyClassifier",
     "PixelDecoder",
