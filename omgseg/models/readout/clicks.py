@@ -5,8 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from omgseg.structures.prompts import depth_map
-
 REACH = 2.0
 """A click changes the mask up to this many times its distance from the mask's edge."""
 SAME_OBJECT = 0.8
@@ -36,12 +34,13 @@ def refine_mask(
     if mask[y, x] == positive:
         return mask
     side = mask if mask[y, x] else ~mask
-    distance = depth_map(side)[y, x]
     rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
-    away = np.hypot(columns - x, rows - y)
+    away = (rows - y) ** 2 + (columns - x) ** 2  # squared: exact, and no roots of a million pixels
+    border = min(x + 1, y + 1, mask.shape[1] - x, mask.shape[0] - y)
+    distance = int(away.min(where=~side, initial=border**2))
     change = away < distance
     if positive or _iou(mask, click_mask) <= SAME_OBJECT:
-        change |= _component_at(side & click_mask, point) & (away <= REACH * distance)
+        change |= _component_at(side & click_mask, point) & (away <= REACH**2 * distance)
     return mask | change if positive else mask & ~change
 
 
@@ -50,8 +49,9 @@ def _component_at(region: np.ndarray, point: tuple[int, int]) -> np.ndarray:
     x, y = point
     if not region[y, x]:
         return np.zeros_like(region)
-    labels = cv2.connectedComponents(region.astype(np.uint8), connectivity=4)[1]
-    return labels == labels[y, x]
+    filled = region.astype(np.uint8)
+    cv2.floodFill(filled, None, point, 2, flags=4)
+    return filled == 2
 
 
 def _iou(a: np.ndarray, b: np.ndarray) -> float:

@@ -45,6 +45,27 @@ def test_a_click_that_says_what_the_mask_says_changes_nothing(positive):
     assert refine_mask(mask, LOBE, (24, 40), positive) is mask
 
 
+@pytest.mark.parametrize("point", [(3, 40), (76, 40), (40, 3), (40, 76), (30, 33)])
+def test_reach_is_measured_to_the_nearest_edge_or_border(point):
+    """The click's own mask is all that is missing: what comes is the disc of the reach."""
+    x, y = point
+    missing = disc(40, 40, 50) & ~disc(60, 20, 9) & ~disc(20, 64, 5)
+    rows, columns = np.nonzero(~np.pad(missing, 1))
+    distance = np.hypot(columns - 1 - x, rows - 1 - y).min()
+    away = np.hypot(*np.ogrid[-y : 80 - y, -x : 80 - x])
+    refined = refine_mask(~missing, missing, point, positive=True)
+    assert np.array_equal(refined & missing, missing & (away <= REACH * distance + 1e-9))
+    assert refined[~missing].all()
+
+
+def test_parts_that_touch_at_a_corner_are_not_connected():
+    mask, click_mask = np.zeros((2, 80, 80), bool)
+    click_mask[36:40, 36:40] = click_mask[40:44, 40:44] = True
+    mask[30:34, 38] = True
+    refined = refine_mask(mask, click_mask, (38, 38), positive=True)
+    assert refined[36, 36] and not refined[43, 43]
+
+
 def test_the_clicked_pixel_always_obeys():
     empty = np.zeros((80, 80), bool)
     assert refine_mask(empty, empty, (5, 5), positive=True)[5, 5]
