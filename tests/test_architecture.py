@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "datasets": EVERYONE,
     "evaluation": EVERYONE,
     "visualization": EVERYONE,
-    "benchmark": EVERYONE | {"models", "evaluation", "engine"},
+    "benchmark": EVERYONE | {"models", "evaluation", "engine", "apis"},
     "engine": EVERYONE | {"models", "datasets", "evaluation", "visualization"},
     "apis": EVERYONE | {"models", "datasets", "visualization", "engine"},
     "labelling": EVERYONE | {"apis"},

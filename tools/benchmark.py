@@ -1,7 +1,8 @@
-"""Measure parts of omgseg against the implementations that they stand in for.
+"""Measure parts of omgseg against the implementations that they stand in for, and what its users wait for.
 
     python tools/benchmark.py head --json head.json
     python tools/benchmark.py metrics --json metrics.json
+    python tools/benchmark.py use --run work_dirs/demo/train --json use.json
 
 head: decoder, read-out and losses against mmdet's Mask2FormerHead and MaskFormerFusionHead, with the same weights and
     sizes, in one process, taking turns. Time is the median; memory is the growth of the high-water mark of a fresh
@@ -9,6 +10,10 @@ head: decoder, read-out and losses against mmdet's Mask2FormerHead and MaskForme
 metrics: seconds per 100 images of PQ, VPQ and STQ, mask AP, J&F and track AP, without and with workers, and of mask AP
     with pycocotools in place of faster-coco-eval; files are generated, and reading them counts. Time is that of the
     fastest run. Also checks that all ways give the same values. Needs about 1 GB of memory and two minutes.
+use: of a trained model, seconds for a whole image (panoptic) and for setting an image that is to be clicked on,
+    milliseconds of a click, and its share of a whole image in the same run; medians. Frames a second of a stream, and
+    the memory of its process after 50 frames and at the end: equal where it is flat. Pictures are generated, or of
+    --picture.
 """
 
 from __future__ import annotations
@@ -21,8 +26,8 @@ from pathlib import Path
 
 import torch
 
+from omgseg.benchmark import metrics_report, use_report
 from omgseg.benchmark.cases import CASES
-from omgseg.benchmark.metrics_report import add_arguments, benchmark_metrics
 from omgseg.benchmark.report import environment, run_case, run_checks, table
 from omgseg.benchmark.sizes import HeadSizes
 
@@ -31,10 +36,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(required=True, metavar="{head,metrics}")
+    commands = parser.add_subparsers(required=True, metavar="{head,metrics,use}")
     metrics = commands.add_parser("metrics", help="see above")
-    metrics.set_defaults(run=benchmark_metrics)
-    add_arguments(metrics)
+    metrics.set_defaults(run=metrics_report.benchmark_metrics)
+    metrics_report.add_arguments(metrics)
+    use = commands.add_parser("use", help="see above")
+    use.set_defaults(run=use_report.benchmark_use)
+    use_report.add_arguments(use)
     head = commands.add_parser("head", help="see above")
     head.set_defaults(run=benchmark_head)
     head.add_argument("--repeats", type=int, default=5, help="measured runs a side (default 5)")

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import torch
 
-import omgseg
 from omgseg.benchmark.cases import CASES, Run
+from omgseg.benchmark.fresh_process import run_fresh
 from omgseg.benchmark.sizes import TINY, HeadSizes
 from omgseg.engine.peak_memory import peak_bytes, reset_peak
 
@@ -28,22 +25,10 @@ def peak_growth(case: str, side: str, sizes: HeadSizes, threads: int) -> int:
     Raises:
         RuntimeError: the process failed; the message ends with its own.
     """
-    command = [sys.executable, "-W", "ignore", "-m", __spec__.name, case, side, str(threads), sizes.to_json()]
-    package = str(Path(omgseg.__file__).parents[1])
-    paths = [package, os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else [package]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-        # freed blocks return to the system at once: else the C library's heap, not the case, decides over half of it
-        "MALLOC_MMAP_THRESHOLD_": "131072",
-    }
-    finished = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    if finished.returncode:
-        raise RuntimeError(
-            f"measuring the memory of {case}, {side}, failed (exit status {finished.returncode}; negative is"
-            f" a signal, -9 means out of memory):\n{finished.stderr[-2000:]}"
-        )
-    return int(finished.stdout.split()[-1])
+    arguments = [case, side, str(threads), sizes.to_json()]
+    # freed blocks return to the system at once: else the C library's heap, not the case, decides over half of it
+    variables = {"MALLOC_MMAP_THRESHOLD_": "131072"}
+    return int(run_fresh(__spec__.name, arguments, f"the memory of {case}, {side},", **variables))
 
 
 def _growth_of(run: Run) -> int:

@@ -28,9 +28,17 @@ def peak_bytes() -> int:
     """
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
+    return process_bytes("VmHWM")
+
+
+def process_bytes(entry: str) -> int:
+    """Bytes of this process's memory: ``"VmRSS"``, what is resident now, or ``"VmHWM"``, the most that ever was.
+
+    0 where the system does not tell.
+    """
     try:
         status = (_PROCESS / "status").read_text()
     except OSError:
         return 0
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    found = re.search(rf"^{entry}:\s+(\d+) kB$", status, re.MULTILINE)
     return 1024 * int(found.group(1)) if found else 0
