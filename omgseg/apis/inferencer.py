@@ -13,8 +13,9 @@ from mmengine.device import get_device
 from omgseg.apis.background import AskedWords, ask
 from omgseg.apis.building import build_model, read_config, test_resize
 from omgseg.apis.failures import Failures
+from omgseg.apis.gate import ModelGate, choose_dtype
 from omgseg.apis.interactive import InteractivePredictor
-from omgseg.apis.model_calls import ModelCalls, Question, choose_dtype
+from omgseg.apis.model_calls import ModelCalls, Question
 from omgseg.apis.objects import ObjectInput, given_objects
 from omgseg.apis.prompting import check_prompts_given, predict_frame, to_task
 from omgseg.apis.results import SegmentationResult, VideoResult
@@ -84,10 +85,9 @@ class OMGSegInferencer:
         self.model = build_model(config, weights, get_device() if device == "auto" else device)
         self.resize = test_resize(config) if scale is None else Resize(tuple(scale))
         self.vocabulary = words or self.model.train_vocabulary
-        self.interactive = InteractivePredictor(self.model, self.resize)
-        self._calls = ModelCalls(
-            self.model, self.resize, choose_dtype(dtype, next(self.model.parameters()).device)
-        )
+        gate = ModelGate(self.model, choose_dtype(dtype, next(self.model.parameters()).device))
+        self.interactive = InteractivePredictor(self.model, self.resize, gate=gate)
+        self._calls = ModelCalls(gate, self.resize)
 
     def __call__(
         self,
@@ -261,7 +261,7 @@ class OMGSegInferencer:
         frames = source.frames(None if failures is None else failures.add)
         if question.task is Task.INTERACTIVE:
             words = None if question.words is None else question.words.asked
-            found = (predict_frame(self.interactive, self._calls, frame, prompts, words) for frame in frames)
+            found = (predict_frame(self.interactive, frame, prompts, words) for frame in frames)
         else:
             found = self._calls.images(frames, question, batch_size)
         return _ending_with(found, failures) if failures is not None and raise_at_end else found

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from omgseg.apis.coordinates import Coordinates, check_labels, check_mask, check_prompts
 from omgseg.apis.everything import all_masks
+from omgseg.apis.gate import ModelGate, through_gate
 from omgseg.apis.inputs import Clip, ImageInput, to_image
 from omgseg.apis.mask_labels import label_masks
 from omgseg.apis.packing import pack_clip
@@ -40,10 +41,18 @@ class InteractivePredictor:
         model: in eval mode (``OMGSegInferencer(...).model``).
         resize: the test size (``OMGSegInferencer(...).resize``).
         vocabulary: see :attr:`vocabulary`.
+        gate: shared with other users of the model; None: there are none, and the computation is in float32.
     """
 
-    def __init__(self, model: OMGSeg, resize: Resize, vocabulary: Words | None = None) -> None:
+    def __init__(
+        self,
+        model: OMGSeg,
+        resize: Resize,
+        vocabulary: Words | None = None,
+        gate: ModelGate | None = None,
+    ) -> None:
         self.model = model
+        self.gate = ModelGate(model) if gate is None else gate
         self.resize = resize
         self.vocabulary = vocabulary
         self._image: np.ndarray | None = None
@@ -63,7 +72,7 @@ class InteractivePredictor:
     def vocabulary(self, words: Words | None) -> None:
         self._vocabulary = to_vocabulary(words) or Vocabulary()
 
-    @torch.no_grad()
+    @through_gate
     def set_image(self, image: ImageInput) -> None:
         """Encode an image; later prompts belong to it. All that they need of it is computed here, and kept until the
         next image (:meth:`~omgseg.models.decoder.SharedQueryDecoder.project_memory` says how large it is).
@@ -99,7 +108,7 @@ class InteractivePredictor:
             raise RuntimeError("no image: call set_image first")
         return self._image.shape[1], self._image.shape[0]
 
-    @torch.no_grad()
+    @through_gate
     def predict(
         self,
         points: Coordinates | None = None,
@@ -162,7 +171,7 @@ class InteractivePredictor:
         score = float(torch.from_numpy(logits[state]).sigmoid().mean()) if state.any() else 0.0
         return self._result(encode_masks([state]), [score])
 
-    @torch.no_grad()
+    @through_gate
     def predict_many(
         self, points: Coordinates | None = None, boxes: Coordinates | None = None
     ) -> SegmentationResult:
@@ -190,7 +199,7 @@ class InteractivePredictor:
             masks &= torch.from_numpy(_inside(prompts, self.image_size))
         return self._result(encode_masks(masks.numpy()), sample.pred_instances.scores.tolist())
 
-    @torch.no_grad()
+    @through_gate
     def segment_everything(
         self, points_per_side: int = 16, min_score: float = 0.8, max_overlap: float = 0.7
     ) -> SegmentationResult:

@@ -177,7 +177,8 @@ class InteractiveVideo:
                     tracker.add(torch.from_numpy(masks), torch.tensor(list(given)), frame=number)
             pixels = Clip([frame.image for frame in clip], [], True, self._reader.name)
             packed = pack_clip(pixels, (Task.VOS.value,), self.predictor.resize)
-            samples = tracker.push(packed["inputs"], packed["data_samples"].video_data_samples)
+            with self.predictor.gate.open():
+                samples = tracker.push(packed["inputs"], packed["data_samples"].video_data_samples)
             for frame, sample in zip(clip, samples, strict=True):
                 yield frame, sample.pred_vos_seg.sem_seg[0].cpu().numpy()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,13 +15,13 @@ from omgseg.apis.background import AskedWords
 from omgseg.apis.batches import run_in_batches
 from omgseg.apis.duplicates import without_duplicates
 from omgseg.apis.frames import Frame
+from omgseg.apis.gate import ModelGate
 from omgseg.apis.inputs import Clip
 from omgseg.apis.objects import GivenObjects
 from omgseg.apis.packing import pack_clip
 from omgseg.apis.prefetch import read_ahead
 from omgseg.apis.results import SegmentationResult, result_of
 from omgseg.datasets.transforms import Resize
-from omgseg.models.segmentor import OMGSeg
 from omgseg.models.video.object_tracker import ObjectTracker
 from omgseg.models.video.stream import VideoStream
 from omgseg.structures import Task
@@ -73,16 +72,14 @@ class ModelCalls:
     """The model behind the inferencer.
 
     Args:
-        model: in eval mode.
+        gate: to the model.
         resize: the test size.
-        dtype: of the computation; float32, or a shorter type through autocast.
     """
 
-    def __init__(self, model: OMGSeg, resize: Resize, dtype: torch.dtype) -> None:
-        self.model = model
+    def __init__(self, gate: ModelGate, resize: Resize) -> None:
+        self.model = gate.model
         self.resize = resize
-        self.dtype = dtype
-        self._lock = threading.RLock()
+        self._gate = gate
 
     def images(
         self, frames: Iterable[Frame], question: Question, batch_size: int = 1
@@ -91,7 +88,7 @@ class ModelCalls:
 
         def run(batch: list[tuple[Frame, dict[str, Any]]]) -> list[SegmentationResult]:
             data = {key: [packed[key] for _, packed in batch] for key in ("inputs", "data_samples")}
-            with self.ready(question):
+            with self._asking(question):
                 samples = self.model.test_step(data)
             return [
                 question.answer(sample, frame, False)
@@ -108,7 +105,7 @@ class ModelCalls:
     def video(self, frames: Sequence[Frame], question: Question) -> list[SegmentationResult]:
         """Results of the frames of a video that is read out as a whole: exact, and as large as the video is long."""
         packed = self._pack(frames, question, is_video=True, objects=question.objects)
-        with self.ready(question):
+        with self._asking(question):
             (sample,) = self.model.test_step({key: [value] for key, value in packed.items()})
         return [
             question.answer(each, frame, True)
@@ -136,7 +133,7 @@ class ModelCalls:
                 if question.objects is not None:
                     question.objects.check_size(clip[0].image.shape[:2])
                 samples = packed["data_samples"].video_data_samples
-                with self.ready(question):
+                with self._asking(question):
                     samples = steps.push(packed["inputs"], samples)
                 for frame, sample in zip(clip, samples, strict=True):
                     yield question.answer(sample, frame, True)
@@ -144,18 +141,15 @@ class ModelCalls:
             ahead.close()
 
     @contextmanager
-    def ready(self, question: Question | None = None) -> Iterator[None]:
-        """The model for one caller at a time, with the words and the limit of the question and the own precision."""
-        device = next(self.model.parameters()).device.type
-        short = torch.autocast(device, self.dtype, enabled=self.dtype != torch.float32)
-        with self._lock, torch.no_grad():
+    def _asking(self, question: Question) -> Iterator[None]:
+        """The model with the words and the limit of the question."""
+        with self._gate.open():
             config = self.model.test_config
-            if question is not None and question.words is not None:
+            if question.words is not None:
                 self.model.set_vocabulary(question.words.all)
                 self.model.test_config = replace(config, min_score=question.min_score)
             try:
-                with short:
-                    yield
+                yield
             finally:
                 self.model.test_config = config
 
@@ -178,25 +172,3 @@ class ModelCalls:
         paths = [frame.path for frame in frames if frame.path is not None]
         clip = Clip([frame.image for frame in frames], paths, is_video, frames[0].name)
         return pack_clip(clip, (question.task.value,), self.resize, objects)
-
-
-def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The precision of the computation.
-
-    Args:
-        name: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 on an accelerator that computes with it, else
-            float32.
-
-    Raises:
-        ValueError: another name.
-    """
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    if name in known:
-        return known[name]
-    if name != "auto":
-        raise ValueError(f"dtype {name!r} is none of auto, {', '.join(known)}")
-    accelerator = torch.accelerator.current_accelerator()
-    if accelerator is None or accelerator.type != device.type:
-        return torch.float32
-    supported = getattr(torch.get_device_module(device), "is_bf16_supported", None)
-    return torch.bfloat16 if supported is not None and supported() else torch.float32

@@ -8,7 +8,6 @@ from typing import Any
 
 from omgseg.apis.frames import Frame
 from omgseg.apis.interactive import InteractivePredictor
-from omgseg.apis.model_calls import ModelCalls
 from omgseg.apis.results import SegmentationResult
 from omgseg.structures import Task, Vocabulary
 
@@ -53,7 +52,6 @@ def check_prompts_given(task: Task, prompts: Mapping[str, Any] | None) -> None:
 
 def predict_frame(
     predictor: InteractivePredictor,
-    calls: ModelCalls,
     frame: Frame,
     prompts: Mapping[str, Any],
     vocabulary: Vocabulary | None = None,
@@ -63,7 +61,7 @@ def predict_frame(
     Args:
         vocabulary: words to name the masks with; None: the predictor's own, if it has any.
     """
-    with calls.ready():
+    with predictor.gate.open():
         own = predictor.vocabulary or None
         predictor.vocabulary = own if vocabulary is None else vocabulary
         try:

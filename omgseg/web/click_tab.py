@@ -121,8 +121,7 @@ class ClickTab:
             prompts = {"points": np.array([point[:2]], np.float32), "labels": np.array([point[2]])}
             if before is not None:
                 prompts["mask"] = before.masks[0]
-        with self.site.model_lock:
-            result = self.site.seg.interactive.predict(**prompts)
+        result = self.site.seg.interactive.predict(**prompts)
         step = Step(result.replace(image=None), point, box)
         return replace(clicks, steps=(*clicks.steps, step))
 
@@ -131,8 +130,7 @@ class ClickTab:
         if self._encoded is None or self._encoded[0] != path:
             image = read_picture(path, self.site.limits)
             self._encoded = None  # an error must not leave the old picture's features under the new name
-            with self.site.model_lock:
-                self.site.seg.interactive.set_image(image)
+            self.site.seg.interactive.set_image(image)
             self._encoded = (path, image, resized(image, view_scale(*image.shape[:2])))
         return self._encoded[1:]
 

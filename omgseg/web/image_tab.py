@@ -93,8 +93,7 @@ class ImageTab:
         vocabulary = parse_words(words, self.site.limits.words)
         if task not in TASK_NAMES:
             raise Refused(f"There is no task {task!r}.")
-        with self.site.model_lock:
-            result = self.site.seg(image, task=TASK_NAMES[task], vocabulary=vocabulary)
+        result = self.site.seg(image, task=TASK_NAMES[task], vocabulary=vocabulary)
         kept = (result.replace(image=None), path)
         return [kept, *self._show(result, image, score, opacity, colorblind)]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import gradio as gr
 
@@ -24,13 +23,11 @@ class Site:
         seg: an ``OMGSegInferencer``.
         limits: what is accepted.
         workspace: where files go.
-        model_lock: held while the model computes, one clip of a video at a time.
     """
 
     seg: object
     limits: Limits
     workspace: Workspace
-    model_lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 def build_app(seg, limits: Limits | None = None, workspace: Workspace | None = None) -> gr.Blocks:

@@ -180,7 +180,7 @@ class VideoTab:
             began = told = time.monotonic()
             with (
                 VideoWriter(folder / "segments.mp4", facts.fps) as writer,
-                closing(self._locked(stream)) as results,
+                closing(stream) as results,
             ):
                 for frame in results:
                     job.check()
@@ -201,19 +201,6 @@ class VideoTab:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         yield news
-
-    def _locked(self, stream: Iterator[Any]) -> Iterator[Any]:
-        """The frames, with the model to oneself while one is computed, so that clicks get their turn in between."""
-        try:
-            while True:
-                with self.site.model_lock:
-                    frame = next(stream, None)
-                if frame is None:
-                    return
-                yield frame
-        finally:
-            if hasattr(stream, "close"):
-                stream.close()
 
     @staticmethod
     def _news(done: int, facts: FilmFacts, seconds: float) -> str:

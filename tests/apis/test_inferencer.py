@@ -5,12 +5,10 @@ import itertools
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from omgseg.apis import SegmentationResult, UnreadableInputs, VideoResult, read_image, result_of
 from omgseg.apis.inferencer import LONGEST_EXACT
-from omgseg.apis.model_calls import choose_dtype
 from omgseg.datasets.transforms import LoadFrames, PackClip, Resize
 from omgseg.models.readout import results as readout
 from omgseg.structures import Category, Task, Vocabulary
@@ -265,23 +263,3 @@ def test_clicks_with_words(seg, photo):
     named = seg(photo, "interactive", ["dog", "cat"], prompts={"points": [(50, 40)]})
     assert named.vocabulary.names == ["dog", "cat"] and named.names[0] in ("dog", "cat")
     assert not len(seg.interactive.vocabulary), "the words are those of this call"
-
-
-def test_precision():
-    cpu = torch.device("cpu")
-    assert choose_dtype("auto", cpu) is torch.float32
-    assert choose_dtype("bfloat16", cpu) is torch.bfloat16
-    with pytest.raises(ValueError, match="dtype 'fp8' is none of auto, float32, bfloat16"):
-        choose_dtype("fp8", cpu)
-
-
-def test_short_precision_is_used(seg, photo, monkeypatch):
-    seen = []
-    encode = seg.model.encode
-    monkeypatch.setattr(seg._calls, "dtype", torch.bfloat16)
-    monkeypatch.setattr(
-        seg.model, "encode", lambda *args: seen.append(torch.is_autocast_enabled("cpu")) or encode(*args)
-    )
-    assert (seg(photo).label_map == seg(photo).label_map).all()
-    seg.stream(np.stack([read_image(photo)] * 2), "semantic").__next__()
-    assert seen == [True] * 3
