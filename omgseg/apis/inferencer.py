@@ -117,7 +117,8 @@ class OMGSegInferencer:
             background: words that compete for the scores, but are not found, so that what is none of the asked words
                 is rejected; see :func:`~omgseg.apis.background.ask`. ``[]``: none.
             min_score: segments below are left out. Default: 0.3 for ``instance``, else 0.
-            max_overlap: of instances of one class in an image that overlap more (IoU), the best is kept. 1: all.
+            max_overlap: of instances of one class that overlap more (IoU) one is kept: the surest, in a video the
+                first one. 1: all.
             as_video: the images of a folder or list are the frames of one video.
             online: read a video out as a stream (memory does not grow, identities and classes follow from the past
                 alone) or as a whole (exact, as in benchmarks). Default: as a whole up to 40 frames.

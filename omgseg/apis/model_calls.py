@@ -38,7 +38,7 @@ class Question:
         words: what to find; None for the task ``vos``.
         min_score: segments of lower scores are left out.
         objects: to follow, for the task ``vos``.
-        max_overlap: of instances of one class in an image that overlap more (IoU), the best is kept.
+        max_overlap: of instances of one class that overlap more (IoU) one is kept.
     """
 
     task: Task
@@ -47,8 +47,16 @@ class Question:
     objects: GivenObjects | None = None
     max_overlap: float = 1.0
 
-    def answer(self, sample: DetDataSample, frame: Frame, is_video: bool) -> SegmentationResult:
-        """The result for a frame, from the model's sample."""
+    def answer(
+        self, samples: Sequence[DetDataSample], frames: Sequence[Frame], is_video: bool
+    ) -> list[SegmentationResult]:
+        """The results for an image, or for the frames of a clip or video, from the model's samples."""
+        results = [
+            self._answer(sample, frame, is_video) for sample, frame in zip(samples, frames, strict=True)
+        ]
+        return without_duplicates(results, self.max_overlap) if self.task is Task.INSTANCE else results
+
+    def _answer(self, sample: DetDataSample, frame: Frame, is_video: bool) -> SegmentationResult:
         result = result_of(
             sample,
             None if self.words is None else self.words.all,
@@ -63,8 +71,6 @@ class Question:
             result = self.words.answer(result)
         if self.min_score > 0:
             result = result.confident(self.min_score)
-        if self.task is Task.INSTANCE and not is_video:  # tracks overlap in some frames and differ in others
-            result = without_duplicates(result, self.max_overlap)
         return result
 
 
@@ -91,8 +97,9 @@ class ModelCalls:
             with self._asking(question):
                 samples = self.model.test_step(data)
             return [
-                question.answer(sample, frame, False)
+                result
                 for (frame, _), sample in zip(batch, samples, strict=True)
+                for result in question.answer([sample], [frame], False)
             ]
 
         packed = ((frame, self._pack([frame], question, is_video=False)) for frame in frames)
@@ -107,10 +114,7 @@ class ModelCalls:
         packed = self._pack(frames, question, is_video=True, objects=question.objects)
         with self._asking(question):
             (sample,) = self.model.test_step({key: [value] for key, value in packed.items()})
-        return [
-            question.answer(each, frame, True)
-            for frame, each in zip(frames, sample.video_data_samples, strict=True)
-        ]
+        return question.answer(sample.video_data_samples, frames, True)
 
     def stream(
         self, frames: Iterable[Frame], question: Question, is_live: bool = False
@@ -135,8 +139,7 @@ class ModelCalls:
                 samples = packed["data_samples"].video_data_samples
                 with self._asking(question):
                     samples = steps.push(packed["inputs"], samples)
-                for frame, sample in zip(clip, samples, strict=True):
-                    yield question.answer(sample, frame, True)
+                yield from question.answer(samples, clip, True)
         finally:
             ahead.close()
 
