@@ -73,12 +73,12 @@ def enlarge(image: np.ndarray, zoom: int) -> np.ndarray:
 
 
 def enlarge_segments(segments: Segments, zoom: int) -> Segments:
-    """The same masks, so many times larger, with round edges instead of stairs."""
+    """The same masks, so many times larger, with round edges instead of stairs; without pixels."""
     if zoom == 1:
         return segments
     height, width = segments.size
     large = [_enlarge_mask(run_lengths, zoom) for run_lengths in segments.rles]
-    return segments.replace(size=(height * zoom, width * zoom), rles=encode_masks(large))
+    return segments.replace(size=(height * zoom, width * zoom), rles=encode_masks(large), image=None)
 
 
 def _enlarge_mask(run_lengths: dict, zoom: int) -> np.ndarray:

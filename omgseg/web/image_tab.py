@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from omgseg.visualization.drawing import enlarge, enlarge_segments, zoom_for
 from omgseg.web import controls
 from omgseg.web.guard import guarded
 from omgseg.web.legend import HEADERS, TASK_NAMES, legend_html, message_html, table_rows
@@ -107,9 +108,14 @@ class ImageTab:
     def _show(self, result, image, score: float, opacity: float, colorblind: bool) -> list[Any]:
         result, palette = result.confident(score), palette_of(colorblind)
         folder = self.site.workspace.new_folder()
-        drawn = folder / "segments.png"
-        Image.fromarray(result.draw(image, opacity=opacity, palette=palette)).save(drawn, compress_level=1)
+        drawn = shown = folder / "segments.png"
+        style = {"opacity": opacity, "palette": palette}
+        Image.fromarray(result.draw(image, **style)).save(drawn, compress_level=1)
+        if (zoom := zoom_for(*result.size)) > 1:  # the browser would enlarge the letters, too
+            shown = folder / "view.png"
+            large = enlarge_segments(result, zoom).draw(enlarge(image, zoom), **style)
+            Image.fromarray(large).save(shown, compress_level=1)
         content = result.save(folder / "segments.json")
         coco = save_coco(result.to_coco(), folder / "segments_coco.json")
         buttons = [gr.DownloadButton(value=str(file), interactive=True) for file in (drawn, content, coco)]
-        return [str(drawn), legend_html(result, palette), table_rows(result), *buttons]
+        return [str(shown), legend_html(result, palette), table_rows(result), *buttons]

@@ -50,6 +50,8 @@ def test_a_picture_is_segmented_and_taken_home(page, photo, scene, tmp_path):
     upload(page, "image-in", photo)
     segment(page, "red")
     assert legend(page) == ["blue", "red"]
+    shown = page.locator("#image-out img").evaluate("image => [image.naturalWidth, image.naturalHeight]")
+    assert shown == [640, 400], "a small picture is not enlarged"
     assert "thing" in page.locator("#image-table").inner_text()
     picture = np.asarray(Image.open(download(page, "PNG", tmp_path)).convert("RGB"))
     assert picture.shape == scene.shape
