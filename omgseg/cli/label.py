@@ -70,6 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shard", default="1/1", metavar="I/N", help="label only part I of N; merge them afterwards"
     )
     group.add_argument("--batch-size", type=int, default=1, metavar="N", help="images at a time; default: 1")
+    group.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        help="of each model on CPUs; equal numbers give files that are equal to the last digit of the scores. "
+        "Default: one a core, which workers share",
+    )
     group.add_argument("--merge", action="store_true", help="put finished shards together")
     group.add_argument("--engine", default="local", choices=("local", "ray"), help="default: %(default)s")
     group.add_argument(
@@ -116,6 +123,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"--workers {args.workers}: one with --engine local, one or more with --engine ray")
     if args.batch_size < 1:
         raise UsageError(f"--batch-size {args.batch_size} is not positive")
+    if args.threads is not None and args.threads < 1:
+        raise UsageError(f"--threads {args.threads} is not positive")
 
 
 def _settings(args: argparse.Namespace, config: str, weights: str | None, vocabulary: Any) -> Settings:
@@ -138,6 +147,7 @@ def _settings(args: argparse.Namespace, config: str, weights: str | None, vocabu
         None if background is None else tuple(background),
         args.min_score,
         args.batch_size,
+        args.threads,
     )
 
 

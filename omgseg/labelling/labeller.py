@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from omgseg.apis import OMGSegInferencer, SegmentationResult, UnreadableInputs
 from omgseg.structures import Vocabulary
 
@@ -28,6 +30,7 @@ class Settings:
         background: see :meth:`OMGSegInferencer.__call__`.
         min_score: less certain objects are left out.
         batch_size: images of one size that the model sees at a time.
+        threads: of the computation on CPUs; None: PyTorch's own choice. The last digits of scores depend on it.
     """
 
     config: str
@@ -39,6 +42,7 @@ class Settings:
     background: tuple[str, ...] | None = None
     min_score: float = 0.5
     batch_size: int = 1
+    threads: int | None = None
 
 
 class Labeller:
@@ -52,6 +56,8 @@ class Labeller:
     """
 
     def __init__(self, settings: Settings) -> None:
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
         self.settings = settings
         self.seg = OMGSegInferencer(
             settings.config, settings.weights, device=settings.device, dtype=settings.dtype

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def label_with_ray(
     Args:
         settings: of every worker's :class:`Labeller`.
         images: names and paths.
-        workers: number of models.
+        workers: number of models. Unless the settings say how many threads each of them has, they share the CPUs.
         images_a_task: see :data:`IMAGES_A_TASK`; more where there are many.
 
     Raises:
@@ -51,6 +52,8 @@ def label_with_ray(
     available = int(resources.get(kind, 0))
     if workers > available:
         raise ValueError(f"{workers} workers, but Ray has {available} {kind}s; give --workers {available}")
+    if settings.threads is None:
+        settings = replace(settings, threads=max(int(resources.get("CPU", 0)) // workers, 1))
     return _run(settings, images, workers, images_a_task, kind == "GPU", started)
 
 

@@ -136,6 +136,7 @@ def test_a_second_run_loses_nothing(label, tmp_path):
         (["--min-score", "2"], "not between 0 and 1"),
         (["--workers", "2"], "--engine local"),
         (["--batch-size", "0"], "not positive"),
+        (["--threads", "0"], "not positive"),
     ],
 )
 def test_label_mistakes(label, tmp_path, arguments, message):

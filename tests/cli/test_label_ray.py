@@ -26,11 +26,10 @@ labeller._record = record
 """
 
 
-@pytest.fixture
-def one_thread():
-    """As Ray's workers have; with another number scores differ in their last digits."""
+@pytest.fixture(autouse=True)
+def threads_stay():
+    """The command sets the number of this process."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
 
@@ -47,11 +46,11 @@ def deadly_config(config_file, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="Ray gives each worker a CPU; here is one")
-def test_a_killed_worker_loses_nothing(run, model, config_file, deadly_config, photos, tmp_path, one_thread):
+def test_a_killed_worker_loses_nothing(run, model, config_file, deadly_config, photos, tmp_path):
     for number in range(20, 20 + IMAGES - 3):
         (photos / f"{number}.png").write_bytes((photos / "1.png").read_bytes())
     (photos / "broken.png").write_bytes(b"\x89PNG")
-    arguments = ["label", photos, "--min-score", "0", *model[2:]]
+    arguments = ["label", photos, "--min-score", "0", "--threads", "1", *model[2:]]
     alone = run(*arguments, "--config", config_file, "--out", tmp_path / "alone.json")
     assert alone[0] == 1, alone[2]
     status, lines, error = run(
