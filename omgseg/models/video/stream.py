@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING
 
 import torch
 from mmdet.structures import DetDataSample, TrackDataSample
-from mmengine.structures import PixelData
 from torch import Tensor
 
 from omgseg.models.decoder import DecoderOutput
-from omgseg.models.readout import read_panoptic, read_semantic, select_pairs, select_queries
-from omgseg.models.readout.results import geometry_of, set_panoptic
 from omgseg.models.video.identities import Identities
-from omgseg.models.video.readout import encode_tubes, set_tracks
+from omgseg.models.video.readout import Numbering, read_tubes
 from omgseg.models.video.slot_memory import SlotMemory
-from omgseg.models.video.tube_memory import FrameMasks, clip_masks, presence_of
+from omgseg.models.video.tube_memory import clip_masks, presence_of
 from omgseg.structures import Task
 
 if TYPE_CHECKING:
@@ -74,45 +71,16 @@ class VideoStream:
         class_probs = self.model.class_probs(logits, **means)
         every = torch.arange(len(slots), device=slots.device)
         masks = clip_masks(output, every, self.model.test_config.num_candidates)
-        self._read_out(frames, masks, class_probs, slots)
-        return frames
-
-    def _read_out(
-        self, frames: list[DetDataSample], masks: list[FrameMasks], class_probs: Tensor, slots: Tensor
-    ) -> None:
-        """As :func:`omgseg.models.video.readout.read_video`, with the stream's numbers."""
-        config, vocabulary, geometry = self.model.test_config, self.model.vocabulary, geometry_of(frames[0])
         entities = self._memory.identities[slots]
-        known = self._memory.identities
-        if Task.PANOPTIC in self.tasks:
-            queries, scores, labels = select_queries(class_probs, config.panoptic)
-            maps, segment_scores = read_panoptic(
-                [frame.select(queries) for frame in masks],
-                scores,
-                labels,
-                vocabulary.num_things,
-                len(vocabulary),
-                geometry,
-                config.panoptic,
-                number=lambda rows: self._segments.numbers(entities[queries[rows]]),
-            )
-            self._segments.keep(known)
-            for frame, panoptic in zip(frames, maps, strict=True):
-                set_panoptic(frame, panoptic, segment_scores)
-        if Task.INSTANCE in self.tasks:
-            pairs = select_pairs(class_probs, vocabulary.num_things, config.max_per_image, config.min_score)
-            tubes, row = pairs.queries.unique(return_inverse=True)
-            inside, area, encoded = encode_tubes(masks, tubes, geometry)
-            scores = pairs.scores * (inside / (area + 1e-6))[row]
-            order = torch.argsort(scores, descending=True, stable=True)
-            row, labels = row[order], pairs.labels[order]
-            identities = self._tracks.numbers(entities[tubes[row]], labels)
-            self._tracks.keep(known)
-            set_tracks(frames, encoded, row, identities=identities, labels=labels, scores=scores[order])
-        if Task.SEMANTIC in self.tasks:
-            for frame, own in zip(frames, masks, strict=True):
-                labels = read_semantic(class_probs[own.tubes], own.logits.float(), geometry)
-                frame.pred_sem_seg = PixelData(sem_seg=labels.int().unsqueeze(0))
+        numbering = Numbering(
+            lambda tubes: self._segments.numbers(entities[tubes]),
+            lambda tubes, labels: self._tracks.numbers(entities[tubes], labels),
+        )
+        given = (self.model.vocabulary, self.model.test_config, numbering)
+        read_tubes(frames, masks, self.tasks, class_probs, *given)
+        for numbers in (self._segments, self._tracks):
+            numbers.keep(self._memory.identities)
+        return frames
 
 
 def decode_clip(
