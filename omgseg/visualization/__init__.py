@@ -1,7 +1,7 @@
 """Pictures of results: one renderer for all tasks. Functions on arrays: RGB images in, RGB images out."""
 
 from omgseg.visualization.marks import draw_boxes, draw_clicks
-from omgseg.visualization.render import render
+from omgseg.visualization.render import render, segment_color
 from omgseg.visualization.samples import GroundTruth, draw_sample, write_sample
 from omgseg.visualization.sheets import contact_sheet, side_by_side
 from omgseg.visualization.video import VideoWriter
@@ -14,6 +14,7 @@ __all__ = [
     "draw_clicks",
     "draw_sample",
     "render",
+    "segment_color",
     "side_by_side",
     "write_sample",
 ]

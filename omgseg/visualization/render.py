@@ -61,7 +61,7 @@ def render(
     by = by or _usual(result)
     wanted = np.flatnonzero(np.asarray(result.scores) >= min_score)
     shapes = read_shapes(result.rles, wanted)
-    colors = [_color(result, index, by, palette) for index in range(len(result.rles))]
+    colors = [segment_color(result, index, by, palette) for index in range(len(result.rles))]
     top = top_map(shapes, result.size)
     picture = tint(image, top, colors, opacity)
     if contours:
@@ -74,11 +74,11 @@ def render(
         taken = [] if box is None else [box]
     if labels:
         captions = [
-            Caption(_texts(result, shape.index, by), colors[shape.index], shape, seen)
+            Caption(texts, colors[shape.index], shape, seen)
             for shape in shapes
             if shape.area >= _SMALLEST * letters**2
             and (seen := _seen(shape, top)) is not None
-            and _texts(result, shape.index, by)
+            and (texts := _texts(result, shape.index, by))
         ]
         picture = write_plates(picture, place_labels(captions, result.size, letters, taken), letters)
     return picture
@@ -114,7 +114,15 @@ def _shows_identity(result: Segments, index: int, by: str) -> bool:
     return by == "identity" and result.task is not Task.SEMANTIC and _is_thing(result, index)
 
 
-def _color(result: Segments, index: int, by: str, palette: str) -> Color:
+def segment_color(result: Segments, index: int, by: str, palette: str) -> Color:
+    """The colour that :func:`render` gives a segment.
+
+    Args:
+        result: that is drawn.
+        index: of the segment.
+        by: "class" or "identity".
+        palette: "default" or "colorblind".
+    """
     if _shows_identity(result, index, by):
         return identity_color(int(result.ids[index]), palette)
     color = category_color(result.vocabulary, int(result.labels[index]), palette)

@@ -9,21 +9,12 @@ from html import escape
 import numpy as np
 
 from omgseg.structures import Task
-from omgseg.structures.run_lengths import encode_masks
-from omgseg.visualization import render
+from omgseg.visualization import segment_color
 
 MOST_ROWS, MOST_TRACKS = 200, 60
 OBJECT = "object"
 NOTHING = "Nothing found. Lower the score, or try other words."
 HEADERS = ["Class", "Kind", "Score", "Area %", "Box (x, y, w, h)"]
-
-
-def drawn_color(result, index: int, by: str, palette: str) -> tuple[int, int, int]:
-    """The RGB colour that the renderer gives a segment: a patch of it is drawn."""
-    patch = encode_masks(np.ones((1, 8, 8)))
-    alone = result.select([index]).replace(size=(8, 8), rles=patch, image=None)
-    style = {"opacity": 1.0, "contours": False, "labels": False, "by": by, "palette": palette}
-    return tuple(render(np.zeros((8, 8, 3), np.uint8), alone, **style)[4, 4].tolist())
 
 
 def legend_html(result, palette: str, coverage: bool = True) -> str:
@@ -43,7 +34,7 @@ def legend_html(result, palette: str, coverage: bool = True) -> str:
         share = 100 * min(result.areas[rows].sum() / pixels, 1)
         notes = [f"{len(rows)} x"] if len(rows) > 1 else []
         notes += [f"{share:.1f} %"] if coverage else []
-        color = drawn_color(result, rows[0], "class", palette)
+        color = segment_color(result, rows[0], "class", palette)
         entries.append((share, _entry(color, result.names[rows[0]] or OBJECT, " &middot; ".join(notes))))
     entries.sort(key=lambda entry: -entry[0])
     return f'<ul class="legend" aria-label="Classes">{"".join(html for _, html in entries)}</ul>'
@@ -83,7 +74,7 @@ def count_tracks(tracks: dict[int, Track], frame, palette: str) -> None:
             name = frame.names[index] or OBJECT
             counted = frame.is_thing[index] and frame.task is not Task.SEMANTIC
             name = f"{name} #{identity}" if counted else name
-            tracks[identity] = Track(drawn_color(frame, index, "identity", palette), name)
+            tracks[identity] = Track(segment_color(frame, index, "identity", palette), name)
         tracks[identity].frames += 1
 
 
