@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from omgseg.apis.results.naming import unique_name
 from omgseg.apis.sources import Source, expand, open_source
 from omgseg.cli.status import UsageError
 
@@ -79,7 +80,7 @@ def plan(inputs: Sequence[str], formats: Sequence[str], as_video: bool) -> tuple
                 continue
             if source.path is not None:
                 seen.add(source.path)
-            jobs.append(Job(source, _unique(source.name, used), _formats_of(source, formats)))
+            jobs.append(Job(source, unique_name(source.name, used), _formats_of(source, formats)))
     return jobs, failures
 
 
@@ -119,13 +120,3 @@ def _formats_of(source: Source, formats: Sequence[str]) -> tuple[str, ...]:
             f"--format {' '.join(possible)}"
         )
     return own
-
-
-def _unique(name: str, used: set[str]) -> str:
-    """`name`, or with a number behind it where inputs of several folders have one name."""
-    number, unique = 1, name
-    while unique in used:
-        number += 1
-        unique = f"{name}_{number}"
-    used.add(unique)
-    return unique

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from omgseg.apis.results.categories import CategoryTable
-from omgseg.apis.results.json_writer import INFO, JsonWriter
+from omgseg.apis.results.json_writer import INFO, JsonWriter, shortest
 from omgseg.apis.results.naming import image_name
 from omgseg.structures import Task, Vocabulary
 from omgseg.structures.segments import Segments
@@ -80,7 +80,7 @@ class CocoRecords:
                 "area": int(found.areas[index]),
                 "bbox": boxes[index].tolist(),
                 "iscrowd": 0,
-                "score": float(str(found.scores[index])),
+                "score": shortest(found.scores[index]),
                 "instance_id": int(found.ids[index]),
             }
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omgseg.apis.results.json_writer import shortest
 from omgseg.files import whole_file
 from omgseg.structures import Task, Vocabulary
 from omgseg.structures.run_lengths import check_counts
@@ -99,7 +100,7 @@ def _frame(result: SegmentationResult) -> dict[str, Any]:
         "frame_index": result.frame_index,
         "time": result.time,
         "labels": result.labels.tolist(),
-        "scores": [float(str(score)) for score in result.scores],  # the shortest text that gives it back
+        "scores": [shortest(score) for score in result.scores],
         "ids": result.ids.tolist(),
         "masks": [run_lengths["counts"] for run_lengths in result.rles],
     }

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
+
 from omgseg.apis.results.categories import CategoryTable
 from omgseg.files import whole_file
 from omgseg.structures import Vocabulary
@@ -69,6 +71,11 @@ class JsonWriter:
         for entry in entries:
             self._file.write((",\n" if self._count else "\n") + _text(entry))
             self._count += 1
+
+
+def shortest(number: np.float32) -> float:
+    """The number with the fewest digits that gives this one back."""
+    return float(str(number))
 
 
 def _text(content: Any) -> str:

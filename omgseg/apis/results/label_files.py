@@ -58,11 +58,8 @@ class MaskWriter:
         Raises:
             ValueError: it has another vocabulary, or an object number above 65535.
         """
-        if isinstance(result, Segments):
-            self._write(result, self._names.new(result))
-        else:
-            for frame in result:
-                self._write(frame, self._names.new(frame, result.name))
+        for frame, name in self._names.of(result):
+            self._write(frame, name)
 
     def _write(self, result: Segments, name: str) -> None:
         if result.vocabulary != self.vocabulary:

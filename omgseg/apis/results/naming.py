@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from omgseg.structures.images import IMAGE_SUFFIXES
+from omgseg.structures.segments import Segments
 
 if TYPE_CHECKING:
-    from omgseg.structures.segments import Segments
+    from omgseg.apis.results.video import VideoResult
 
 
 def image_name(result: Segments, root: Path | None = None) -> str:
@@ -24,6 +26,16 @@ def image_name(result: Segments, root: Path | None = None) -> str:
     return result.path.as_posix()
 
 
+def unique_name(name: str, used: set[str]) -> str:
+    """`name`, or with a number behind it where it is in `used`, to which the result is added."""
+    number, unique = 1, name
+    while unique in used:
+        number += 1
+        unique = f"{name}_{number}"
+    used.add(unique)
+    return unique
+
+
 class FileNames:
     """Names of the files that a writer makes in its folder, one an image, each once."""
 
@@ -32,7 +44,15 @@ class FileNames:
         self._root = root
         self._used: set[str] = set()
 
-    def new(self, result: Segments, video: str | None = None) -> str:
+    def of(self, result: Segments | VideoResult) -> Iterator[tuple[Segments, str]]:
+        """An image or a frame with its new name, or all frames of a video, which lie in a folder."""
+        if isinstance(result, Segments):
+            yield result, self._new(result)
+        else:
+            for frame in result:
+                yield frame, self._new(frame, result.name)
+
+    def _new(self, result: Segments, video: str | None = None) -> str:
         """A relative name with the suffix; with a number behind it where the name is taken.
 
         Args:
@@ -46,10 +66,4 @@ class FileNames:
             name = PurePosixPath(name.name)
         if name.suffix.lower() in IMAGE_SUFFIXES:
             name = name.with_suffix("")
-        stem = unique = str(name) if name.name else "image"
-        number = 1
-        while unique in self._used:
-            number += 1
-            unique = f"{stem}_{number}"
-        self._used.add(unique)
-        return unique + self._suffix
+        return unique_name(str(name) if name.name else "image", self._used) + self._suffix

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import find_objects
 
 from omgseg.apis.results.coco import image_entry
-from omgseg.apis.results.json_writer import JsonWriter
+from omgseg.apis.results.json_writer import JsonWriter, shortest
 from omgseg.apis.results.naming import FileNames
 from omgseg.files import whole_file
 from omgseg.structures import Vocabulary
@@ -40,11 +40,8 @@ class PanopticWriter(JsonWriter):
         Raises:
             ValueError: it has another vocabulary, or an identity beyond what three bytes hold.
         """
-        if isinstance(result, Segments):
-            self._add_image(result, self._names.new(result))
-        else:
-            for frame in result:
-                self._add_image(frame, self._names.new(frame, result.name))
+        for frame, name in self._names.of(result):
+            self._add_image(frame, name)
 
     def _add_image(self, result: Segments, file_name: str) -> None:
         self.categories.check(result.vocabulary, result.name)
@@ -62,7 +59,7 @@ class PanopticWriter(JsonWriter):
                 "area": int(areas[index]),
                 "bbox": [x.start, y.start, x.stop - x.start, y.stop - y.start],
                 "iscrowd": 0,
-                "score": float(str(result.scores[index])),
+                "score": shortest(result.scores[index]),
             }
             for index, (y, x) in ((index, box) for index, box in enumerate(boxes) if box is not None)
         ]
