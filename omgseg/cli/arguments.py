@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CONFIG_VARIABLE = "OMGSEG_CONFIG"
 WEIGHTS_VARIABLE = "OMGSEG_WEIGHTS"
 NONE = "none"
+NO_WORDS = 'the weights hold no words of a training; give some, e.g. --vocabulary "dog, car"'
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +67,18 @@ def add_word_arguments(parser: argparse.ArgumentParser) -> None:
         help="words that compete with yours and are not reported, so that other things are not taken for yours; "
         "'none': no such words. Default: the words of the training and a few common ones",
     )
+
+
+def check_limits(args: argparse.Namespace) -> None:
+    """Check the least score, which may be None, and the size of batches.
+
+    Raises:
+        UsageError: one of them is out of its range.
+    """
+    if args.min_score is not None and not 0 <= args.min_score <= 1:
+        raise UsageError(f"--min-score {args.min_score:g} is not between 0 and 1")
+    if args.batch_size < 1:
+        raise UsageError(f"--batch-size {args.batch_size} is not positive")
 
 
 def model_files(args: argparse.Namespace) -> tuple[str, str | None]:

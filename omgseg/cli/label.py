@@ -24,9 +24,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omgseg.cli.arguments import (
+    NO_WORDS,
     add_model_arguments,
     add_word_arguments,
     background_of,
+    check_limits,
     model_files,
     vocabulary_of,
 )
@@ -117,12 +119,9 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     if not args.sources:
         raise UsageError("no images: give a folder, files or a glob (or --merge, to put shards together)")
-    if not 0 <= args.min_score <= 1:
-        raise UsageError(f"--min-score {args.min_score:g} is not between 0 and 1")
+    check_limits(args)
     if args.workers < 1 or (args.workers > 1 and args.engine == "local"):
         raise UsageError(f"--workers {args.workers}: one with --engine local, one or more with --engine ray")
-    if args.batch_size < 1:
-        raise UsageError(f"--batch-size {args.batch_size} is not positive")
     if args.threads is not None and args.threads < 1:
         raise UsageError(f"--threads {args.threads} is not positive")
 
@@ -135,7 +134,7 @@ def _settings(args: argparse.Namespace, config: str, weights: str | None, vocabu
     if vocabulary is None and weights is not None:
         vocabulary = checkpoint_words(weights)
     if vocabulary is None:
-        raise UsageError('the weights hold no words of a training; give some, e.g. --vocabulary "dog, car"')
+        raise UsageError(NO_WORDS)
     background = background_of(args)
     return Settings(
         config,

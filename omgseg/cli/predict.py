@@ -39,10 +39,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omgseg.cli.arguments import (
+    NO_WORDS,
     add_model_arguments,
     add_word_arguments,
     background_of,
     build_inferencer,
+    check_limits,
     vocabulary_of,
 )
 from omgseg.cli.status import INTERRUPTED, OK, SOME_FAILED, UsageError, user_errors
@@ -125,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
         _complain(failure)
     seg = build_inferencer(args)
     if args.task not in ("interactive", "vos") and not settings["vocabulary"] and not seg.vocabulary:
-        raise UsageError('the weights hold no words of a training; give some, e.g. --vocabulary "dog, car"')
+        raise UsageError(NO_WORDS)
     work = _Work(seg, settings)
     interrupted = False
     with Outputs(args.out) as outputs:
@@ -158,10 +160,7 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         if not Path(args.first_mask).is_file():
             raise UsageError(f"--first-mask {args.first_mask} not found")
         prompts = {"masks": args.first_mask}
-    if args.min_score is not None and not 0 <= args.min_score <= 1:
-        raise UsageError(f"--min-score {args.min_score:g} is not between 0 and 1")
-    if args.batch_size < 1:
-        raise UsageError(f"--batch-size {args.batch_size} is not positive")
+    check_limits(args)
     return dict(
         task=args.task,
         vocabulary=vocabulary_of(args),
