@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from omgseg.structures.panoptic_png import write_panoptic_png
+from omgseg.structures.run_lengths import encode_masks
 from omgseg.structures.vipseg_png import write_vipseg_panomask
 
 CATEGORIES = [
@@ -154,3 +155,61 @@ def davis_config(tmp_path: Path) -> dict[str, Any]:
     (root / "ImageSets/2017/val.txt").write_text("run\n")
     prefix = dict(img="JPEGImages/480p", seg="Annotations/480p")
     return dict(data_root=str(root), ann_file="ImageSets/2017/val.txt", data_prefix=prefix)
+
+
+class InstanceFiles:
+    """Image 4 with a dog thrice in the same place (polygon, both run lengths), a cat of two parts and a crowd; image 7
+    with a crowd alone; image 9 with nothing."""
+
+    SQUARE = [30, 10, 40, 10, 40, 20, 30, 20]
+    """The pixels [10:20, 30:40] as a polygon."""
+
+    def __init__(self, root, name="{}.jpg"):
+        self.root = root
+        images = [
+            {"id": i, "file_name": name.format(i), "height": 40, "width": 60, "license": 1} for i in (4, 7, 9)
+        ]
+        square = np.zeros((40, 60), bool)
+        square[10:20, 30:40] = True
+        parts = [self.SQUARE, [0, 0, 5, 0, 5, 5, 0, 5]]
+        crowd = uncompressed_rle((0, 40), (0, 60))
+        rows = [
+            (11, 4, 5, [self.SQUARE], 0),
+            (12, 4, 5, encode_masks([square])[0], 0),
+            (13, 4, 5, uncompressed_rle((10, 20), (30, 40)), 0),
+            (14, 4, 1, parts, 0),
+            (15, 4, 1, crowd, 1),
+            (16, 7, 1, crowd, 1),
+        ]
+        fields = ("id", "image_id", "category_id", "segmentation", "iscrowd")
+        self.content = {
+            "images": images,
+            "annotations": [dict(zip(fields, row, strict=True), bbox=[0, 0, 1, 1], area=1.0) for row in rows],
+            "categories": [{"id": 1, "name": "cat"}, {"id": 5, "name": "dog"}],
+        }
+        self.write()
+
+    def write(self):
+        self.root.mkdir(exist_ok=True)
+        (self.root / "instances.json").write_text(json.dumps(self.content))
+
+    def picture(self, name, height=40, width=60):
+        make_image(self.root / name, height, width)
+
+    @property
+    def config(self):
+        return dict(data_root=str(self.root), ann_file="instances.json", data_prefix=dict(img="images/"))
+
+
+@pytest.fixture
+def instance_files():
+    """The class, for files in other places."""
+    return InstanceFiles
+
+
+@pytest.fixture
+def files(tmp_path):
+    files = InstanceFiles(tmp_path / "own")
+    for index in (4, 7, 9):
+        files.picture(f"images/{index}.jpg")
+    return files
