@@ -38,7 +38,7 @@ class ClickTab:
         """Lay out the tab inside the current ``gr.Blocks``."""
         with gr.Row(equal_height=False):
             with gr.Column(scale=3, min_width=320):
-                picture = controls.picture_input("click-picture", height=520)
+                picture = controls.picture_input(self.site.workspace, "click-picture", height=520)
             with gr.Column(scale=1, min_width=260):
                 mode = gr.Radio([ADD, REMOVE, BOX], value=ADD, label="The next click", elem_id="click-mode")
                 with gr.Row():

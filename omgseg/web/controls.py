@@ -5,22 +5,24 @@ from __future__ import annotations
 import gradio as gr
 
 from omgseg.web.legend import TASK_NAMES
-from omgseg.web.workspace import as_uploaded
+from omgseg.web.workspace import Workspace, as_uploaded
 
 HOW_TO_WRITE = "things: dog, red car; stuff: sky, grass"
 
 
-def picture_input(name: str, height: int) -> gr.Image:
+def picture_input(workspace: Workspace, name: str, height: int) -> gr.Image:
     """Where a picture is uploaded or pasted; its value is the file.
 
     Args:
+        workspace: where uploads are.
         name: id of the element.
         height: in pixels.
     """
     return as_uploaded(
         gr.Image(
             label="Picture", sources=["upload", "clipboard"], type="filepath", height=height, elem_id=name
-        )
+        ),
+        workspace,
     )
 
 

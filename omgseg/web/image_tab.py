@@ -41,7 +41,7 @@ class ImageTab:
         """Lay out the tab inside the current ``gr.Blocks``."""
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300):
-                picture = controls.picture_input("image-in", height=280)
+                picture = controls.picture_input(self.site.workspace, "image-in", height=280)
                 task, words = controls.question(
                     "image-words",
                     "Empty: the words of the model. Things are counted, stuff is not. One a line works, too.",

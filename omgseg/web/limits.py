@@ -25,10 +25,11 @@ class Limits:
         clicks: prompts on one picture.
         waiting: requests that may wait for the model, which works on one at a time.
         visitors: pages whose state is remembered; the one that was idle for longest is forgotten.
+        stored_mb: uploads and results of all visitors together; the oldest make room.
         keep_minutes: uploads and results are deleted after this time.
 
     Raises:
-        ValueError: a limit is not positive.
+        ValueError: a limit is not positive, or `stored_mb` is less than an upload needs.
     """
 
     upload_mb: float = 100
@@ -40,16 +41,25 @@ class Limits:
     clicks: int = 40
     waiting: int = 16
     visitors: int = 32
+    stored_mb: float = 2000
     keep_minutes: float = 60
 
     def __post_init__(self) -> None:
         for field in fields(self):
             if not getattr(self, field.name) > 0:
                 raise ValueError(f"limit {field.name}={getattr(self, field.name)}: give a number above 0")
+        if self.stored_mb < self.upload_mb + 1:
+            raise ValueError(
+                f"limit stored_mb={self.stored_mb:g}: give more than upload_mb={self.upload_mb:g}"
+            )
 
     @property
     def upload_bytes(self) -> int:
         return int(self.upload_mb * MEGABYTE)
+
+    @property
+    def stored_bytes(self) -> int:
+        return int(self.stored_mb * MEGABYTE)
 
     @property
     def keep_seconds(self) -> int:

@@ -12,8 +12,6 @@ from omgseg.web.limits import Limits
 from omgseg.web.video_tab import VideoTab
 from omgseg.web.workspace import Workspace
 
-SECONDS_BETWEEN_CLEANINGS = 60
-
 
 @dataclass
 class Site:
@@ -39,12 +37,8 @@ def build_app(seg, limits: Limits | None = None, workspace: Workspace | None = N
         workspace: where uploads and results go; a new one by default.
     """
     limits = limits or Limits()
-    site = Site(seg, limits, workspace or Workspace())
-    with gr.Blocks(
-        title="omgseg",
-        analytics_enabled=False,
-        delete_cache=(SECONDS_BETWEEN_CLEANINGS, limits.keep_seconds),
-    ) as app:
+    site = Site(seg, limits, workspace or Workspace(limits))
+    with gr.Blocks(title="omgseg", analytics_enabled=False) as app:
         gr.HTML(
             "<h1>omgseg</h1><p>Segment pictures and videos with your own words, or with clicks.</p>",
             elem_id="title",

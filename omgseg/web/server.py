@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from omgseg.web.gate import Hosts, guarding
 from omgseg.web.limits import Limits
 from omgseg.web.page import build_app
 from omgseg.web.style import CSS, theme
@@ -21,6 +22,7 @@ def serve(
     port: int = 7860,
     limits: Limits | None = None,
     ready: Callable[[str], None] | None = None,
+    allowed_hosts: Iterable[str] = (),
 ) -> None:
     """Serve the page until Ctrl-C or SIGTERM. Nothing is kept: uploads and results are removed at the end.
 
@@ -31,15 +33,18 @@ def serve(
         port: 0 takes a free one.
         limits: what is accepted.
         ready: called with the page's address once it can be opened.
+        allowed_hosts: names under which a reverse proxy serves the page. Requests for other names than those of this
+            machine, and of pages of other names, are refused.
 
     Raises:
         OSError: the port is taken.
     """
-    workspace = Workspace()
+    limits = limits or Limits()
+    workspace = Workspace(limits)
     try:
         with _terminable():
             try:
-                app = launch(seg, host, port, limits or Limits(), workspace)
+                app = launch(seg, host, port, limits, workspace, allowed_hosts)
             except OSError as error:  # Gradio's own message names settings of its own
                 raise OSError(
                     f"the page cannot listen on {host}, port {port}: is it taken? Another port, or 0, may be free"
@@ -56,7 +61,9 @@ def serve(
         workspace.close()
 
 
-def launch(seg, host: str, port: int, limits: Limits, workspace: Workspace):
+def launch(
+    seg, host: str, port: int, limits: Limits, workspace: Workspace, allowed_hosts: Iterable[str] = ()
+):
     """Start the server in a thread of its own; returns the app, whose ``close`` ends it."""
     app = build_app(seg, limits, workspace)
     app.queue(max_size=limits.waiting, api_open=False)
@@ -75,6 +82,7 @@ def launch(seg, host: str, port: int, limits: Limits, workspace: Workspace):
         mcp_server=False,
         pwa=False,
         enable_monitoring=False,
+        app_kwargs={"lifespan": guarding(Hosts(host, allowed_hosts), limits, workspace, app.fns)},
         theme=theme(),
         css=CSS,
     )

@@ -92,7 +92,8 @@ class VideoTab:
                         height=280,
                         include_audio=True,
                         elem_id="video-in",
-                    )
+                    ),
+                    self.site.workspace,
                 )
                 task, words = controls.question("video-words", "Empty: the words of the model.")
                 with gr.Row():

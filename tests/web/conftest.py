@@ -128,7 +128,7 @@ def serve(limits):
 
     @contextmanager
     def serve(seg):
-        workspace = Workspace()
+        workspace = Workspace(limits)
         app = launch(seg, "127.0.0.1", 0, limits, workspace)
         site = app.omgseg_site
         site.url = app.local_url

@@ -1,0 +1,312 @@
+"""What reaches the page at all: the boundary between the network and Gradio.
+
+Gradio serves many more routes than the page needs, takes requests of any ``Host`` and of foreign pages, and checks the
+paths of files only where a request says that they are files. So every request passes here first:
+
+- ``Host`` must name the server, against DNS rebinding: a foreign page whose name suddenly means this machine.
+- Requests of pages of other origins are refused, uploads by forms included.
+- Only the routes of the page are open.
+- Files lie in the workspace, wherever a request names one. The answer is the same for those that exist elsewhere and
+  those that do not.
+- Bodies are bounded, and all uploads together; see :class:`~omgseg.web.limits.Limits`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, MutableMapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+from omgseg.web.limits import Limits, Refused
+from omgseg.web.workspace import Workspace
+
+LOGGER = logging.getLogger(__name__)
+SECONDS_BETWEEN_CLEANINGS = 60
+JSON_BYTES = 1 << 20
+"""Of a request without a file at most."""
+FORM_BYTES = 1 << 16
+"""What a form needs besides the file in it."""
+UPLOAD, FILE = "/gradio_api/upload", "/gradio_api/file="
+EVENTS = frozenset({"/gradio_api/queue/join", "/gradio_api/run/predict"})
+"""Where events go: those that wait their turn, and those that do not, as stopping."""
+READ = frozenset(
+    {
+        "/",
+        "/config",
+        "/favicon.ico",
+        "/manifest.json",
+        "/robots.txt",
+        "/theme.css",
+        "/gradio_api/queue/data",
+        "/gradio_api/startup-events",
+        "/gradio_api/upload_progress",
+    }
+)
+READ_BELOW = ("/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/", FILE)
+WRITE = EVENTS | {UPLOAD, "/gradio_api/cancel", "/gradio_api/reset"}
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class _Denied(Exception):
+    """A request that does not pass."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Hosts:
+    """The names under which the page may be asked for.
+
+    Args:
+        bound: the address that the server listens on. On a loopback address the names of the loopback are right; else
+            any address in numbers, which no rebinding can use, and the names of this machine.
+        allowed: further names, those of a reverse proxy.
+    """
+
+    def __init__(self, bound: str, allowed: Iterable[str] = ()) -> None:
+        self._proxies = {_name_of(name) for name in allowed}
+        self._only_loopback = bound == "localhost" or _is_loopback(bound)
+        self._names = {"localhost", bound.lower(), *self._proxies}
+        if not self._only_loopback:
+            self._names |= {socket.gethostname().lower(), socket.getfqdn().lower()}
+
+    def accepts(self, host: str) -> bool:
+        """Whether a request's ``Host`` names this server."""
+        name = _name_of(host)
+        if name in self._names:
+            return True
+        address = _address(name)
+        return address is not None and (address.is_loopback or not self._only_loopback)
+
+    def is_own(self, origin: str, host: str) -> bool:
+        """Whether a request's ``Origin`` is the page itself, asked for as ``Host``."""
+        netloc = urlsplit(origin).netloc.lower()
+        return bool(netloc) and (netloc == host.lower() or _name_of(netloc) in self._proxies)
+
+
+class Gate:
+    """An ASGI application in front of Gradio's.
+
+    Args:
+        app: Gradio's.
+        hosts: the names of the server.
+        limits: what is accepted.
+        workspace: where files may be.
+        events: numbers of the page's events (``fn_index``).
+    """
+
+    def __init__(
+        self, app: App, hosts: Hosts, limits: Limits, workspace: Workspace, events: Collection[int]
+    ) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._limits = limits
+        self._workspace = workspace
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        try:
+            headers = _headers(scope)
+            self._check_origin(headers)
+            path = self._check_route(scope)
+            if scope["method"] != "POST":
+                await self._app(scope, receive, send)
+            elif path == UPLOAD:
+                with self._workspace.reserved(self._upload_bytes(headers)):
+                    await self._write(scope, receive, send)
+            else:
+                body = await _body(receive)
+                self._check_body(path, body)
+                await self._write(scope, _replayed(body, receive), send)
+        except _Denied as denied:
+            await _answer(send, denied.status, str(denied))
+        except Refused as refused:
+            await _answer(send, 503, str(refused))
+
+    def _check_origin(self, headers: dict[str, str]) -> None:
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if not self._hosts.accepts(host):
+            raise _Denied(421, "This server does not answer to that name (omgseg web --allowed-host NAME).")
+        if origin is not None and not self._hosts.is_own(origin, host):
+            raise _Denied(403, "Requests of other pages are not accepted.")
+        is_foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        if is_foreign and headers.get("sec-fetch-mode") != "navigate":
+            raise _Denied(403, "Requests of other pages are not accepted.")
+
+    def _check_route(self, scope: Scope) -> str:
+        method, path = scope["method"], scope["path"]
+        if method in ("GET", "HEAD"):
+            if path in READ or path.startswith(READ_BELOW):
+                if path.startswith(FILE) and not self._workspace.holds(path.removeprefix(FILE)):
+                    raise _Denied(403, "This file is not one of the page's.")
+                return path
+        elif method == "POST" and path in WRITE:
+            return path
+        raise _Denied(404, "There is nothing here.")
+
+    def _upload_bytes(self, headers: dict[str, str]) -> int:
+        length = headers.get("content-length", "")
+        if not (length.isascii() and length.isdigit()):
+            raise _Denied(411, "An upload must say its length.")
+        size = int(length)
+        if size > self._limits.upload_bytes + FORM_BYTES:
+            raise _Denied(
+                413, f"File size exceeds the maximum allowed size of {self._limits.upload_mb:g} MB."
+            )
+        return size
+
+    def _check_body(self, path: str, body: bytes) -> None:
+        """Raises _Denied where the body is not a request of the page."""
+        try:
+            content = json.loads(body)
+        except (ValueError, RecursionError):
+            raise _Denied(400, "The request is not JSON.") from None
+        if not isinstance(content, dict):
+            raise _Denied(400, "The request is not a JSON object.")
+        if path in EVENTS:
+            number, data = content.get("fn_index"), content.get("data")
+            if type(number) is not int or number not in self._events:
+                raise _Denied(400, "The page has no such event.")
+            if not isinstance(data, list):
+                raise _Denied(400, "The request holds no list of values.")
+        if not all(
+            isinstance(named, str) and self._workspace.holds(named) for named in _named_files(content)
+        ):
+            raise _Denied(400, "The request names a file that was not uploaded.")
+
+    async def _write(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run Gradio; what it stumbles over is a mistake of the request, as its own page makes none."""
+        failed = False
+
+        async def checked(message: MutableMapping[str, Any]) -> None:
+            nonlocal failed
+            if message["type"] == "http.response.start" and message["status"] == 500:
+                failed = True
+                await _answer(send, 400, "The request was not understood.")
+            if not failed:
+                await send(message)
+
+        try:
+            await self._app(scope, receive, checked)
+        except Exception:
+            if not failed:
+                raise
+            LOGGER.warning("a request was not understood", exc_info=True)
+
+
+def guarding(
+    hosts: Hosts, limits: Limits, workspace: Workspace, events: Collection[int]
+) -> Callable[[Any], Any]:
+    """The lifespan of Gradio's application: sets a :class:`Gate` before the first request comes, also before Gradio's
+    own answers to other origins, and has the workspace cleaned as long as the server runs."""
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        app.middleware_stack = Gate(app.middleware_stack, hosts, limits, workspace, events)
+        cleaning = asyncio.create_task(_clean(workspace))
+        try:
+            yield
+        finally:
+            cleaning.cancel()
+            with suppress(asyncio.CancelledError):
+                await cleaning
+
+    return lifespan
+
+
+async def _clean(workspace: Workspace) -> None:
+    while True:
+        await asyncio.sleep(SECONDS_BETWEEN_CLEANINGS)
+        await asyncio.to_thread(workspace.clean)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """By their lower-case names; those that come twice are none of a browser."""
+    headers: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        key = name.decode("latin-1").lower()
+        if key in headers and key in ("host", "origin", "content-length"):
+            raise _Denied(400, f"The request has more than one header {key}.")
+        headers[key] = value.decode("latin-1")
+    return headers
+
+
+async def _body(receive: Receive) -> bytes:
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Denied(400, "The request ended early.")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > JSON_BYTES:
+            raise _Denied(413, "The request is too long.")
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """A body that was read already, then what comes behind it."""
+    rest = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def replay() -> MutableMapping[str, Any]:
+        for message in rest:
+            return message
+        return await receive()
+
+    return replay
+
+
+async def _answer(send: Send, status: int, message: str) -> None:
+    body = json.dumps({"detail": message}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _named_files(content: Any) -> list[Any]:
+    """The paths of all file objects in a request, however deep."""
+    found, waiting = [], [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if "path" in value:
+                found.append(value["path"])
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return found
+
+
+def _name_of(host: str) -> str:
+    """The name in ``name``, ``name:port`` or ``[address]:port``; empty where it is none."""
+    with suppress(ValueError):
+        return (urlsplit(f"//{host}").hostname or "").rstrip(".").lower()
+    return ""
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    with suppress(ValueError):
+        return ipaddress.ip_address(name)
+    return None
+
+
+def _is_loopback(name: str) -> bool:
+    address = _address(name.strip("[]"))
+    return address is not None and address.is_loopback
