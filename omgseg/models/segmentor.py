@@ -210,17 +210,21 @@ class OMGSeg(BaseModel):
             read_prompts(sample, logits[: len(next(iter(sample.prompts.values())))])
 
     def _predict_video(self, inputs: Tensor, sample: TrackDataSample) -> None:
-        """Read a video (T, 3, H, W) clip by clip, then read it out."""
+        """Read a video (T, 3, H, W) clip by clip, then read it out; following given objects needs no classes."""
         frames = frames_of(sample)
+        with_classes = any(Task(task) is not Task.VOS for task in frames[0].tasks)
         memory = TubeMemory(self.test_config.num_candidates)
         start = 0
         for end in split_clips(len(frames), self.test_config.clip_size_for(len(frames))):
             features = self.encode(inputs[None, start:end], [sample])
-            (output,) = self.decode(features, [sample], every_layer=False)
-            evidence = self.clip_evidence(features, output)
+            (output,) = self.decode(features, [sample], every_layer=False, with_classes=with_classes)
+            evidence = self.clip_evidence(features, output) if with_classes else {}
             memory.add(output, **{name: value[0] for name, value in evidence.items()})
             start = end
-        probs = self.class_probs(memory.mean("class_logits"), **{name: memory.sum(name) for name in evidence})
+        probs = None
+        if with_classes:
+            sums = {name: memory.sum(name) for name in evidence}
+            probs = self.class_probs(memory.mean("class_logits"), **sums)
         read_video(frames, memory, probs, self.vocabulary, self.test_config)
 
     def clip_evidence(self, features: Features, output: DecoderOutput) -> dict[str, Tensor]:

@@ -156,6 +156,17 @@ def test_objects_of_a_video_may_be_given_late(tiny_model):
     assert 6 in set.union(*found[3:])
 
 
+def test_objects_are_followed_without_a_vocabulary_and_the_same_with_one(tiny_model):
+    wordless = copy.deepcopy(tiny_model)
+    wordless.set_vocabulary(Vocabulary())
+    maps = []
+    for model in (wordless, tiny_model):
+        (video,) = run(model, [make_video(5, ("vos",), scale=2)], 5, "predict")
+        maps.append([frame.pred_vos_seg.sem_seg for frame in video.video_data_samples])
+    assert all(torch.equal(*pair) for pair in zip(*maps, strict=True))
+    assert set(maps[0][0].unique().tolist()) > {0}
+
+
 def test_a_new_vocabulary_changes_no_weight(tiny_model, words):
     before = {name: value.clone() for name, value in tiny_model.state_dict().items()}
     tiny_model.set_vocabulary(["unicorn", "castle"])

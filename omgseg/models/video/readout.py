@@ -40,7 +40,7 @@ class Numbering:
 def read_video(
     frames: list[DetDataSample],
     memory: TubeMemory,
-    class_probs: Tensor,
+    class_probs: Tensor | None,
     vocabulary: Vocabulary,
     config: TestConfig,
 ) -> None:
@@ -49,10 +49,11 @@ def read_video(
     Args:
         frames: get ``pred_panoptic_seg``, ``pred_track_instances``, ``pred_sem_seg``, ``pred_vos_seg``.
         memory: the whole video.
-        class_probs: (Q, C + 1), of the tubes.
+        class_probs: (Q, C + 1), of the tubes; None where ``vos`` is the only task.
     """
     tasks = frames[0].tasks
-    read_tubes(frames, memory.frames, tasks, class_probs, vocabulary, config)
+    if class_probs is not None:
+        read_tubes(frames, memory.frames, tasks, class_probs, vocabulary, config)
     if Task.VOS in tasks:
         maps = read_vos(memory, given_objects(frames), geometry_of(frames[0]), config.num_proposals)
         for frame, objects in zip(frames, maps, strict=True):

@@ -31,16 +31,19 @@ class FrameMasks:
 
 
 def presence_of(output: DecoderOutput) -> Tensor:
-    """How sure it is that a query shows anything, (Q,): by class or by objectness, whichever is higher."""
-    foreground = 1 - output.class_logits[0].softmax(-1)[:, -1]
-    return torch.maximum(foreground, output.objectness_logits[0].sigmoid())
+    """How sure it is that a query shows anything, (Q,): by class, where there are classes, or by objectness, whichever
+    is higher."""
+    objectness = output.objectness_logits[0].sigmoid()
+    if output.class_logits is None:
+        return objectness
+    return torch.maximum(1 - output.class_logits[0].softmax(-1)[:, -1], objectness)
 
 
 def clip_masks(output: DecoderOutput, order: Tensor, num_candidates: int) -> list[FrameMasks]:
     """The masks of the frames of a clip.
 
     Args:
-        output: of one clip (B = 1), with class logits.
+        output: of one clip (B = 1).
         order: (Q,), the query of each tube.
         num_candidates: how many tubes are kept, those of the highest :func:`presence_of`.
     """
@@ -75,7 +78,7 @@ class TubeMemory:
         """Append a clip.
 
         Args:
-            output: of one clip (B = 1), with class logits.
+            output: of one clip (B = 1); all clips of a video have class logits, or none has.
             sums: further tensors (Q, ...) that belong to the queries and are summed over the clips.
         """
         queries = output.queries[0]
@@ -85,11 +88,9 @@ class TubeMemory:
             order = associate_queries(self._last_queries, queries)
         self._last_queries = queries[order]
         self._num_clips += 1
-        sums = {
-            "class_logits": output.class_logits[0],
-            "objectness_logits": output.objectness_logits[0],
-            **sums,
-        }
+        sums = {"objectness_logits": output.objectness_logits[0], **sums}
+        if output.class_logits is not None:
+            sums["class_logits"] = output.class_logits[0]
         for name, value in sums.items():
             self._sums[name] = self._sums[name] + value[order] if name in self._sums else value[order]
 
