@@ -39,6 +39,7 @@ def read_trusted_pickle(path: Path, scratch: Path) -> tuple[dict[str, Tensor], d
     """
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is not a file that torch.save of torch 1.6 or newer wrote")
+    scratch = scratch.resolve()  # the child's working folder is inside of it
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".isolated-", dir=scratch) as folder:
         target = Path(folder) / "tensors.safetensors"

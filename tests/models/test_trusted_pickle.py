@@ -8,6 +8,7 @@ import sys
 import types
 import zipfile
 from collections import OrderedDict, defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -178,3 +179,9 @@ print(json.dumps(refused))
     )
     assert json.loads(result.stdout) == [True] * 5
     assert not (tmp_path / "new").exists()
+
+
+def test_the_scratch_folder_may_be_relative(tmp_path, monkeypatch):
+    torch.save(checkpoint(Command("true")), tmp_path / "a.pth")
+    monkeypatch.chdir(tmp_path)
+    assert set(read_trusted_pickle(Path("a.pth"), Path("."))[0]) == set(WEIGHTS)
