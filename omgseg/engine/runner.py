@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import is_distributed, master_only
+from mmengine.dist import is_distributed, is_main_process, master_only
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 
@@ -23,6 +23,7 @@ from omgseg.engine.checkpoint import (
 )
 from omgseg.engine.config import check_arguments
 from omgseg.engine.config_text import format_configs_once
+from omgseg.engine.run_folder import checkpoint_before, checkpoints_of, damage_of, remove_stale_files
 from omgseg.engine.unwrap import unwrap
 from omgseg.registry import RUNNERS
 
@@ -102,6 +103,60 @@ class Runner(MMEngineRunner):
         removed = [name for name in defaults if merged[name] is None]
         super().register_default_hooks({name: hook for name, hook in merged.items() if name not in removed})
 
+    def train(self) -> nn.Module:
+        """Train as mmengine does, after what killed runs left in the work folder is removed."""
+        if is_main_process():
+            for path in remove_stale_files(self.work_dir):
+                self.logger.info(f"Remove {path}, which a killed run left")
+        return super().train()
+
+    def load_or_resume(self) -> None:
+        """Load or resume, as the config says. ``resume`` without ``load_from`` takes the newest checkpoint of the work
+        folder that can be read, and starts anew where the folder has none.
+
+        Raises:
+            FileNotFoundError, CheckpointError: see :meth:`load_checkpoint`; of a damaged file to resume from, the
+                message names the checkpoint before it.
+        """
+        if self._resume and not self._has_loaded:
+            if self._load_from is None:
+                newest = self._newest_readable()
+                if newest is None:
+                    self.logger.info(
+                        f"{self.work_dir} has no checkpoint to resume from: training starts anew"
+                    )
+                    return
+                self._load_from = str(newest)
+            else:
+                self._refuse_damaged(self._load_from)
+        super().load_or_resume()
+
+    def _newest_readable(self) -> Path | None:
+        found = checkpoints_of(self.work_dir)
+        reasons = []
+        for path in found:
+            reason = damage_of(path)
+            if reason is None:
+                if reasons:
+                    self.logger.warning(
+                        f"Damaged: {'; '.join(reasons)}. Training resumes from {path} before it"
+                    )
+                return path
+            reasons.append(reason)
+        if found:
+            raise CheckpointError(
+                f"no checkpoint of {self.work_dir} can be read: {'; '.join(reasons)}. Delete them to start anew"
+            )
+        return None
+
+    @staticmethod
+    def _refuse_damaged(path: str) -> None:
+        reason = damage_of(path)
+        if reason is not None:
+            before = checkpoint_before(path)
+            hint = "" if before is None else f"; the checkpoint before it is {before}"
+            raise CheckpointError(reason + hint)
+
     def load_checkpoint(
         self,
         filename: str,
@@ -128,6 +183,7 @@ class Runner(MMEngineRunner):
                     f"{filename} holds weights only (no {', '.join(absent)}): training cannot resume from it; "
                     "start a new one from these weights with load_from"
                 )
+            self._prepare_resumed(checkpoint)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         if strict is None:
             strict = self.cfg.get("load_strict", True)
@@ -135,6 +191,18 @@ class Runner(MMEngineRunner):
         self._has_loaded = True
         self.logger.info(f"Load checkpoint from {filename}")
         return checkpoint
+
+    def _prepare_resumed(self, checkpoint: dict[str, Any]) -> None:
+        # mmengine executes the config's text, only to compare the number of GPUs with a key that nothing sets
+        checkpoint["meta"] = {key: value for key, value in checkpoint["meta"].items() if key != "config"}
+        # where the folder is a copy, the best checkpoint that the hook will delete must be the copy's own
+        state = checkpoint["message_hub"].get("runtime_info", {})
+        for key in [key for key in state if key.startswith("best_ckpt") and state[key]]:
+            own = Path(self.work_dir) / Path(state[key]).name
+            if own.is_file():
+                state[key] = str(own)
+            elif "out_dir" not in (self.cfg.get("default_hooks", {}).get("checkpoint") or {}):
+                state[key] = None
 
     @master_only
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:

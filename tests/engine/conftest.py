@@ -20,10 +20,10 @@ from omgseg.structures import Vocabulary
 class TinyModel(BaseModel):
     """Predicts 2 x + 1 and notes every vocabulary that it is given."""
 
-    def __init__(self, width: int = 1, poison: bool = False) -> None:
+    def __init__(self, width: int = 1, poison: bool = False, bonus: float = 0.0) -> None:
         super().__init__()
         self.layer = nn.Linear(1, width)
-        self.poison = poison
+        self.poison, self.bonus = poison, bonus
         self.calls: list[list[str]] = []
         self.train_vocabulary: Vocabulary | None = None
 
@@ -36,7 +36,7 @@ class TinyModel(BaseModel):
         if mode == "loss":
             loss = (y - 2 * x - 1).square().mean()
             return {"loss_fit": loss * float("nan") if self.poison else loss}
-        return [BaseDataElement(value=v) for v in y]
+        return [BaseDataElement(value=v + self.bonus) for v in y]
 
 
 @DATASETS.register_module(force=True)
