@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
+import contextlib
 import inspect
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+import math
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
-from mmengine.registry import Registry
+from mmengine.registry import FUNCTIONS, LOOPS, OPTIM_WRAPPERS, OPTIMIZERS, PARAM_SCHEDULERS, Registry
 from mmengine.runner import Runner
 
 from omgseg import registry
+from omgseg.messages import did_you_mean
 
 TOP_LEVEL = frozenset(inspect.signature(Runner.__init__).parameters) - {"self"} | {
     "activation_checkpointing",
@@ -26,15 +29,14 @@ _ADDED_BY_BUILDERS = frozenset({"type", "_scope_", "_delete_", "constructor"})
 
 
 class ConfigError(ValueError):
-    """A key of a config or of ``--cfg-options`` does not exist."""
+    """A key or a name in a config or in ``--cfg-options`` does not exist, or a value cannot be meant."""
 
 
-def near_matches(key: str, known: Collection[str]) -> str:
-    """A sentence with the known keys that look like ``key``, or with all of them."""
-    close = difflib.get_close_matches(key, known, n=3, cutoff=0.6)
-    if close:
-        return "Did you mean " + " or ".join(repr(name) for name in close) + "?"
-    return "Known are: " + ", ".join(sorted(known)) + "." if known else "It has no keys."
+def _near_or_known(key: str, known: Collection[str]) -> str:
+    """The end of a sentence: the known keys that look like ``key``, or else all of them."""
+    return did_you_mean(key, known) or (
+        "; known are: " + ", ".join(sorted(known)) if known else "; it has no keys"
+    )
 
 
 def merge_options(cfg: Config, options: Mapping[str, Any]) -> None:
@@ -61,7 +63,7 @@ def _check_option(cfg: Config, dotted: str) -> None:
                 if (depth == 0 and len(parts) == 1 and part in TOP_LEVEL) or "type" in node:
                     return
                 raise ConfigError(
-                    f"--cfg-options {dotted}: no key {part!r} in {where}. {near_matches(part, list(node.keys()))}"
+                    f"--cfg-options {dotted}: no key {part!r} in {where}{_near_or_known(part, list(node.keys()))}"
                 )
             node = node[part]
         elif isinstance(node, Sequence) and not isinstance(node, str):
@@ -75,40 +77,173 @@ def _check_option(cfg: Config, dotted: str) -> None:
 
 
 def check_arguments(cfg: Mapping[str, Any]) -> None:
-    """Compare the arguments of everything that the config builds with the signatures of the classes.
+    """Compare the names and the arguments of everything that the config builds with the classes that exist.
 
-    Looks at ``model``, the data loaders, evaluators and hooks. A class that passes on ``**kwargs`` is checked
-    against its base classes; one that accepts anything is not checked, and names that no registry knows are left
-    to the builder.
+    Looks at the model, data loaders, evaluators, hooks, loops, optimizer and schedules. A class that passes on
+    ``**kwargs`` is checked against its base classes; one that accepts anything is not checked. Inside of a model,
+    whose parts may be built in any way, names that no registry knows are left to the builder.
 
     Raises:
-        ConfigError: names the argument's path in the config, the class, and near matches.
+        ConfigError: names the path in the config, the class, and near matches.
     """
-    for section, registries in _SECTIONS.items():
-        for path, node in _typed_dicts(cfg.get(section), section):
-            cls = _find(node["type"], registries)
+    for section, rule in _SECTIONS.items():
+        for path, node in _typed_dicts(_with_default_type(cfg.get(section), rule), section):
+            cls = _find(node["type"], rule.registries)
+            if cls is None and (path == section or not rule.free_inside):
+                raise ConfigError(_unknown_name(path, node["type"], rule.registries))
             accepted = accepted_arguments(cls) if inspect.isclass(cls) else None
             if accepted is None:
                 continue
             for key in node:
-                if key not in accepted and key not in _ADDED_BY_BUILDERS:
+                if key not in accepted and key not in _ADDED_BY_BUILDERS | rule.more_keys:
                     raise ConfigError(
-                        f"{path}.{key}: {cls.__name__} ({cls.__module__}) has no argument {key!r}. "
-                        f"{near_matches(key, accepted)}"
+                        f"{path}.{key}: {cls.__name__} ({cls.__module__}) has no argument {key!r}"
+                        f"{_near_or_known(key, accepted - {'self', 'runner', 'dataloader', 'evaluator'})}"
                     )
 
 
-_DATA = (registry.DATASETS, registry.TRANSFORMS, registry.DATA_SAMPLERS)
-_SECTIONS: dict[str, tuple[Registry, ...]] = {
-    "model": (registry.MODELS,),
+def check_values(cfg: Mapping[str, Any]) -> None:
+    """Refuse numbers with which training would fail late, or do nothing.
+
+    Raises:
+        ConfigError: names the path in the config, the value, and what it must be.
+    """
+    for path, value in _leaves(cfg, ""):
+        for pattern, (fits, wanted) in _NUMBERS.items():
+            if re.fullmatch(pattern, path) and not fits(value):
+                raise ConfigError(f"{path} is {value!r}; it must be {wanted}")
+
+
+@contextlib.contextmanager
+def unknown_names_as_config_errors() -> Iterator[None]:
+    """Turn mmengine's error about a name that is in no registry into one line with the names that are near.
+
+    Raises:
+        ConfigError: a part of a config has an unknown ``type``.
+    """
+    try:
+        yield
+    except KeyError as error:
+        found = re.search(r"(\S+) is not in the \S*?(?:::)?(\w+) registry", str(error.args[0]))
+        if found is None:
+            raise
+        name, kind = found.groups()
+        known = [one for each in _all_registries() if each.name == kind for one in _names(each)]
+        raise ConfigError(
+            f"type={name!r}: there is no {kind} of this name{did_you_mean(name, known)}"
+        ) from error
+
+
+class _Section(NamedTuple):
+    """What stands under a top-level key of a config.
+
+    Attributes:
+        registries: where the classes are.
+        default: gives the class of the section itself where it names none.
+        more_keys: keys besides the class's arguments.
+        free_inside: names inside of the section may be in no registry.
+    """
+
+    registries: tuple[Registry, ...]
+    default: Callable[[Mapping[str, Any]], str] | None = None
+    more_keys: frozenset[str] = frozenset()
+    free_inside: bool = False
+
+
+_DATA = _Section((registry.DATASETS, registry.TRANSFORMS, registry.DATA_SAMPLERS, FUNCTIONS))
+_METRICS = _Section((registry.METRICS,))
+_HOOKS = _Section((registry.HOOKS,))
+_SECTIONS: dict[str, _Section] = {
+    "model": _Section((registry.MODELS,), free_inside=True),
     "train_dataloader": _DATA,
     "val_dataloader": _DATA,
     "test_dataloader": _DATA,
-    "val_evaluator": (registry.METRICS,),
-    "test_evaluator": (registry.METRICS,),
-    "default_hooks": (registry.HOOKS,),
-    "custom_hooks": (registry.HOOKS,),
+    "val_evaluator": _METRICS,
+    "test_evaluator": _METRICS,
+    "default_hooks": _HOOKS,
+    "custom_hooks": _HOOKS,
+    "train_cfg": _Section(
+        (registry.LOOPS, LOOPS),
+        lambda cfg: "EpochBasedTrainLoop" if cfg.get("by_epoch") else "IterBasedTrainLoop",
+        frozenset({"by_epoch"}),
+    ),
+    "val_cfg": _Section((registry.LOOPS, LOOPS), lambda cfg: "ValLoop"),
+    "test_cfg": _Section((registry.LOOPS, LOOPS), lambda cfg: "TestLoop"),
+    "optim_wrapper": _Section(
+        (registry.OPTIM_WRAPPERS, OPTIM_WRAPPERS, OPTIMIZERS),
+        lambda cfg: "OptimWrapper",
+        frozenset({"paramwise_cfg", "dtype"}),
+    ),
+    "param_scheduler": _Section((PARAM_SCHEDULERS,), more_keys=frozenset({"convert_to_iter_based"})),
 }
+
+
+def _whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_COUNT = (lambda value: _whole(value, 1), "a whole number of at least 1")
+_NUMBERS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    r"train_cfg\.(max_iters|max_epochs|val_interval)": _COUNT,
+    r"(train|val|test)_dataloader\.batch_size": _COUNT,
+    r"(train|val|test)_dataloader\.num_workers": (
+        lambda value: _whole(value, 0),
+        "a whole number of at least 0",
+    ),
+    r"optim_wrapper\.accumulative_counts": _COUNT,
+    r"optim_wrapper\.optimizer\.lr": (lambda value: _finite(value) and value > 0, "a number above 0"),
+    r"optim_wrapper\.optimizer\.weight_decay": (
+        lambda value: _finite(value) and value >= 0,
+        "a number of at least 0",
+    ),
+    r"randomness\.seed": (
+        lambda value: value is None or (_whole(value, 0) and value < 2**32),
+        "a whole number of 0 to 4294967295, or None for one by chance",
+    ),
+    r"default_hooks\.checkpoint\.interval": (
+        lambda value: _whole(value, 1) or value == -1,
+        "a whole number of at least 1, or -1 to write none",
+    ),
+    r"default_hooks\.logger\.interval": _COUNT,
+    r"model\.(.*\.)?num_(queries|points|heads)": _COUNT,
+}
+
+
+def _leaves(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, Mapping | Config):
+        for key in node:
+            yield from _leaves(node[key], f"{path}.{key}" if path else str(key))
+    else:
+        yield path, node
+
+
+def _with_default_type(node: Any, section: _Section) -> Any:
+    if isinstance(node, Mapping) and "type" not in node and section.default is not None:
+        return {"type": section.default(node), **node}
+    return node
+
+
+def _unknown_name(path: str, name: str, registries: Sequence[Registry]) -> str:
+    kinds = " or ".join(dict.fromkeys(each.name.replace("_", " ") for each in registries))
+    known = [one for each in registries for one in _names(each)]
+    return f"{path}.type: there is no {kinds} of the name {name!r}{did_you_mean(name, known)}"
+
+
+def _all_registries() -> Iterator[Registry]:
+    for rule in _SECTIONS.values():
+        yield from rule.registries
+
+
+def _names(registry_: Registry) -> Iterator[str]:
+    """Names in a registry and in those that it looks into next."""
+    node: Registry | None = registry_
+    while node is not None:
+        yield from node.module_dict
+        node = node.parent
 
 
 def _typed_dicts(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

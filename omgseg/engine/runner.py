@@ -21,7 +21,7 @@ from omgseg.engine.checkpoint import (
     read_checkpoint,
     replace_file,
 )
-from omgseg.engine.config import check_arguments
+from omgseg.engine.config import check_arguments, check_values, unknown_names_as_config_errors
 from omgseg.engine.config_text import format_configs_once
 from omgseg.engine.run_folder import checkpoint_before, checkpoints_of, damage_of, remove_stale_files
 from omgseg.engine.unwrap import unwrap
@@ -50,10 +50,12 @@ class Runner(MMEngineRunner):
         """Build a runner.
 
         Raises:
-            ConfigError: an argument in the config is none of its class.
+            ConfigError: a name or an argument in the config does not exist, or a number cannot be meant.
         """
         check_arguments(cfg)
-        return super().from_cfg(cfg)
+        check_values(cfg)
+        with unknown_names_as_config_errors():
+            return super().from_cfg(cfg)
 
     def setup_env(self, env_cfg: dict) -> None:
         """Choose the backend (nccl on GPUs, gloo on CPUs), unless the config does, and start the process group."""

@@ -39,6 +39,15 @@ class TinyModel(BaseModel):
         return [BaseDataElement(value=v + self.bonus) for v in y]
 
 
+@MODELS.register_module(force=True)
+class ModelOfParts(TinyModel):
+    """Builds a part from its config."""
+
+    def __init__(self, decoder: dict) -> None:
+        super().__init__()
+        self.decoder = MODELS.build(decoder)
+
+
 @DATASETS.register_module(force=True)
 class TinyDataset(Dataset):
     """Numbers 0..9 with file names, and a vocabulary."""
