@@ -120,7 +120,7 @@ def test_testing_stops_at_a_truncated_image_and_a_wrong_checkpoint(toy, write_co
     [
         (
             "model.query_decoder.num_querys=5",
-            r"model.query_decoder.num_querys: .* Did you mean 'num_queries'",
+            r"model.query_decoder.num_querys: .*; did you mean 'num_queries'",
         ),
         ("model.test_cfg.clip_sise=5", r"clip_sise.*clip_size"),
         ("train_dataloader.dataset.datasets.vipsek.data_root=x", r"no key 'vipsek' in .* 'vipseg'"),
