@@ -42,8 +42,15 @@ class FiniteLossHook(Hook):
         data_batch: Mapping[str, Any] | None = None,
         outputs: Mapping[str, Any] | None = None,
     ) -> None:
-        losses = {name: torch.as_tensor(value).detach().item() for name, value in (outputs or {}).items()}
-        bad = {name: value for name, value in losses.items() if not math.isfinite(value)}
+        names = list(outputs or {})
+        if not names:
+            return
+        values = [torch.as_tensor(value).detach().float().reshape(()) for value in outputs.values()]
+        device = next((value.device for value in values if value.device.type != "cpu"), values[0].device)
+        stacked = torch.stack(
+            [value.to(device) for value in values]
+        )  # waits for the device once, not once per loss
+        bad = {n: v for n, v in zip(names, stacked.tolist(), strict=True) if not math.isfinite(v)}
         if bad:
             samples = data_batch.get("data_samples", ()) if isinstance(data_batch, Mapping) else ()
             raise NonFiniteLossError(
