@@ -22,15 +22,22 @@ def vocabulary_of(dataset: Any) -> Vocabulary:
     Raises:
         TypeError: neither the dataset nor what it wraps has one.
     """
-    inner = dataset
-    while not isinstance(getattr(inner, "vocabulary", None), Vocabulary):
-        if not hasattr(inner, "dataset"):
-            raise TypeError(
-                f"{type(dataset).__name__} has no vocabulary: give it an attribute `vocabulary`, or join datasets with "
-                "omgseg's JointDataset, which merges theirs"
-            )
-        inner = inner.dataset
-    return inner.vocabulary
+    vocabulary = _vocabulary_or_none(dataset)
+    if vocabulary is None:
+        raise TypeError(
+            f"{type(dataset).__name__} has no vocabulary: give it an attribute `vocabulary`, or join datasets with "
+            "omgseg's JointDataset, which merges theirs"
+        )
+    return vocabulary
+
+
+def _vocabulary_or_none(dataset: Any) -> Vocabulary | None:
+    while dataset is not None:
+        vocabulary = getattr(dataset, "vocabulary", None)
+        if isinstance(vocabulary, Vocabulary):
+            return vocabulary
+        dataset = getattr(dataset, "dataset", None)
+    return None
 
 
 @HOOKS.register_module()
@@ -40,16 +47,21 @@ class VocabularyHook(Hook):
     A class-agnostic dataset (an empty vocabulary) has no words to set; the training vocabulary stays, or returns.
     After a validation inside the training loop the training vocabulary returns. Checkpoints hold the training
     vocabulary as JSON under ``meta["train_vocabulary"]``, and loading one restores ``model.train_vocabulary``.
+
+    A model without ``set_vocabulary`` has fixed classes, or none: nothing is set, and its datasets need no vocabulary.
+    Where they have one, checkpoints hold it all the same: it says what the classes of the model are.
     """
 
     def __init__(self) -> None:
         self._training: Vocabulary | None = None
 
     def before_train(self, runner: Runner) -> None:
-        self._training = vocabulary_of(runner.train_dataloader.dataset)
-        model = unwrap(runner.model)
-        model.train_vocabulary = self._training
-        model.set_vocabulary(self._training)
+        model, dataset = unwrap(runner.model), runner.train_dataloader.dataset
+        if hasattr(model, "set_vocabulary"):
+            self._training = model.train_vocabulary = vocabulary_of(dataset)
+            model.set_vocabulary(self._training)
+        else:
+            self._training = _vocabulary_or_none(dataset)
 
     def after_train(self, runner: Runner) -> None:
         self._training = None
@@ -58,8 +70,9 @@ class VocabularyHook(Hook):
         self._set(runner, runner.val_dataloader.dataset)
 
     def after_val(self, runner: Runner) -> None:
-        if self._training is not None:
-            unwrap(runner.model).set_vocabulary(self._training)
+        model = unwrap(runner.model)
+        if self._training is not None and hasattr(model, "set_vocabulary"):
+            model.set_vocabulary(self._training)
 
     def before_test(self, runner: Runner) -> None:
         self._set(runner, runner.test_dataloader.dataset)
@@ -67,27 +80,33 @@ class VocabularyHook(Hook):
     @staticmethod
     def _set(runner: Runner, dataset: Any) -> None:
         model = unwrap(runner.model)
+        if not hasattr(model, "set_vocabulary"):
+            return
         vocabulary = vocabulary_of(dataset)
-        model.set_vocabulary(vocabulary if len(vocabulary) else model.train_vocabulary or vocabulary)
+        trained = getattr(model, "train_vocabulary", None)
+        model.set_vocabulary(vocabulary if len(vocabulary) else trained or vocabulary)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Put the vocabulary in as JSON and take mmengine's copies of the dataset's ``metainfo`` out: objects of our
         classes would tie the file to the code that wrote it."""
+        vocabulary = self._training or getattr(unwrap(runner.model), "train_vocabulary", None)
+        if vocabulary is None:  # data of another package, with metainfo of its own
+            return
         checkpoint["meta"].pop("dataset_meta", None)
         checkpoint["message_hub"]["runtime_info"].pop("dataset_meta", None)
-        vocabulary = getattr(unwrap(runner.model), "train_vocabulary", None)
-        if vocabulary is not None:
-            checkpoint["meta"][META_KEY] = json.dumps(vocabulary.to_dict())
+        checkpoint["meta"][META_KEY] = json.dumps(vocabulary.to_dict())
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
         meta = checkpoint.get("meta") or {}
         if META_KEY not in meta:
             return
         vocabulary = Vocabulary.from_dict(json.loads(meta[META_KEY]))
-        unwrap(runner.model).train_vocabulary = vocabulary
+        model = unwrap(runner.model)
+        if hasattr(model, "set_vocabulary"):
+            model.train_vocabulary = vocabulary
         if isinstance(runner._train_loop, Mapping) or runner._train_loop is None:
             return
         # mmengine warns on resuming unless this equals the dataset's metainfo; the vocabulary is what matters in it
         dataset = runner.train_dataloader.dataset
-        if vocabulary == vocabulary_of(dataset):
+        if vocabulary == _vocabulary_or_none(dataset):
             meta["dataset_meta"] = getattr(dataset, "metainfo", None)
