@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from omgseg.datasets.base import SegmentationDataset
 from omgseg.datasets.transforms import LoadFrames, LoadSegments
 from omgseg.engine.unwrap import unwrap
+from omgseg.files import safe_name
 from omgseg.registry import HOOKS
 from omgseg.visualization import GroundTruth, contact_sheet, draw_sample, write_sample
 
@@ -62,7 +63,7 @@ class PicturesHook(Hook):
         if self.folder is None:
             return
         for source, name, drawn in self._draw(runner, outputs):
-            write_sample(drawn, self.folder / source, name)
+            write_sample(drawn, self.folder / safe_name(source), name)
 
     def after_val_iter(
         self,
@@ -100,7 +101,7 @@ class PicturesHook(Hook):
             self._drawn += 1
             first = (getattr(sample, "video_data_samples", None) or [sample])[0]
             stored = self._view.prepare_data(self._index[first.img_path])
-            vocabulary = unwrap(runner.model).vocabulary
+            vocabulary = getattr(unwrap(runner.model), "vocabulary", None) or self._view.vocabulary
             drawn = draw_sample(sample, stored["imgs"], vocabulary, _truth_of(stored), palette=self.palette)
             yield first.source, str(getattr(sample, "video_id", Path(first.img_path).stem)), drawn
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from omgseg.files import whole_file
+from omgseg.files import safe_name, whole_file
 from omgseg.structures.png import object_image
 from omgseg.structures.run_lengths import as_text
 
@@ -81,7 +81,8 @@ class MapSubmission:
         """Write the frames of a video.
 
         Args:
-            video: name of its folder.
+            video: name of its folder. It and the frames' names may come from any file: they never lead out of the
+                submission, and ordinary ones stay as they are.
             frames: the name without suffix and the map of object numbers (H, W) of each frame.
 
         Returns:
@@ -92,7 +93,7 @@ class MapSubmission:
         """
         names = []
         for frame, objects in frames:
-            name = f"{self.prefix}{video}/{frame}.png"
+            name = f"{self.prefix}{safe_name(video)}/{safe_name(frame)}.png"
             try:
                 image = object_image(objects)
             except ValueError as error:

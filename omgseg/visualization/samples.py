@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from mmdet.structures import DetDataSample, TrackDataSample
 
+from omgseg.files import safe_name
 from omgseg.structures import Task, Vocabulary
 from omgseg.structures.png import write_png
 from omgseg.structures.segments import Segments
@@ -116,14 +117,14 @@ def write_sample(drawn: dict[str, list[np.ndarray]], folder: str | Path, name: s
     Args:
         drawn: task name to pictures; of a video the PNG shows up to nine frames.
         folder: created if missing.
-        name: file name without ending.
+        name: file name without ending; made safe, as it may come from an annotation.
 
     Returns:
         The files.
     """
     files = []
     for task, pictures in drawn.items():
-        file = Path(folder) / task / f"{name}.png"
+        file = Path(folder) / task / f"{safe_name(name)}.png"
         write_png(file, contact_sheet(pictures, columns=1))
         files.append(file)
         if len(pictures) > 1:

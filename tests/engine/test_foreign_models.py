@@ -43,7 +43,8 @@ class PlainDataset(Dataset):
 
 
 PLAIN_DATA = {
-    f"{name}_dataloader.dataset": dict(type="PlainDataset", _delete_=True) for name in ("train", "val", "test")
+    f"{name}_dataloader.dataset": dict(type="PlainDataset", _delete_=True)
+    for name in ("train", "val", "test")
 }
 
 

@@ -93,3 +93,14 @@ def test_writes_a_picture_for_every_sample(dataset, tmp_path):
     assert without.shape[1] == 2 * 480 + 6
     truth = with_truth[-320:, 486:966].astype(int)
     assert np.abs(truth[8:16, 8:16].mean((0, 1)) - truth[100:110, 100:110].mean((0, 1))).max() > 20
+
+
+def test_a_hostile_source_and_name_stay_in_the_folder(dataset, tmp_path):
+    hook = PicturesHook(tmp_path / "inner" / "shown")
+    runner = make_runner(dataset)
+    hook.before_test(runner)
+    sample = predicted(dataset, 0)
+    sample.set_metainfo(dict(source="../../up", video_id="/../../film"))
+    hook.after_test_iter(runner, 0, outputs=[sample])
+    (written,) = tmp_path.rglob("panoptic/*.png")
+    assert written.parent.parent.parent == tmp_path / "inner" / "shown"

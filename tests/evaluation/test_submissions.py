@@ -207,3 +207,17 @@ def test_servers_take_zip_files_only(metric):
 def test_palette_is_that_of_the_official_masks(real_samples_dir):
     path = next(Path(real_samples_dir / "DAVIS" / "Annotations").rglob("*.png"))
     assert Image.open(path).getpalette() == davis_palette().ravel().tolist()
+
+
+@pytest.mark.parametrize("video", ["../../outside", "/tmp/outside", "..", "a\nb", "x" * 300])
+def test_names_of_a_hostile_file_stay_inside(tmp_path, video):
+    submission = MapSubmission(tmp_path / "inner" / "sub.zip")
+    names = submission.add(
+        video, [("../frame", np.zeros((2, 2), np.uint8)), ("00001", np.zeros((2, 2), np.uint8))]
+    )
+    submission.pack(names)
+    with zipfile.ZipFile(tmp_path / "inner" / "sub.zip") as archive:
+        written = archive.namelist()
+    assert written == names and written[1].endswith("/00001.png")
+    assert all(len(Path(name).parts) == 2 and ".." not in Path(name).parts for name in written)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "inner" / "sub.zip"]
