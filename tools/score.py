@@ -10,7 +10,6 @@ The numbers are those of the test itself. Settings of the metrics may differ fro
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # projects/ is imp
 from mmengine.config import Config, DictAction
 
 from omgseg.engine import merge_options
+from omgseg.engine.benchmark_table import json_text
 from omgseg.engine.offline_scoring import score
 
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
         print(f"{name}: {value:.4f}")
     if args.out is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(values, indent=2) + "\n")
+        args.out.write_text(json_text(values))
     return values
 
 

@@ -20,7 +20,7 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from omgseg.engine.benchmark_table import table, write_table
-from omgseg.engine.benchmarks import Outcome, model_of, run_benchmark, try_benchmark
+from omgseg.engine.benchmarks import Outcome, run_benchmark, try_benchmark
 from omgseg.engine.launch import add_common_arguments, leave_process_group, load_config, one_line_errors
 
 
@@ -66,8 +66,8 @@ def prepare(file: str, args: argparse.Namespace) -> Config:
     cfg.load_from, cfg.resume = args.checkpoint, False
     for folder, hook in ((args.show_dir, "PicturesHook"), (args.dump, "DumpHook")):
         if folder is not None:
-            own = str(Path(folder) / name) if several else folder
-            cfg.custom_hooks = [*cfg.get("custom_hooks", []), dict(type=hook, folder=own)]
+            target = str(Path(folder) / name) if several else folder
+            cfg.custom_hooks = [*cfg.get("custom_hooks", []), dict(type=hook, folder=target)]
     return cfg
 
 
@@ -75,12 +75,11 @@ def main(argv: Sequence[str] | None = None) -> list[Outcome]:
     args = parse_args(argv)
     run = run_benchmark if len(args.configs) == 1 else try_benchmark
     outcomes: list[Outcome] = []
-    with model_of(args.model):
-        for file in args.configs:
-            outcomes.append(run(prepare(file, args)))
-            if is_main_process():
-                for path in args.out:  # after each: hours of work are not lost
-                    write_table(path, outcomes, args.checkpoint)
+    for file in args.configs:
+        outcomes.append(run(prepare(file, args)))
+        if is_main_process():
+            for path in args.out:  # after each: hours of work are not lost
+                write_table(path, outcomes, args.checkpoint)
     if is_main_process():
         print(table(outcomes))
     return outcomes

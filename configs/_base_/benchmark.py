@@ -1,9 +1,10 @@
-"""What every benchmark shares. The model is that of $OMGSEG_MODEL, a config (tools/test.py --model sets it).
+"""What every benchmark shares. Its model is that of another config; tools/test.py --model names one.
 
 As in the published evaluation, class scores are fused with CLIP's own only where a benchmark says so.
 """
 
-_base_ = ["{{$OMGSEG_MODEL:./models/omg_convnext_l.py}}", "./runtime.py"]
+_base_ = ["./runtime.py"]
 
-model = dict(test_cfg=dict(ensemble=False))
+default_model = "{{ fileDirname }}/models/omg_convnext_l.py"
+model = dict(test_cfg=dict(ensemble=False))  # what a benchmark changes in models of the default one's type
 test_cfg = dict(type="TestLoop")

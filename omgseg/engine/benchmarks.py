@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,11 +18,9 @@ from mmengine.runner import Runner as MMEngineRunner
 from omgseg.engine.checkpoint import CheckpointError
 from omgseg.engine.config import ConfigError
 from omgseg.engine.peak_memory import peak_bytes, reset_peak
-from omgseg.engine.runner import Runner
+from omgseg.engine.runner import MissingCheckpointError, Runner
+from omgseg.messages import did_you_mean
 from omgseg.models.losses import frames_of
-
-MODEL_VARIABLE = "OMGSEG_MODEL"
-"""Environment variable that configs/_base_/benchmark.py takes the model's config from."""
 
 
 @dataclass
@@ -38,8 +33,8 @@ class Outcome:
         listed: keys of the numbers that the table shows -> the paper's figures by model.
         seconds_per_image: wall time over all processes, reading and scoring included; None where it could not run.
         peak_bytes: highest memory use of a process, see :func:`peak_bytes`.
-        note: why it could not run.
-        failed: it could not run for another reason than missing data.
+        note: why it could not run, or what is wrong with its numbers.
+        failed: something else is wrong than missing data.
     """
 
     name: str
@@ -49,39 +44,6 @@ class Outcome:
     peak_bytes: int | None = None
     note: str = ""
     failed: bool = False
-
-
-@contextlib.contextmanager
-def model_of(config: str | Path | None) -> Iterator[None]:
-    """Inside, benchmark configs take their model from another config, whichever it is.
-
-    Args:
-        config: a config with a ``model``; None changes nothing.
-
-    Raises:
-        FileNotFoundError: there is no such config.
-        ConfigError: it has no model.
-    """
-    if config is None:
-        yield
-        return
-    if not Path(config).is_file():
-        raise FileNotFoundError(f"--model {config} not found")
-    whole = Config.fromfile(config)
-    if "model" not in whole:
-        raise ConfigError(f"--model {config} has no key 'model'")
-    parts = Config({key: whole[key] for key in ("model", "custom_imports") if key in whole})
-    before = os.environ.get(MODEL_VARIABLE)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.py"
-        parts.dump(file)
-        os.environ[MODEL_VARIABLE] = str(file)
-        try:
-            yield
-        finally:
-            os.environ.pop(MODEL_VARIABLE)
-            if before is not None:
-                os.environ[MODEL_VARIABLE] = before
 
 
 class _Stopwatch(Hook):
@@ -117,12 +79,36 @@ def run_benchmark(config: Config) -> Outcome:
     """Test a config's model on its data.
 
     Raises:
-        FileNotFoundError: a file of the data, or the checkpoint, is missing.
-        CheckpointError, ConfigError: see ``Runner``.
+        FileNotFoundError: a file of the data is missing.
+        MissingCheckpointError, CheckpointError, ConfigError: see ``Runner``.
     """
+    return _run(Runner.from_cfg(config), config)
+
+
+def try_benchmark(config: Config) -> Outcome:
+    """As :func:`run_benchmark`, but an outcome says what is wrong with the data, so that other benchmarks can follow.
+
+    Raises:
+        MissingCheckpointError, CheckpointError, ConfigError: of the checkpoint or the config: no other benchmark would
+            run either. So do files missing that the model is built from.
+    """
+    runner = Runner.from_cfg(config)
+    try:
+        return _run(runner, config)
+    except (CheckpointError, ConfigError, MissingCheckpointError):
+        raise
+    except FileNotFoundError as error:
+        return replace(_outcome_of(config), note=f"data missing: {error}")
+    except Exception as error:
+        if get_world_size() > 1:  # the other processes wait for this one
+            raise
+        traceback.print_exc()
+        return replace(_outcome_of(config), note=f"failed: {type(error).__name__}: {error}", failed=True)
+
+
+def _run(runner: Runner, config: Config) -> Outcome:
     outcome = _outcome_of(config)
     reset_peak()
-    runner = Runner.from_cfg(config)
     watch = _Stopwatch()
     runner.register_hook(watch)
     metrics = runner.test()
@@ -131,29 +117,21 @@ def run_benchmark(config: Config) -> Outcome:
     peak = torch.tensor(float(peak_bytes()))
     all_reduce(peak, "max")
     outcome.peak_bytes = int(peak)
+    _check_listed(outcome)
     return outcome
 
 
-def try_benchmark(config: Config) -> Outcome:
-    """As :func:`run_benchmark`, but an outcome says what is wrong with the data, so that other benchmarks can follow.
-
-    Raises:
-        FileNotFoundError, CheckpointError, ConfigError: of the checkpoint or the config: no other benchmark would run
-            either.
-    """
-    try:
-        return run_benchmark(config)
-    except (CheckpointError, ConfigError):
-        raise
-    except FileNotFoundError as error:
-        if str(config.load_from) in str(error):
-            raise
-        return replace(_outcome_of(config), note=f"data missing: {error}")
-    except Exception as error:
-        if get_world_size() > 1:  # the other processes wait for this one
-            raise
-        traceback.print_exc()
-        return replace(_outcome_of(config), note=f"failed: {type(error).__name__}: {error}", failed=True)
+def _check_listed(outcome: Outcome) -> None:
+    """Note which numbers the config lists and the test did not give. The test's own numbers, maybe of hours, stay."""
+    absent = [key for key in outcome.listed if key not in outcome.metrics]
+    if absent:
+        outcome.note = "; ".join(
+            f"no metric gives {key!r}, which the config lists under 'benchmark'"
+            f"{did_you_mean(key, outcome.metrics)}"
+            for key in absent
+        )
+        # a submission to a server has no numbers, a misspelt name has one nearby
+        outcome.failed = any(did_you_mean(key, outcome.metrics) for key in absent)
 
 
 def _outcome_of(config: Config) -> Outcome:

@@ -42,7 +42,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load_config(file: str, args: argparse.Namespace) -> Config:
-    """Read a config and apply ``--cfg-options``, ``--work-dir`` and ``--launcher``.
+    """Read a config and apply the options of the command line: ``--model`` (of tools that have it) and the others.
 
     Raises:
         FileNotFoundError: there is no such config.
@@ -50,7 +50,7 @@ def load_config(file: str, args: argparse.Namespace) -> Config:
     """
     if not Path(file).is_file():
         raise FileNotFoundError(f"config {file} not found")
-    cfg = Config.fromfile(file)
+    cfg = with_model(Config.fromfile(file), getattr(args, "model", None))
     merge_options(cfg, args.cfg_options or {})
     cfg.launcher = args.launcher
     if args.work_dir is not None:
@@ -58,6 +58,42 @@ def load_config(file: str, args: argparse.Namespace) -> Config:
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs") / Path(file).stem)
     return cfg
+
+
+def with_model(config: Config, model: str | Path | None = None) -> Config:
+    """Give a benchmark its model.
+
+    A benchmark names the config of its usual model (``default_model``) and, under ``model``, what it changes in models
+    of that type: how they are read out. A model of another type brings its own settings.
+
+    Args:
+        config: a benchmark, or a whole config, which is returned as it is unless `model` replaces its model.
+        model: another config, whose ``model`` and ``custom_imports`` are taken.
+
+    Raises:
+        FileNotFoundError: there is no such config.
+        ConfigError: it has no model.
+    """
+    default = config.get("default_model")
+    if model is None and default is None:
+        return config
+    chosen = _config_with_model(model or default)
+    result = Config(config.to_dict(), filename=config.filename)
+    for key in ("model", "custom_imports"):
+        if key in chosen:
+            result[key] = chosen[key]
+    if default is not None and chosen.model.get("type") == _config_with_model(default).model.get("type"):
+        result.merge_from_dict(dict(model=config.get("model", {})))
+    return result
+
+
+def _config_with_model(file: str | Path) -> Config:
+    if not Path(file).is_file():
+        raise FileNotFoundError(f"--model {file} not found")
+    config = Config.fromfile(file)
+    if "model" not in config:
+        raise ConfigError(f"--model {file} has no key 'model'")
+    return config
 
 
 def enable_amp(cfg: Config) -> None:

@@ -30,6 +30,10 @@ from omgseg.registry import RUNNERS
 _TRAINING_STATE = ("meta", "message_hub", "optimizer")
 
 
+class MissingCheckpointError(FileNotFoundError):
+    """The checkpoint of a run is not there."""
+
+
 @RUNNERS.register_module()
 class Runner(MMEngineRunner):
     """Runs training, validation and testing from a config, as mmengine's Runner does.
@@ -117,7 +121,7 @@ class Runner(MMEngineRunner):
         folder that can be read, and starts anew where the folder has none.
 
         Raises:
-            FileNotFoundError, CheckpointError: see :meth:`load_checkpoint`; of a damaged file to resume from, the
+            MissingCheckpointError, CheckpointError: see :meth:`load_checkpoint`; of a damaged file to resume from, the
                 message names the checkpoint before it.
         """
         if self._resume and not self._has_loaded:
@@ -153,7 +157,10 @@ class Runner(MMEngineRunner):
 
     @staticmethod
     def _refuse_damaged(path: str) -> None:
-        reason = damage_of(path)
+        try:
+            reason = damage_of(path)
+        except FileNotFoundError as error:
+            raise MissingCheckpointError(str(error)) from error
         if reason is not None:
             before = checkpoint_before(path)
             hint = "" if before is None else f"; the checkpoint before it is {before}"
@@ -175,9 +182,13 @@ class Runner(MMEngineRunner):
             revise_keys: mmengine's argument; models rename their keys themselves (see ``load_weights``).
 
         Raises:
-            FileNotFoundError, CheckpointError: see ``read_checkpoint`` and ``load_weights``.
+            MissingCheckpointError: there is no such file.
+            CheckpointError: see ``read_checkpoint`` and ``load_weights``.
         """
-        checkpoint = read_checkpoint(filename, map_location)
+        try:
+            checkpoint = read_checkpoint(filename, map_location)
+        except FileNotFoundError as error:
+            raise MissingCheckpointError(str(error)) from error
         if self._resume:
             absent = [key for key in _TRAINING_STATE if key not in checkpoint]
             if absent:

@@ -52,7 +52,9 @@ class ModelOfParts(TinyModel):
 class TinyDataset(Dataset):
     """Numbers 0..9 with file names, and a vocabulary."""
 
-    def __init__(self, names: tuple[str, ...] = ("cat", "dog")) -> None:
+    def __init__(self, names: tuple[str, ...] = ("cat", "dog"), file: str | None = None) -> None:
+        if file is not None:
+            raise FileNotFoundError(f"{file} not found")
         self.vocabulary = Vocabulary.from_names(list(names))
         self.metainfo = dict(classes=names, vocabulary=self.vocabulary)
 

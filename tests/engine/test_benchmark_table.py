@@ -33,3 +33,23 @@ def test_files(tmp_path):
     found = json.loads((tmp_path / "two.json").read_text())
     assert found["checkpoint"] == "w.pth" and found["benchmarks"]["ovis"]["note"].startswith("data missing")
     assert list(tmp_path.glob("*.tmp")) == []
+
+
+def test_undefined_numbers_are_valid_json(tmp_path):
+    run = Outcome("own", {"x/AP": float("nan"), "x/IoU": 1.0})
+    write_table(tmp_path / "one.json", [run], "w.pth")
+    write_table(tmp_path / "two.json", [run, RUN], "w.pth")
+
+    def refuse(constant: str) -> None:
+        raise ValueError(constant)
+
+    assert json.loads((tmp_path / "one.json").read_text(), parse_constant=refuse) == {
+        "x/AP": None,
+        "x/IoU": 1.0,
+    }
+    json.loads((tmp_path / "two.json").read_text(), parse_constant=refuse)
+
+
+def test_numbers_that_need_a_look_are_named():
+    text = table([Outcome("own", {"x/IoU": 1.0}, {"x/IuO": {}}, note="no metric gives 'x/IuO'", failed=True)])
+    assert "To be checked:" in text and "- own: no metric gives 'x/IuO'" in text and "Not run:" not in text
