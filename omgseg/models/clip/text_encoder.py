@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import open_clip
@@ -23,6 +24,8 @@ from omgseg.registry import MODELS
 from omgseg.structures import Vocabulary
 
 _SENTENCES_AT_ONCE = 256
+WORDS_IN_MEMORY = 10_000
+"""Words whose embeddings stay in memory, 31 MB at E = 768; those used last."""
 
 
 @MODELS.register_module(name="CLIPTextEncoder")
@@ -59,7 +62,7 @@ class TextEncoder:
         self.templates = resolve_templates(templates)
         self.embed_dim: int = clip_config(model_name)["embed_dim"]
         self._download_dir = cache_dir
-        self._known: dict[str, Tensor] = {}
+        self._known: OrderedDict[str, Tensor] = OrderedDict()
         self._cache: TextCache | None = None
         if pretrained is not None:
             identity = weights_id(model_name, pretrained)
@@ -85,25 +88,36 @@ class TextEncoder:
         """
         words_of = [category.words for category in vocabulary]
         most = max((len(words) for words in words_of), default=1)
-        self._learn(dict.fromkeys(word for words in words_of for word in words))
+        known = self._embeddings_of(list(dict.fromkeys(word for words in words_of for word in words)))
         rows = [
-            torch.stack([self._known[word] for word in (*words, *words[:1] * (most - len(words)))])
+            torch.stack([known[word] for word in (*words, *words[:1] * (most - len(words)))])
             for words in words_of
         ]
         return torch.stack(rows) if rows else torch.zeros(0, most, self.embed_dim)
 
-    def _learn(self, words: dict[str, None]) -> None:
-        """Bring words into memory: from the cache, else from the text tower."""
-        unknown = [word for word in words if word not in self._known]
-        if unknown and self._cache is not None:
-            self._known.update(self._cache.read(unknown))
-            unknown = [word for word in words if word not in self._known]
-        if not unknown:
-            return
-        embeddings = dict(zip(unknown, self._embed(unknown), strict=True))
-        self._known.update(embeddings)
-        if self._cache is not None:
-            self._cache.add(embeddings)
+    def _embeddings_of(self, words: Sequence[str]) -> dict[str, Tensor]:
+        """Embeddings (E,) of different words: from memory, from the cache, else from the text tower."""
+        found = {word: self._known[word] for word in words if word in self._known}
+        missing = [word for word in words if word not in found]
+        if missing and self._cache is not None:
+            found |= self._cache.read(missing)
+            missing = [word for word in missing if word not in found]
+        if missing:
+            embedded = dict(zip(missing, self._embed(missing).unbind(), strict=True))
+            found |= embedded
+            if self._cache is not None:
+                self._cache.add(embedded)
+        self._keep(found)
+        return found
+
+    def _keep(self, embeddings: Mapping[str, Tensor]) -> None:
+        """Hold on to the words used last."""
+        for word, embedding in embeddings.items():
+            if word not in self._known:
+                self._known[word] = embedding.clone()  # a view would hold its whole batch
+            self._known.move_to_end(word)
+        while len(self._known) > WORDS_IN_MEMORY:
+            self._known.popitem(last=False)
 
     @torch.no_grad()
     def _embed(self, words: Sequence[str]) -> Tensor:

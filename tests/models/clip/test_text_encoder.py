@@ -1,5 +1,9 @@
 import json
 import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 
 import open_clip
 import pytest
@@ -10,10 +14,16 @@ from safetensors.torch import load_file, save_file
 from omgseg.models.clip import TEMPLATES, TextEncoder
 from omgseg.models.clip import text_encoder as text_encoder_module
 from omgseg.models.clip.templates import resolve_templates
+from omgseg.models.clip.text_cache import TextCache
 from omgseg.registry import MODELS
 from omgseg.structures import Category, Vocabulary
 
 TWO = ["a {}.", "one {} outside"]
+
+
+def words_in(path) -> set[str]:
+    with closing(sqlite3.connect(path)) as database:
+        return {word for (word,) in database.execute("SELECT word FROM words")}
 
 
 @pytest.fixture
@@ -84,8 +94,7 @@ def test_a_new_vocabulary_reuses_known_words(encoder, vocabulary, monkeypatch):
     monkeypatch.setattr(TextEncoder, "_embed", lambda self, words: seen.extend(words) or embed(self, words))
     encoder(Vocabulary.from_names(["bear", "dog", "sky"]))
     assert seen == ["dog"]
-    known = load_file(encoder.cache_path)
-    assert set(known) == {"sky", "cat", "kitten", "teddy bear", "bear", "toy", "dog"}
+    assert words_in(encoder.cache_path) == {"sky", "cat", "kitten", "teddy bear", "bear", "toy", "dog"}
 
 
 def test_the_cache_depends_on_model_weights_and_templates(
@@ -123,27 +132,70 @@ def test_a_damaged_cache_file_is_written_anew(
     if damage == "truncate":
         path.write_bytes(path.read_bytes()[:200])
     else:
-        save_file({"sky": torch.zeros(3)}, path)
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute("UPDATE words SET embedding = ? WHERE word = 'sky'", (b"abc",))
     again = TextEncoder(tiny_clip, tiny_weights, TWO, cache_dir=str(tmp_path))
     assert torch.equal(again(vocabulary), expected)
     assert len(logged) == 1 and f"{path} is damaged" in logged[0]
-    assert len(load_file(path)) == 6
+    assert len(words_in(path)) == 6
+    assert path.with_name(path.name + ".damaged").is_file()
 
 
-def test_the_cache_file_is_replaced_and_nothing_else_is_left(encoder, vocabulary, monkeypatch):
-    encoder(vocabulary)
-    folder = encoder.cache_path.parent
-    before = encoder.cache_path.read_bytes()
+def test_a_folder_that_cannot_be_written_costs_time_and_not_the_run(
+    tiny_clip, tiny_weights, vocabulary, tmp_path, logged
+):
+    (tmp_path / "text_embeddings").write_text("a file where the folder should be")
+    encoder = TextEncoder(tiny_clip, tiny_weights, TWO, cache_dir=str(tmp_path))
+    assert encoder(vocabulary).shape == (3, 3, 24)
+    assert len(logged) == 1 and "not kept" in logged[0]
 
-    def fail(tensors, path, metadata=None):
-        with open(path, "wb") as file:
-            file.write(b"half")
-        raise OSError("disk full")
 
-    monkeypatch.setattr("omgseg.models.checkpoint_io.save_file", fail)
-    assert encoder(Vocabulary.from_names(["dog"])).shape == (1, 1, 24)  # a full disk costs time, not the run
-    assert encoder.cache_path.read_bytes() == before
-    assert [file.name for file in folder.iterdir()] == [encoder.cache_path.name]
+def test_a_locked_file_costs_time_and_not_the_run(encoder, vocabulary, monkeypatch, logged):
+    encoder(Vocabulary.from_names(["cat"]))
+    monkeypatch.setattr("omgseg.models.clip.text_cache._LOCK_SECONDS", 0.01)
+    with closing(sqlite3.connect(encoder.cache_path)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert encoder(vocabulary).shape == (3, 3, 24)
+    assert logged and all("locked" in message for message in logged)
+    assert words_in(encoder.cache_path) == {"cat"}
+
+
+def test_only_the_words_used_last_are_kept(tmp_path):
+    cache = TextCache(str(tmp_path), "model", "weights", ["{}"], 4, max_words=10)
+    rows = {f"word {number}": torch.full((4,), float(number)) for number in range(25)}
+    cache.add(dict(list(rows.items())[:10]))
+    with closing(sqlite3.connect(cache.path)) as database, database:
+        database.execute("UPDATE words SET used = used - 5")  # hours ago
+    assert set(cache.read(["word 3"])) == {"word 3"}
+    size = cache.path.stat().st_size
+    for number in range(10, 19):
+        cache.add({f"word {number}": rows[f"word {number}"]})
+    kept = cache.read(list(rows))
+    assert set(kept) == {"word 3", *(f"word {number}" for number in range(10, 19))}
+    assert all(torch.equal(kept[word], rows[word]) for word in kept)
+    assert cache.path.stat().st_size == size
+
+
+def test_words_in_memory_are_bounded(encoder, monkeypatch):
+    monkeypatch.setattr(text_encoder_module, "WORDS_IN_MEMORY", 3)
+    names = ["sky", "cat", "dog", "bear", "toy"]
+    embeddings = encoder(Vocabulary.from_names(names))
+    assert len(encoder._known) == 3
+    assert torch.equal(encoder(Vocabulary.from_names(names)), embeddings)
+
+
+def test_processes_share_a_file(tmp_path):
+    program = f"""
+import sys, torch
+from omgseg.models.clip.text_cache import TextCache
+cache = TextCache({str(tmp_path)!r}, "model", "weights", ["{{}}"], 4)
+for number in range(30):
+    cache.add({{f"{{sys.argv[1]}} {{number}}": torch.ones(4)}})
+"""
+    writers = [subprocess.Popen([sys.executable, "-c", program, name]) for name in ("a", "b")]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    cache = TextCache(str(tmp_path), "model", "weights", ["{}"], 4)
+    assert len(cache.read([f"{name} {number}" for name in "ab" for number in range(30)])) == 60
 
 
 def test_the_cache_folder_comes_from_the_environment(tiny_clip, tiny_weights, tmp_path, monkeypatch):
@@ -217,9 +269,7 @@ def test_is_built_from_the_registry_and_remembers_what_its_cache_is_of(tiny_clip
     }
     encoder = MODELS.build({**config, "cache_dir": str(tmp_path)})
     encoder(Vocabulary.from_names(["cat"]))
-    from safetensors import safe_open
-
-    with safe_open(encoder.cache_path, "pt") as file:
-        metadata = file.metadata()
+    with closing(sqlite3.connect(encoder.cache_path)) as database:
+        metadata = dict(database.execute("SELECT key, value FROM source"))
     assert json.loads(metadata["templates"]) == TWO and metadata["model"] == tiny_clip
     assert metadata["weights"].startswith("sha256:")
