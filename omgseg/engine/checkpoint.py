@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
-from omgseg.models.checkpoint_io import read_file
+from omgseg.models.checkpoint_io import read_file, tensors_of
 from omgseg.models.convert import load_state
 from omgseg.models.hub import SCHEME
 
@@ -42,20 +42,12 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         )
     try:
         content = read_file(path, map_location or "cpu")
+        tensors = tensors_of(content, path)
     except ValueError as error:
         raise CheckpointError(str(error)) from error
-    if isinstance(content, Mapping) and "state_dict" not in content:
+    if not isinstance(content, Mapping) or "state_dict" not in content:
         content = {"state_dict": content}
-    weights = content["state_dict"] if isinstance(content, Mapping) else None
-    if (
-        not isinstance(weights, Mapping)
-        or not weights
-        or not all(isinstance(v, Tensor) for v in weights.values())
-    ):
-        raise CheckpointError(
-            f"{path} is not a checkpoint: expected a mapping of names to tensors, maybe under 'state_dict'"
-        )
-    return dict(content)
+    return {**content, "state_dict": tensors}
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str, strict: bool = True) -> None:
@@ -66,17 +58,16 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str, s
 
     Args:
         model: any module, not wrapped.
-        weights: name to tensor; a leading ``module.`` (a data-parallel wrapper) is removed.
+        weights: name to tensor, as :func:`read_checkpoint` gives them.
         source: the file, for messages.
         strict: if False, missing and unexpected keys are accepted as long as some key fits.
 
     Raises:
-        CheckpointError: keys are missing or unexpected, shapes differ, or nothing fits. Lists all of them.
+        CheckpointError: keys are missing or unexpected, shapes differ, values are unusable (NaN, integers for real
+            numbers), or nothing fits. Lists all of them.
     """
-    if all(name.startswith("module.") for name in weights):
-        weights = {name.removeprefix("module."): value for name, value in weights.items()}
     report = load_state(model, weights, strict=False)
-    if report.mismatched or not report.loaded or (strict and not report.is_clean):
+    if report.mismatched or report.unusable or not report.loaded or (strict and not report.is_clean):
         raise CheckpointError(f"{source} does not fit the model:\n{report}")
 
 

@@ -48,6 +48,15 @@ def tensors_of(content: Any, source: str | Path) -> dict[str, Tensor]:
     tensors = {}
     if isinstance(content, Mapping):
         tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    for name, value in tensors.items():
+        if not isinstance(name, str):
+            raise ValueError(f"{source} holds no weights: its tensors are named by {name!r} and not by texts")
+        if value.layout != torch.strided or value.is_meta or value.is_quantized or value.is_complex():
+            kind = "meta" if value.is_meta else str(value.layout).removeprefix("torch.")
+            raise ValueError(
+                f"{source}: the tensor {name!r} ({kind}, {value.dtype}) cannot be a weight; dense tensors of real "
+                "numbers are needed"
+            )
     if not tensors:
         raise ValueError(
             f"{source} holds no weights: expected a mapping of names to tensors, maybe under 'state_dict'"
@@ -80,6 +89,8 @@ def _read_safetensors(path: Path, map_location: Any) -> dict[str, Tensor]:
 
 
 def _read_pytorch(path: Path, map_location: Any) -> Any:
+    if zipfile.is_zipfile(path):
+        _check_archive(path)
     try:
         # Mapping into memory reads only the tensors that are used; the format before torch 1.6 cannot.
         with training_state_globals():
@@ -101,6 +112,29 @@ def _read_pytorch(path: Path, map_location: Any) -> Any:
     except (OSError, MemoryError):
         raise
     except Exception as error:  # on damaged files the reader fails with whatever its next step meets
+        raise ValueError(f"{path} is damaged or not a PyTorch file: {error}") from error
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse what torch never writes before anything of it is unpacked, and changed bytes, which torch does not notice.
+
+    Raises:
+        ValueError: parts are compressed, overlap, or differ from their checksums.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            parts = archive.infolist()
+            packed = [part for part in parts if part.compress_type != zipfile.ZIP_STORED]
+            if packed:
+                raise ValueError(
+                    f"its part {packed[0].filename!r} is compressed, which torch.save never does"
+                )
+            if sum(part.file_size for part in parts) > path.stat().st_size:
+                raise ValueError("its parts are larger than the file")
+            changed = archive.testzip()
+            if changed is not None:
+                raise ValueError(f"the checksum of its part {changed!r} is wrong: get the file again")
+    except (ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         raise ValueError(f"{path} is damaged or not a PyTorch file: {error}") from error
 
 

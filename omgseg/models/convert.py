@@ -123,17 +123,19 @@ class LoadReport:
         missing: keys of the model that the weights lack.
         unexpected: keys of the weights that the model lacks.
         mismatched: key to (shape in the weights, shape in the model).
+        unusable: key to what is wrong with its values.
         loaded: how many tensors were loaded.
     """
 
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    unusable: dict[str, str] = field(default_factory=dict)
     loaded: int = 0
 
     @property
     def is_clean(self) -> bool:
-        return not (self.missing or self.unexpected or self.mismatched)
+        return not (self.missing or self.unexpected or self.mismatched or self.unusable)
 
     def __str__(self) -> str:
         lines = [f"{self.loaded} tensors loaded"]
@@ -144,6 +146,7 @@ class LoadReport:
                 "of another shape",
                 [f"{key}: weights {a}, model {b}" for key, (a, b) in self.mismatched.items()],
             ),
+            ("with unusable values", [f"{key}: {reason}" for key, reason in self.unusable.items()]),
         ):
             lines += [
                 f"{len(entries)} keys {title}{':' if entries else ''}",
@@ -164,8 +167,8 @@ def load_state(model: nn.Module, state_dict: Mapping[str, Tensor], strict: bool 
         What did not fit.
 
     Raises:
-        ValueError: `strict`, and a key is missing, unexpected or of another shape; the message lists all of
-            them. The model is then partly loaded.
+        ValueError: `strict`, and a key is missing, unexpected, of another shape or of unusable values; the message
+            lists all of them. The model is then partly loaded.
     """
     weights = convert_state_dict(state_dict) if is_published_layout(state_dict) else dict(state_dict)
     own = {
@@ -177,14 +180,29 @@ def load_state(model: nn.Module, state_dict: Mapping[str, Tensor], strict: bool 
         for key, value in weights.items()
         if key in own and value.shape != own[key].shape
     }
-    fitting = {key: value for key, value in weights.items() if key not in mismatched}
+    unusable = {
+        key: reason
+        for key, value in weights.items()
+        if key in own and key not in mismatched and (reason := _fault_of(value, own[key]))
+    }
+    fitting = {key: value for key, value in weights.items() if key not in mismatched | unusable}
     result = model.load_state_dict(fitting, strict=False)
     report = LoadReport(
-        missing=[key for key in result.missing_keys if key not in mismatched],
+        missing=[key for key in result.missing_keys if key not in mismatched | unusable],
         unexpected=list(result.unexpected_keys),
         mismatched=mismatched,
+        unusable=unusable,
         loaded=len(fitting) - len(result.unexpected_keys),
     )
     if strict and not report.is_clean:
         raise ValueError(f"the weights do not fit the model:\n{report}")
     return report
+
+
+def _fault_of(value: Tensor, target: Tensor) -> str | None:
+    """Why these values cannot be those of the model's tensor; None if they can."""
+    if value.is_floating_point() != target.is_floating_point() or value.is_complex():
+        return f"{value.dtype}, the model's are {target.dtype}"
+    if value.is_floating_point() and value.isnan().any():
+        return "some are not numbers (NaN)"
+    return None

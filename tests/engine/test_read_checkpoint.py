@@ -10,7 +10,7 @@ from mmengine.runner import load_checkpoint as mmengine_load_checkpoint
 from safetensors.torch import save_file
 
 from omgseg.engine import CheckpointError, read_checkpoint
-from omgseg.engine.checkpoint import guard_mmengine_loading
+from omgseg.engine.checkpoint import guard_mmengine_loading, load_weights
 
 
 class Payload:
@@ -99,3 +99,11 @@ def test_other_content_and_missing_files(tmp_path):
         read_checkpoint(tmp_path / "none.pth")
     with pytest.raises(CheckpointError, match="download it"):
         read_checkpoint("https://example.org/a.pth")
+
+
+def test_unusable_values_are_refused_also_where_keys_may_be_missing():
+    weights = {"weight": torch.full((1, 1), torch.nan), "bias": torch.ones(1)}
+    with pytest.raises(
+        CheckpointError, match=r"a\.pth does not fit the model:.*weight: .*NaN".replace(".*", "[^$]*")
+    ):
+        load_weights(torch.nn.Linear(1, 1), weights, "a.pth", strict=False)

@@ -1,3 +1,6 @@
+import time
+import zipfile
+
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
@@ -84,3 +87,43 @@ def test_writing_is_atomic_and_takes_views(tmp_path, monkeypatch):
         write_state_dict(file, {"x": shared})
     assert [entry.name for entry in file.parent.iterdir()] == ["w.safetensors"]
     assert set(read_state_dict(file)) == {"x", "y"}
+
+
+def test_changed_bytes_are_noticed(tmp_path):
+    file = tmp_path / "w.pth"
+    torch.save({"a": torch.ones(1000)}, file)
+    content = bytearray(file.read_bytes())
+    content[content.index(torch.ones(8).numpy().tobytes()) + 100] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"w\.pth is damaged.*checksum of its part 'w/data/0' is wrong"):
+        read_state_dict(file)
+
+
+def test_a_compressed_file_is_refused_before_it_is_unpacked(tmp_path):
+    torch.save({"a": torch.zeros(1000)}, tmp_path / "plain.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pth") as plain,
+        zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for name in plain.namelist():
+            bomb.writestr(name, plain.read(name))
+        bomb.writestr("plain/data/1", bytes(1 << 28))
+    started = time.process_time()
+    with pytest.raises(ValueError, match=r"bomb\.pth is damaged.*compressed, which torch\.save never does"):
+        read_state_dict(tmp_path / "bomb.pth")
+    assert time.process_time() - started < 0.3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({1: torch.ones(2)}, "named by 1"),
+        ({"a": torch.eye(3).to_sparse()}, "'a' .sparse_coo"),
+        ({"a": torch.ones(2, device="meta")}, "'a' .meta"),
+        ({"a": torch.ones(2, dtype=torch.complex64)}, "'a' .strided, torch.complex64"),
+    ],
+)
+def test_tensors_that_cannot_be_weights_are_named(tmp_path, content, message):
+    torch.save({"state_dict": content}, tmp_path / "odd.pth")
+    with pytest.raises(ValueError, match=rf"odd\.pth.*{message}"):
+        read_state_dict(tmp_path / "odd.pth")

@@ -270,3 +270,18 @@ def test_the_tool_reports_keys_that_it_does_not_know(tmp_path, capsys):
         main([str(tmp_path / "in.pt"), str(tmp_path / "out.pth")])
     assert "must end in .safetensors" in capsys.readouterr().err
     assert not (tmp_path / "out.pth").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (torch.full((2, 2), torch.nan), "NaN"),
+        (torch.ones(2, 2, dtype=torch.int8), "torch.int8, the model's are torch.float32"),
+    ],
+)
+def test_values_that_no_training_gives_are_refused_with_the_name(values, reason):
+    weights = {"weight": values, "bias": torch.ones(2)}
+    report = load_state(torch.nn.Linear(2, 2), weights, strict=False)
+    assert report.loaded == 1 and not report.missing and not report.is_clean
+    with pytest.raises(ValueError, match=rf"1 keys with unusable values:\s+weight: .*{reason}"):
+        load_state(torch.nn.Linear(2, 2), weights)
