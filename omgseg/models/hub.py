@@ -7,6 +7,7 @@ from pathlib import Path
 
 import huggingface_hub
 from huggingface_hub import constants
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 SCHEME = "hf://"
 _LOCATION = re.compile(r"hf://(?P<owner>[^/@]+)/(?P<name>[^/@]+)/(?P<file>[^@]+?)(@(?P<revision>.+))?")
@@ -33,7 +34,7 @@ def local_file(location: str | Path) -> Path:
         raise ValueError(f"{text} is not of the form hf://owner/repository/file[@revision]")
     repository, revision = f"{match['owner']}/{match['name']}", match["revision"]
     try:
-        return Path(huggingface_hub.hf_hub_download(repository, match["file"], revision=revision))
+        return _cached_or_downloaded(repository, match["file"], revision)
     except (
         Exception
     ) as error:  # the client raises a dozen unrelated types, those of its HTTP library among them
@@ -48,3 +49,17 @@ def local_file(location: str | Path) -> Path:
             f"Or get https://huggingface.co/{repository}/resolve/{revision or 'main'}/{match['file']} by hand "
             "and name the local file"
         ) from error
+
+
+def _cached_or_downloaded(repository: str, file: str, revision: str | None) -> Path:
+    """Ask the hub once, as its client repeats a failing request for half a minute; without an answer the cache serves."""
+    try:
+        huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(repository, file, revision=revision))
+    except Exception as error:
+        try:
+            return Path(
+                huggingface_hub.hf_hub_download(repository, file, revision=revision, local_files_only=True)
+            )
+        except LocalEntryNotFoundError:
+            raise error from None
+    return Path(huggingface_hub.hf_hub_download(repository, file, revision=revision))
