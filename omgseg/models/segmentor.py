@@ -90,8 +90,9 @@ class OMGSeg(BaseModel):
         self.criterion = _build(criterion)
         self.test_config = TestConfig.from_dict(test_cfg)
         self.vocabulary = Vocabulary()
-        self.train_vocabulary: Vocabulary | None = None
+        self._train_vocabulary: Vocabulary | None = None
         self.register_buffer("class_embeddings", torch.empty(0), persistent=False)
+        self.register_buffer("_seen", torch.empty(0, dtype=torch.bool), persistent=False)
         if vocabulary is not None:
             self.set_vocabulary(vocabulary)
         self.register_load_state_dict_pre_hook(published_to_ours_inplace)
@@ -106,11 +107,27 @@ class OMGSeg(BaseModel):
             vocabulary = Vocabulary.from_names(vocabulary)
         if vocabulary == self.vocabulary:
             return
-        device = self.class_embeddings.device
-        self.class_embeddings = (
-            self.text_encoder(vocabulary).to(device) if len(vocabulary) else torch.empty(0)
-        )
+        embeddings = self.text_encoder(vocabulary) if len(vocabulary) else torch.empty(0)
+        self.class_embeddings = embeddings.to(self.class_embeddings.device)
         self.vocabulary = vocabulary
+        self._note_seen()
+
+    @property
+    def train_vocabulary(self) -> Vocabulary | None:
+        """The words of the training; other words are unseen classes. None: all count as seen."""
+        return self._train_vocabulary
+
+    @train_vocabulary.setter
+    def train_vocabulary(self, vocabulary: Vocabulary | None) -> None:
+        self._train_vocabulary = vocabulary
+        self._note_seen()
+
+    def _note_seen(self) -> None:
+        """Which classes the training has seen: once per vocabulary, as comparing words takes milliseconds."""
+        seen = [True] * len(self.vocabulary)
+        if self.train_vocabulary is not None:
+            seen = self.vocabulary.shares_word_with(self.train_vocabulary)
+        self._seen = torch.as_tensor(seen, dtype=torch.bool, device=self.class_embeddings.device)
 
     def forward(self, inputs: Tensor, data_samples: list[Sample], mode: str = "tensor"):
         """mmengine's entry.
@@ -254,12 +271,8 @@ class OMGSeg(BaseModel):
             return class_logits.softmax(-1)
         embeddings = self.image_encoder.embed_pooled(pooled, area)
         clip = text_logits(embeddings, self.class_embeddings, self.image_encoder.logit_scale)[..., :-1]
-        seen = [True] * len(self.vocabulary)
-        if self.train_vocabulary is not None:
-            seen = self.vocabulary.shares_word_with(self.train_vocabulary)
-        seen = torch.tensor(seen, device=class_logits.device)
         alpha, beta = self.test_config.alpha, self.test_config.beta
-        return fuse_with_clip(class_logits, clip, seen, (area > 0).float(), alpha, beta).exp()
+        return fuse_with_clip(class_logits, clip, self._seen, (area > 0).float(), alpha, beta).exp()
 
 
 def _build(part: Any, **defaults: Any) -> Any:

@@ -206,3 +206,34 @@ def test_errors_name_what_is_wrong(tiny_model):
         run(tiny_model, [frame], 1, "loss")
     with pytest.raises(ValueError, match="mode is"):
         run(tiny_model, [frame], 1, "train")
+
+
+def test_an_empty_vocabulary_keeps_the_device(tiny_model, words):
+    model = copy.deepcopy(tiny_model).to("meta")
+    model.set_vocabulary([])
+    model.set_vocabulary(words)
+    assert model.class_embeddings.is_meta
+
+
+def test_words_are_compared_when_a_vocabulary_is_set_and_not_per_image(tiny_model, words):
+    """Unseen classes take more of CLIP's own score; which ones they are follows either vocabulary."""
+    model = copy.deepcopy(tiny_model)
+    logits = torch.randn(5, len(words) + 1)
+    evidence = {"pooled": torch.randn(5, model.image_encoder.channels[-1]), "area": torch.ones(5)}
+    all_seen = model.class_probs(logits, **evidence)
+    model.train_vocabulary = Vocabulary.from_names(["cat"])
+    some_unseen = model.class_probs(logits, **evidence)
+    assert not torch.allclose(all_seen, some_unseen)
+    compared = []
+    original = Vocabulary.shares_word_with
+
+    class Counting(Vocabulary):
+        def shares_word_with(self, other):
+            compared.append(other)
+            return original(self, other)
+
+    model.set_vocabulary([])
+    model.set_vocabulary(Counting(list(words)))
+    for _ in range(3):
+        assert torch.equal(model.class_probs(logits, **evidence), some_unseen)
+    assert len(compared) == 1
