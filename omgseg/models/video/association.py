@@ -15,6 +15,7 @@ def associate_queries(previous: Tensor, current: Tensor) -> Tensor:
     Returns:
         int64 (Q,): ``current[permutation]`` continues `previous`, by least total cosine distance.
     """
-    similarity = F.normalize(previous.float(), dim=-1) @ F.normalize(current.float(), dim=-1).t()
+    with torch.autocast(current.device.type, enabled=False):  # a product of float32 would become bfloat16
+        similarity = F.normalize(previous.float(), dim=-1) @ F.normalize(current.float(), dim=-1).t()
     _, permutation = linear_sum_assignment((1 - similarity).cpu().numpy())
     return torch.from_numpy(permutation).to(current.device)

@@ -95,7 +95,8 @@ class SlotMemory:
 
     def _match(self, directions: Tensor, presence: Tensor) -> Tensor:
         used = self.identities.nonzero().squeeze(1)
-        similarity = directions @ F.normalize(self.means["queries"][used], dim=-1).t()
+        with torch.autocast(directions.device.type, enabled=False):  # else the similarities become bfloat16
+            similarity = directions @ F.normalize(self.means["queries"][used], dim=-1).t()
         away = (self._last_seen[used] < self._clip - 1) & (self._last_seen[used] != NEVER)
         cost = PATIENCE * away - similarity
         _, columns = linear_sum_assignment(cost.cpu().numpy())

@@ -58,7 +58,10 @@ def match_masks(proposals: Tensor, masks: Tensor) -> Tensor:
         int64 (N,): row of the proposal, -1 where no proposal overlaps the mask.
     """
     proposal, mask = proposals.flatten(1).float(), masks.flatten(1).float()
-    overlap = mask @ proposal.t()
+    with torch.autocast(
+        mask.device.type, enabled=False
+    ):  # bfloat16 counts pixels in steps of up to thousands
+        overlap = mask @ proposal.t()
     union = mask.sum(1, keepdim=True) + proposal.sum(1) - overlap
     iou = overlap / union.clamp(min=1)
     rows, columns = linear_sum_assignment(-iou.cpu().numpy())

@@ -3,6 +3,7 @@
 import torch
 from torch.testing import assert_close
 
+from omgseg.models.video import associate_queries
 from omgseg.models.video.slot_memory import CAPACITY, SlotMemory
 
 WAYS = torch.eye(12)
@@ -70,3 +71,15 @@ def test_means_are_weighted_by_presence_and_the_past_fades():
     once = SlotMemory()
     once.update(WAYS[:1], torch.tensor([0.3]), value=torch.tensor([0.1]))
     assert_close(once.means["value"][0], torch.tensor(0.1), rtol=0, atol=0)
+
+
+def test_nearly_equal_queries_are_told_apart_under_autocast():
+    """Their similarities differ by less than bfloat16 can say."""
+    torch.manual_seed(0)
+    queries = torch.randn(1, 64) + 0.02 * torch.randn(30, 64)
+    order = torch.randperm(30)
+    memory = SlotMemory()
+    with torch.autocast("cpu", torch.bfloat16):
+        first = memory.update(queries, torch.ones(30))
+        assert torch.equal(memory.update(queries[order], torch.ones(30)), first[order])
+        assert torch.equal(associate_queries(queries, queries[order]), order.argsort())

@@ -97,3 +97,13 @@ def test_a_mask_that_no_proposal_touches_is_unmatched():
     proposals, masks = torch.zeros(1, 4, 4, dtype=torch.bool), torch.zeros(2, 4, 4, dtype=torch.bool)
     proposals[0, :2], masks[0, :2], masks[1, 3:] = True, True, True
     assert match_masks(proposals, masks).tolist() == [0, -1]
+
+
+def test_overlaps_are_counted_exactly_under_autocast():
+    """257 and 256 pixels are one number in bfloat16; the larger overlap must win all the same."""
+    masks, proposals = torch.zeros(1, 20, 20, dtype=torch.bool), torch.zeros(2, 20, 20, dtype=torch.bool)
+    masks.view(1, -1)[0, :300] = True
+    proposals.view(2, -1)[0, :256] = True
+    proposals.view(2, -1)[1, :257] = True
+    with torch.autocast("cpu", torch.bfloat16):
+        assert match_masks(proposals, masks).tolist() == [1]
