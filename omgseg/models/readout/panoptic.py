@@ -68,8 +68,8 @@ def read_panoptic(
             counted.
 
     Returns:
-        int32 (H, W) for each frame in mmdet's encoding: ``label + 1000 * instance``, instance 0 for stuff; and the
-        score of each value of the maps: the highest of its queries.
+        int32 (H, W) for each frame in mmdet's encoding: ``label + 1000 * instance``, instance 0 for stuff (int64 where
+        that exceeds int32); and the score of each value of the maps: the highest of its queries.
     """
     if num_classes >= INSTANCE_OFFSET:
         raise ValueError(
@@ -104,15 +104,16 @@ def _segment_values(
     iou_thr: float,
     number: Callable[[Tensor], Tensor] | None,
 ) -> Tensor:
-    """The map value int32 (K,) of each query: its segment where it survives, else void."""
+    """The map value, int32 or int64 (K,), of each query: its segment where it survives, else void."""
     survives = (won > 0) & (own > 0) & (won / own.clamp(min=1) >= iou_thr)
     things = (survives & (labels < num_things)).nonzero().squeeze(1)
     instance = torch.zeros_like(labels)
     instance[things] = (
         torch.arange(1, len(things) + 1, device=labels.device) if number is None else number(things)
     )
-    value = labels + instance * INSTANCE_OFFSET
-    return torch.where(survives, value, num_classes).int()
+    value = torch.where(survives, labels + instance * INSTANCE_OFFSET, num_classes)
+    # the numbers of a stream without an end outgrow int32 when they are encoded
+    return value if value.max() > torch.iinfo(torch.int32).max else value.int()
 
 
 def _segment_scores(values: Tensor, scores: Tensor, num_classes: int) -> dict[int, float]:

@@ -93,3 +93,23 @@ def test_the_map_is_that_of_mmdet(geometry, filter_low_score):
     theirs = fusion.panoptic_postprocess(classes, geometry.resize(masks)).sem_seg[0]
     assert torch.equal(ours, theirs)
     assert len(ours.unique()) > 5
+
+
+def test_numbers_of_a_long_stream_do_not_overflow():
+    classes, masks = crowded_scene(CROPPED)
+    config = PanopticConfig(iou_thr=0.0)
+    queries, scores, labels = select_queries(classes.softmax(-1), config)
+    start = 2**31
+    (panoptic,), segment_scores = read_panoptic(
+        [masks[queries]],
+        scores,
+        labels,
+        THINGS,
+        THINGS + STUFF,
+        CROPPED,
+        config,
+        number=lambda rows: torch.arange(len(rows)) + start,
+    )
+    numbers = panoptic.unique() // 1000
+    assert numbers.min() >= 0 and numbers.max() >= start
+    assert set(segment_scores) <= set(panoptic.unique().tolist()) | {*segment_scores}
