@@ -40,8 +40,9 @@ def read_ahead(items: Iterable[T], depth: int, drop_oldest: bool = False) -> Ite
                     _forget_one(waiting)
 
     def work() -> None:
-        iterator = iter(items)
+        iterator: Iterator[T] = iter(())
         try:
+            iterator = iter(items)  # may fail, too
             for item in iterator:
                 put((item, None), drop_oldest)
                 if stop.is_set():

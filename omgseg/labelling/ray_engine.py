@@ -47,17 +47,22 @@ def label_with_ray(
     started = not ray.is_initialized()
     if started:
         ray.init(log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
-    resources = ray.cluster_resources()
-    kind = "GPU" if resources.get("GPU") else "CPU"
-    available = int(resources.get(kind, 0))
-    if workers > available:
-        raise ValueError(f"{workers} workers, but Ray has {available} {kind}s; give --workers {available}")
+    try:
+        resources = ray.cluster_resources()
+        kind = "GPU" if resources.get("GPU") else "CPU"
+        available = int(resources.get(kind, 0))
+        if workers > available:
+            raise ValueError(f"{workers} workers, but Ray has {available} {kind}s; give --workers {available}")
+    except BaseException:
+        if started:
+            ray.shutdown()
+        raise
     if settings.threads is None:
         settings = replace(settings, threads=max(int(resources.get("CPU", 0)) // workers, 1))
-    return _run(settings, images, workers, images_a_task, kind == "GPU", started)
+    return _records(settings, images, workers, images_a_task, kind == "GPU", started)
 
 
-def _run(
+def _records(
     settings: Settings,
     images: Sequence[tuple[str, Path]],
     workers: int,

@@ -73,3 +73,13 @@ def test_live_sources_drop_the_oldest():
     started.set()
     assert produced.wait(2)  # the reader never waited for us
     assert list(ahead) == [8, 9]
+
+
+def test_an_error_before_the_first_item_reaches_the_consumer():
+    class Broken:
+        def __iter__(self):
+            raise OSError("no such camera")
+
+    with pytest.raises(OSError, match="no such camera"):
+        next(read_ahead(Broken(), 2))
+    assert not readers()

@@ -69,3 +69,10 @@ def test_a_killed_worker_loses_nothing(run, model, config_file, deadly_config, p
     assert f"in {IMAGES} images" in lines
     assert (tmp_path / "ray.json").read_bytes() == (tmp_path / "alone.json").read_bytes()
     assert not ray.is_initialized()
+
+
+def test_too_many_workers_are_refused_and_ray_ends(run, model, photos, tmp_path):
+    workers = ["--engine", "ray", "--workers", "4000"]
+    status, _, error = run("label", photos, "--out", tmp_path / "ray.json", *workers, *model)
+    assert status == 2 and "4000 workers, but Ray has" in error
+    assert not ray.is_initialized()
