@@ -54,6 +54,12 @@ def decode_masks(rles: Sequence[dict[str, Any]], size: tuple[int, int]) -> np.nd
     return np.stack([coco_mask.decode(run_lengths).view(bool) for run_lengths in rles])
 
 
+def mask_areas(rles: Sequence[dict[str, Any]]) -> np.ndarray:
+    """Pixels of each mask, int64 (N,)."""
+    # one by one: with NumPy 2 pycocotools takes lists of at most 255
+    return np.array([coco_mask.area(run_lengths) for run_lengths in rles], np.int64)
+
+
 def check_counts(counts: str, size: tuple[int, int]) -> None:
     """Check compressed counts that come from a file: pycocotools reads wrong ones as garbage.
 

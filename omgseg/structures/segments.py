@@ -11,7 +11,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from omgseg.structures.images import IMAGE_SUFFIXES, read_image
-from omgseg.structures.run_lengths import as_text, decode_masks
+from omgseg.structures.run_lengths import as_text, decode_masks, mask_areas
 from omgseg.structures.task import Task
 from omgseg.structures.vocabulary import NO_CLASS, Vocabulary
 
@@ -95,9 +95,9 @@ class Segments:
             task=Task(task),
             size=(int(size[0]), int(size[1])),
             rles=[as_text(run_lengths) for run_lengths in rles],
-            labels=_constant(labels, np.int64),
-            scores=_constant(scores, np.float32),
-            ids=_constant(np.arange(1, len(rles) + 1) if ids is None else ids, np.int64),
+            labels=_constant(labels, np.int64, "labels"),
+            scores=_constant(scores, np.float32, "scores"),
+            ids=_constant(np.arange(1, len(rles) + 1) if ids is None else ids, np.int64, "ids"),
             vocabulary=Vocabulary() if vocabulary is None else vocabulary,
             path=path,
             name=name if name is not None else "" if path is None else path.stem,
@@ -181,7 +181,7 @@ class Segments:
     @cached_property
     def areas(self) -> np.ndarray:
         """int64 (N,): pixels of each mask."""
-        return _constant(coco_mask.area(self.rles) if len(self) else [], np.int64)
+        return _constant(mask_areas(self.rles), np.int64)
 
     @property
     def names(self) -> list[str]:
@@ -248,7 +248,10 @@ class Segments:
         return self.select(self.scores >= min_score)
 
 
-def _constant(values: Any, dtype: type) -> np.ndarray:
-    array = np.array(values, dtype=dtype)
+def _constant(values: Any, dtype: type, field: str = "values") -> np.ndarray:
+    try:
+        array = np.array(values, dtype=dtype)
+    except OverflowError as error:
+        raise ValueError(f"{field}: a number does not fit into {np.dtype(dtype)}") from error
     array.setflags(write=False)
     return array

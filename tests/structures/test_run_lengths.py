@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from omgseg.structures.run_lengths import as_text, check_counts, encode_map, encode_masks
+from omgseg.structures.run_lengths import as_text, check_counts, encode_map, encode_masks, mask_areas
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64])
@@ -39,3 +39,8 @@ def test_wrong_run_lengths_are_found():
     (large,) = encode_masks([np.pad(np.ones((1, 1)), ((3000, 0), (4000, 0)))])
     check_counts(large["counts"], tuple(large["size"]))
     assert coco_mask.area(large) == 1
+
+
+def test_areas_of_many_masks():
+    masks = np.arange(300)[:, None, None] > np.arange(400).reshape(1, 20, 20)
+    assert mask_areas(encode_masks(masks)).tolist() == list(range(300))

@@ -14,6 +14,7 @@ from omgseg.apis.results.coco import objects_of
 from omgseg.apis.results.json_writer import JsonWriter
 from omgseg.apis.results.naming import image_name
 from omgseg.structures import Vocabulary
+from omgseg.structures.run_lengths import mask_areas
 
 if TYPE_CHECKING:
     from omgseg.apis.results.video import VideoResult
@@ -92,7 +93,7 @@ class YouTubeVISWriter(JsonWriter):
 def _measures(segmentations: list[dict[str, Any] | None]) -> dict[str, list[Any]]:
     """Boxes (x, y, width, height) and areas; None where a track is not seen."""
     shown = [mask for mask in segmentations if mask is not None]
-    boxes, areas = iter(coco_mask.toBbox(shown).tolist()), iter(coco_mask.area(shown).tolist())
+    boxes, areas = iter(coco_mask.toBbox(shown).tolist()), iter(mask_areas(shown).tolist())
     return {
         "bboxes": [None if mask is None else next(boxes) for mask in segmentations],
         "areas": [None if mask is None else next(areas) for mask in segmentations],
