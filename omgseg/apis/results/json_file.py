@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from omgseg.apis.results.json_writer import shortest
 from omgseg.files import whole_file
 from omgseg.structures import Task, Vocabulary
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT, VERSION = "omgseg-result", 1
 _NUMBER = (int, float)
+_LARGEST = np.iinfo(np.int64).max
 
 
 def write_image(path: Path, result: SegmentationResult) -> None:
@@ -111,6 +114,8 @@ def _read(path: Path, kind: str) -> dict[str, Any]:
         raise FileNotFoundError(f"result file {path} not found")
     try:
         content = json.loads(path.read_text())
+    except RecursionError as error:
+        raise ValueError(f"{path} is no result that was saved here: its lists are nested too deep") from error
     except ValueError as error:
         raise ValueError(f"{path} is not complete JSON ({error}); write or copy it again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -143,6 +148,7 @@ def _get(content: dict[str, Any], field: str, kinds: type | tuple[type, ...]) ->
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
         raise ValueError(f"field {field!r} is {type(value).__name__}, not {names}")
+    _check_range(field, value)
     return value
 
 
@@ -150,7 +156,14 @@ def _list(content: dict[str, Any], field: str, kinds: type | tuple[type, ...]) -
     values = _get(content, field, list)
     if not all(isinstance(value, kinds) and not isinstance(value, bool) for value in values):
         raise ValueError(f"field {field!r} holds something of another type")
+    for value in values:
+        _check_range(field, value)
     return values
+
+
+def _check_range(field: str, value: Any) -> None:
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise ValueError(f"field {field!r} holds a number of {value.bit_length()} bits, which is too large")
 
 
 def _size(content: dict[str, Any]) -> tuple[int, int]:

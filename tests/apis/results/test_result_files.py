@@ -79,6 +79,10 @@ def test_a_folder_keeps_the_old_file_on_an_error(film, tmp_path, monkeypatch):
         ("time", "now", "field 'time' is str, not int or float or null"),
         ("frame_index", 1.5, "field 'frame_index'"),
         ("frame_index", True, "field 'frame_index' is bool, not int"),
+        ("ids", [1, 2, 3, 2**70], "field 'ids' holds a number of 71 bits"),
+        ("labels", [0, 1, 2, -(2**70)], "field 'labels' holds a number of 71 bits"),
+        ("scores", [0.1, 0.2, 2**70, 0.4], "field 'scores' holds a number of 71 bits"),
+        ("time", 10**400, "field 'time' holds a number"),
     ],
 )
 def test_a_wrong_field_is_named(panoptic, tmp_path, field, value, message):
@@ -131,3 +135,10 @@ def test_other_endings_are_refused(panoptic, film, tmp_path):
     with pytest.raises(ValueError, match="without frames"):
         VideoResult([]).save(tmp_path / "a.mp4")
     assert not list(tmp_path.iterdir())
+
+
+def test_deep_nesting_is_refused(panoptic, tmp_path):
+    file = tmp_path / "deep.json"
+    file.write_text('{"format": ' + "[" * 200_000 + "]" * 200_000 + "}")
+    with pytest.raises(ValueError, match=r"deep\.json is no result .* nested too deep"):
+        SegmentationResult.load(file)
