@@ -130,7 +130,7 @@ def _from_path(path: Path, as_video: bool) -> Source:
         return _from_images(list_images(path), path.resolve().name, path, is_video=as_video)
     if not path.is_file():
         if glob.has_magic(str(path)):
-            return _from_list(_matches(path), as_video, str(path))
+            return _from_list(_matches(path), as_video, _folder_of(path).resolve().name)
         raise FileNotFoundError(
             f"{path} not found; a source is an image, a video, a folder of images or a glob"
         )
@@ -138,6 +138,11 @@ def _from_path(path: Path, as_video: bool) -> Source:
         fps, length = probe_video(path)
         return Source(lambda _: read_video(path), path.stem, is_video=True, path=path, fps=fps, length=length)
     return _from_images([path], path.stem, path, is_video=as_video, is_single=not as_video)
+
+
+def _folder_of(pattern: Path) -> Path:
+    """The folder that a glob looks in."""
+    return next(parent for parent in pattern.parents if not glob.has_magic(str(parent)))
 
 
 def _matches(pattern: Path) -> list[Path]:

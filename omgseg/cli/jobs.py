@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omgseg.apis.results.naming import unique_name
 from omgseg.apis.sources import Source, expand, open_source
 from omgseg.cli.status import UsageError
+from omgseg.files import safe_name, unique_name
 
 IMAGE_FORMATS = ("png", "json", "coco", "panoptic", "masks")
 VIDEO_FORMATS = ("mp4", "gif", "png", "json", "coco", "panoptic", "masks", "youtube-vis")
@@ -27,7 +27,7 @@ class Job:
 
     Attributes:
         source: the opened input.
-        name: of its files, without ending; no two jobs have the same.
+        name: of its files, without ending; safe, and no two jobs have the same.
         formats: to write.
     """
 
@@ -80,7 +80,7 @@ def plan(inputs: Sequence[str], formats: Sequence[str], as_video: bool) -> tuple
                 continue
             if source.path is not None:
                 seen.add(source.path)
-            jobs.append(Job(source, unique_name(source.name, used), _formats_of(source, formats)))
+            jobs.append(Job(source, unique_name(safe_name(source.name), used), _formats_of(source, formats)))
     return jobs, failures
 
 

@@ -52,7 +52,9 @@ def label_with_ray(
         kind = "GPU" if resources.get("GPU") else "CPU"
         available = int(resources.get(kind, 0))
         if workers > available:
-            raise ValueError(f"{workers} workers, but Ray has {available} {kind}s; give --workers {available}")
+            raise ValueError(
+                f"{workers} workers, but Ray has {available} {kind}s; give --workers {available}"
+            )
     except BaseException:
         if started:
             ray.shutdown()

@@ -83,6 +83,27 @@ def test_a_video_becomes_a_film(run, model, frames, tmp_path):
     assert len(tracks["annotations"]) >= len(video.ids)
 
 
+@pytest.mark.parametrize("pattern", ["*.png", "0?0.png"])
+def test_a_glob_as_a_video_is_written_below_out(run, model, frames, tmp_path, pattern):
+    out = tmp_path / "out"
+    assert run("predict", f"{frames}/{pattern}", "--video", "--out", out, *model)[0] == 0
+    assert names(out) == {"clip.mp4"}
+    assert {path.suffix for path in frames.iterdir()} == {".png"}
+
+
+def test_odd_file_names(run, model, photos, tmp_path):
+    odd = ["-rf.png", "a\nb.png", "x" * 250 + ".png", "a:b.png", "a?b.png"]
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    for name in odd:
+        (folder / name).write_bytes((photos / "1.png").read_bytes())
+    out = tmp_path / "out"
+    status, _, error = run("predict", folder, "--out", out, "--format", "png", "json", "masks", *model)
+    assert status == 0, error
+    assert len(names(out)) == 5 * 3 + 1
+    assert not [name for name in names(out) if set(name) & set("\n:?") or name.startswith("-")]
+
+
 def test_a_second_run_loses_nothing(run, model, photos, tmp_path):
     out = tmp_path / "out"
     arguments = ["predict", photos / "1.png", "--out", out, "--format", "png", "coco", *model]

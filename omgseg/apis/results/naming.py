@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from omgseg.files import safe_name, safe_path, unique_name
 from omgseg.structures.images import IMAGE_SUFFIXES
 from omgseg.structures.segments import Segments
 
@@ -26,18 +27,8 @@ def image_name(result: Segments, root: Path | None = None) -> str:
     return result.path.as_posix()
 
 
-def unique_name(name: str, used: set[str]) -> str:
-    """`name`, or with a number behind it where it is in `used`, to which the result is added."""
-    number, unique = 1, name
-    while unique in used:
-        number += 1
-        unique = f"{name}_{number}"
-    used.add(unique)
-    return unique
-
-
 class FileNames:
-    """Names of the files that a writer makes in its folder, one an image, each once."""
+    """Names of the files that a writer makes in its folder, one per image, each once and safe."""
 
     def __init__(self, suffix: str, root: Path | None) -> None:
         self._suffix = suffix
@@ -59,11 +50,12 @@ class FileNames:
             video: the name of the video of this frame; its frames are named ``<video>/<frame>``.
         """
         if video is None:
-            name = PurePosixPath(image_name(result, self._root))
+            name = image_name(result, self._root)
+            ending = PurePosixPath(name).suffix
+            if ending.lower() in IMAGE_SUFFIXES:
+                name = name.removesuffix(ending)
+            path = safe_path(name, "image")
         else:
-            name = PurePosixPath(video or "video", result.name or f"{result.frame_index or 0:06d}")
-        if name.is_absolute() or ".." in name.parts:  # the file must come to lie in the writer's folder
-            name = PurePosixPath(name.name)
-        if name.suffix.lower() in IMAGE_SUFFIXES:
-            name = name.with_suffix("")
-        return unique_name(str(name) if name.name else "image", self._used) + self._suffix
+            frame = safe_name(result.name, f"{result.frame_index or 0:06d}")
+            path = PurePosixPath(safe_name(video, "video"), frame)
+        return unique_name(str(path), self._used) + self._suffix

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from omgseg.files import whole_file
+from omgseg.files import safe_name, whole_file
 
 if TYPE_CHECKING:
     from omgseg.apis.results.result import SegmentationResult
@@ -40,9 +40,9 @@ def write_film(path: Path, drawn: Iterable[np.ndarray], fps: float | None) -> No
 
 
 def write_folder(folder: Path, frames: Sequence[SegmentationResult], drawn: Iterable[np.ndarray]) -> None:
-    """Write one PNG a frame, named like the frame, or by its number where the names repeat."""
-    names = [frame.name for frame in frames]
-    if len(set(names)) < len(names) or "" in names:
+    """Write one PNG per frame, named like the frame, or by its number where the names repeat."""
+    names = [safe_name(frame.name) for frame in frames]
+    if len({name.casefold() for name in names}) < len(names) or not all(frame.name for frame in frames):
         names = [f"{frame.frame_index:06d}" for frame in frames]
     folder.mkdir(parents=True, exist_ok=True)
     for name, picture in zip(names, drawn, strict=True):

@@ -9,7 +9,14 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from omgseg.apis.results import CocoWriter, MaskWriter, PanopticWriter, VideoResult, YouTubeVISWriter
+from omgseg.apis.results import (
+    CocoWriter,
+    MaskWriter,
+    PanopticWriter,
+    SegmentationResult,
+    VideoResult,
+    YouTubeVISWriter,
+)
 from omgseg.evaluation.functional.coco_instance import evaluate_instances
 from omgseg.evaluation.functional.coco_panoptic import PanopticAnnotations, evaluate_files
 from omgseg.evaluation.functional.youtube_vis import evaluate_tracks
@@ -17,6 +24,7 @@ from omgseg.evaluation.metrics import CocoPanopticMetric
 from omgseg.structures import Vocabulary
 from omgseg.structures.panoptic_png import decode_panoptic_png
 from omgseg.structures.png import davis_palette, read_index_png
+from omgseg.structures.run_lengths import encode_masks
 
 
 def results_in(content):
@@ -204,3 +212,39 @@ def test_files_stay_in_the_folder(panoptic, words, tmp_path):
     pngs = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.png"))
     assert pngs == ["a.png", "b.png", "c/street.png", "image.png"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+HOSTILE = ["../../escaped", "/tmp/absolute", "*", "a\nb", "x" * 255, "ü" * 200, "-rf", "", ".."]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_name_leads_out_of_the_folder(panoptic, film, words, name, tmp_path):
+    folder = tmp_path / "out" / "here"
+    video = VideoResult([frame.replace(name=name) for frame in film], name=name)
+    with MaskWriter(folder / "masks", words) as masks, PanopticWriter(folder / "p.json", words) as maps:
+        for writer in (masks, maps):
+            writer.add(panoptic(name=name))
+            writer.add(panoptic(path=f"{name}.jpg"))
+            writer.add(video)
+    VideoResult.load(video.save(folder / "film.json")).save(folder / "frames")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in folder.parent.iterdir()] == ["here"]
+    assert {path.name for path in folder.iterdir()} == {"masks", "p.json", "p", "film.json", "frames"}
+    assert len([*(folder / "masks").rglob("*.png")]) == len([*(folder / "p").rglob("*.png")]) == 7
+    assert len([*(folder / "frames").iterdir()]) == 5
+    listed = json.loads((folder / "p.json").read_text())["annotations"]
+    assert all((folder / "p" / entry["file_name"]).is_file() for entry in listed)
+
+
+def test_more_segments_than_a_byte_counts(words, tmp_path):
+    masks = np.eye(300, dtype=bool)[:, None]
+    result = SegmentationResult(
+        "instance", (1, 300), encode_masks(masks), [0] * 300, [0.5] * 300, vocabulary=words
+    )
+    assert result.areas.tolist() == [1] * 300
+    assert [entry["area"] for entry in result.to_coco()["annotations"]] == [1] * 300
+    video = VideoResult([result.select([0])] * 300)
+    with YouTubeVISWriter(tmp_path / "tracks.json", words) as writer:
+        writer.add(video)
+    (track,) = json.loads((tmp_path / "tracks.json").read_text())["annotations"]
+    assert track["areas"] == [1] * 300
