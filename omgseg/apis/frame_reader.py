@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from omgseg.apis.frames import Frame
-from omgseg.apis.inputs import list_images
 from omgseg.apis.sources import Source, SourceInput, open_source
 
 
@@ -36,13 +33,10 @@ class FrameReader:
                 f"{opened.name} is live: there is no going back in it; record it to a file first"
             )
         self.name, self.fps, self.path = opened.name, opened.fps, opened.path
-        self.in_memory = isinstance(source, np.ndarray)
+        images = opened.images
+        self.in_memory = images is not None and not any(isinstance(image, (str, Path)) for image in images)
         self._source = opened
-        self._images: Sequence | None = None
-        if isinstance(source, (str, Path)) and opened.path is not None and opened.path.is_dir():
-            self._images = list_images(opened.path)
-        elif isinstance(source, np.ndarray) or (isinstance(source, Sequence) and not isinstance(source, str)):
-            self._images = source
+        self._length = None if images is None else len(images)
         self._frames: Iterator[Frame] = iter(())
         self._next = -1
 
@@ -66,19 +60,25 @@ class FrameReader:
         """
         if start < 0:
             raise IndexError(f"frames are counted from 0; there is no frame {start}")
-        if self._images is not None:
-            yield from self._read_images(start, stop)
+        past_end = self._length is not None and start >= self._length
+        if past_end or (stop is not None and stop <= start):
+            return
+        if self._source.images is not None:
+            part = open_source(self._source.images[start:stop], as_video=True)
+            for index, frame in enumerate(part, start):
+                name = frame.name if frame.path is not None else f"{index:05d}"
+                yield replace(frame, name=name, index=index)
             return
         if start < self._next or self._next < 0:
             self._frames, self._next = iter(self._source), 0
-        for frame in islice(self._frames, start - self._next, None if stop is None else stop - self._next):
-            self._next = frame.index + 1
-            yield frame
-
-    def _read_images(self, start: int, stop: int | None) -> Iterator[Frame]:
-        part = self._images[start:stop]
-        if not len(part):
-            return
-        for index, frame in enumerate(open_source(part, as_video=True), start):
-            name = frame.name if frame.path is not None else f"{index:05d}"
-            yield Frame(frame.image, frame.path, name, index)
+        try:
+            for frame in self._frames:
+                self._next = frame.index + 1
+                if frame.index >= start:
+                    yield frame
+                if self._next == stop:
+                    return
+        except Exception:
+            self._next = -1
+            raise
+        self._length, self._next = self._next, -1  # the iterator has no more to give

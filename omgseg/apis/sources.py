@@ -11,7 +11,7 @@ from urllib.parse import urlparse
 import numpy as np
 from PIL import Image
 
-from omgseg.apis.decoding import probe_video, read_camera, read_video
+from omgseg.apis.decoding import probe_video, read_camera, read_video, shown_address
 from omgseg.apis.frames import Frame
 from omgseg.apis.inputs import (
     IMAGE_SUFFIXES,
@@ -41,6 +41,7 @@ class Source:
         fps: frames a second of a video, where known.
         length: number of images or frames, where known; of video files the container's own word, which may be off.
         is_live: frames arrive whether or not they are read.
+        images: what can be read in any order; None for video files, cameras and streams.
     """
 
     read: Callable[[OnError | None], Iterator[Frame]]
@@ -51,6 +52,7 @@ class Source:
     fps: float | None = None
     length: int | None = None
     is_live: bool = False
+    images: Sequence[ImageInput] | None = None
 
     def __iter__(self) -> Iterator[Frame]:
         return self.frames()
@@ -158,16 +160,19 @@ def _from_list(inputs: Sequence[ImageInput], as_video: bool, name: str = "list")
     entries = expand(inputs)
     for entry in entries:
         if is_video_input(entry):
-            which = "a video array" if isinstance(entry, np.ndarray) else entry
+            which = "a video array" if isinstance(entry, np.ndarray) else shown_address(entry)
             raise ValueError(f"{which} is a video among several inputs; open each video by itself")
     return _from_images(entries, name, is_video=as_video)
 
 
 def _from_url(url: str) -> Source:
-    parts = urlparse(url)
+    try:
+        parts = urlparse(url)
+    except ValueError as error:
+        raise ValueError(f"{shown_address(url)} is not an address ({error})") from None
     path = Path(parts.path)
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        raise ValueError(f"{url} is the address of an image; download it, and give the file")
+        raise ValueError(f"{shown_address(url)} is the address of an image; download it, and give the file")
     # the address may hold a password, the name does not
     return Source(
         lambda _: read_video(url),
@@ -201,7 +206,7 @@ def _from_images(
                 _check_size(str(file or f"frame {index}"), pixels.shape, shape)
             yield Frame(pixels, file, own_name, index if is_video else 0)
 
-    return Source(read, name, is_video, is_single, path, length=len(images))
+    return Source(read, name, is_video, is_single, path, length=len(images), images=images)
 
 
 def _image_name(image: ImageInput, default: str) -> str:
