@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +19,17 @@ from omgseg.apis.frames import Frame
 OPEN_TIMEOUT = 10.0
 READ_TIMEOUT = 10.0
 """Seconds without an answer after which a stream counts as gone."""
+MAX_FAILURES = 20
+"""Damaged places in a row after which nothing readable is expected in a file."""
+CUT_OFF = 0.9
+"""A file that ends before this part of the duration it states is incomplete."""
 
 
 def probe_video(path: str | Path) -> tuple[float | None, int | None]:
     """Frames a second, and the number of frames as the container states it; None where it does not.
 
     Raises:
-        OSError: the file is no video, or broken.
+        OSError: the file is not a video, or broken.
     """
     with _open(path) as container:
         stream = container.streams.video[0]
@@ -38,44 +43,69 @@ def probe_video(path: str | Path) -> tuple[float | None, int | None]:
 def read_video(path: str | Path) -> Iterator[Frame]:
     """Decode a video file or a stream, frame by frame, turned as the recorder held the camera.
 
-    Damaged frames are left out, with a warning at the end that counts them.
+    Damaged frames are left out, with a warning at the end that counts them; a file that is cut off gives one, too.
 
     Args:
         path: a file, or the URL of a stream.
 
     Raises:
-        OSError: it cannot be opened, is no video, has no frame that can be decoded, or a stream is gone.
+        OSError: it cannot be opened, is not a video, has no frame that can be decoded, or a stream is gone.
     """
     file = path if isinstance(path, Path) else None
-    damaged, count, start, shape = 0, 0, None, None
+    damaged, count, start, last, shape = 0, 0, None, None, None
     with _open(path) as container:
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
-        packets = container.demux(stream)
+        pictures = _pictures(container, stream)
         while True:
             try:
-                packet = next(packets)
-                decoded = packet.decode()
+                picture = next(pictures)
             except StopIteration:
                 break
-            except av.error.InvalidDataError:
+            except (av.error.FFmpegError, OSError) as error:
+                raise OSError(
+                    f"{shown_address(path)}: reading stopped after {count} frames ({_reason(error)})"
+                ) from None  # the error holds the address with its password
+            if picture is None:
                 damaged += 1
                 continue
-            except (av.error.FFmpegError, OSError) as error:
-                raise OSError(f"{path}: reading stopped after {count} frames ({error})") from error
-            for picture in decoded:
-                image = _upright(picture)
-                shape = shape or image.shape
-                if image.shape != shape:  # a stream may change its resolution; a video's frames must agree
-                    image = cv2.resize(image, shape[1::-1], interpolation=cv2.INTER_AREA)
-                seconds = picture.time
-                start = seconds if start is None else start
-                yield Frame(image, file, f"{count:05d}", count, None if seconds is None else seconds - start)
-                count += 1
+            image = _upright(picture)
+            shape = shape or image.shape
+            if image.shape != shape:  # a stream may change its resolution; a video's frames must agree
+                image = cv2.resize(image, shape[1::-1], interpolation=cv2.INTER_AREA)
+            start = picture.time if start is None else start
+            last = None if picture.time is None else picture.time - start
+            yield Frame(image, file, f"{count:05d}", count, last)
+            count += 1
+        promised = container.duration / av.time_base if container.duration and file is not None else None
     if not count:
-        raise OSError(f"{path} has no frame that can be decoded; is it complete?")
+        raise OSError(f"{shown_address(path)} has no frame that can be decoded; is it complete?")
     if damaged:
-        print_log(f"{path}: {damaged} damaged frames were left out", logger="current", level=logging.WARNING)
+        _warn(f"{shown_address(path)}: {damaged} damaged frames were left out")
+    if promised and last is not None and last * (count + 1) / count < CUT_OFF * promised:
+        _warn(f"{path} is cut off: {last:.1f} of {promised:.1f} seconds can be read, {count} frames")
+
+
+def _pictures(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[av.VideoFrame | None]:
+    """What a stream decodes to; None where it is damaged."""
+    failures = 0
+    while failures < MAX_FAILURES:
+        try:
+            for packet in container.demux(stream):
+                failures = 0
+                try:
+                    pictures = packet.decode()
+                except av.error.InvalidDataError:
+                    yield None
+                else:
+                    yield from pictures
+            return
+        except av.error.InvalidDataError:  # of the container: it goes on behind the damaged place
+            failures += 1
+            yield None
+    yield from stream.codec_context.decode(None)  # what the decoder still holds
 
 
 def read_camera(number: int) -> Iterator[Frame]:
@@ -102,17 +132,34 @@ def read_camera(number: int) -> Iterator[Frame]:
         camera.release()
 
 
+def shown_address(path: str | Path) -> str:
+    """A path, or an address without the password and the query, which may hold secrets, for errors and logs."""
+    text = str(path)
+    if "://" not in text:
+        return text
+    return re.sub(r"\?.*", "?...", re.sub(r"://[^/?#]*@", "://***@", text), flags=re.DOTALL)
+
+
 def _open(path: str | Path) -> av.container.InputContainer:
     try:
         timeout = (OPEN_TIMEOUT, READ_TIMEOUT) if isinstance(path, str) else None
-        container = av.open(str(path), timeout=timeout)
+        # tags may hold anything; they are not used
+        container = av.open(str(path), timeout=timeout, metadata_errors="ignore")
     except (av.error.FFmpegError, OSError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OSError(f"{path} cannot be opened as a video ({reason})") from error
+        raise OSError(f"{shown_address(path)} cannot be opened as a video ({_reason(error)})") from None
     if not container.streams.video:
         container.close()
-        raise OSError(f"{path} has no video in it")
+        raise OSError(f"{shown_address(path)} has no video in it")
     return container
+
+
+def _reason(error: Exception) -> str:
+    """Without the address, which an error of FFmpeg repeats."""
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
+def _warn(message: str) -> None:
+    print_log(message, logger="current", level=logging.WARNING)
 
 
 def _upright(picture: av.VideoFrame) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Video files, streams and cameras."""
 
+import traceback
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from mmengine.logging import MMLogger
 
 from omgseg.apis import open_source
 from omgseg.apis.decoding import _upright
@@ -68,9 +70,7 @@ def test_decoding_is_lazy(film, monkeypatch):
     assert next(frames, None) is None
 
 
-def test_damaged_frames_are_left_out_and_counted(tmp_path, monkeypatch):
-    messages = []
-    monkeypatch.setattr("omgseg.apis.decoding.print_log", lambda message, **_: messages.append(message))
+def test_damaged_frames_are_left_out_and_counted(tmp_path, warnings_given):
     film = write_film(tmp_path / "film.avi")
     data = bytearray(film.read_bytes())
     middle = data.index(b"00dc", len(data) // 2)
@@ -79,7 +79,7 @@ def test_damaged_frames_are_left_out_and_counted(tmp_path, monkeypatch):
     frames = list(open_source(film))
     assert FRAMES - 3 <= len(frames) <= FRAMES
     assert [frame.index for frame in frames] == list(range(len(frames)))
-    assert len(frames) == FRAMES or "1 damaged frames were left out" in messages[0]
+    assert len(frames) == FRAMES or "1 damaged frames were left out" in warnings_given[0]
 
 
 def test_files_that_are_no_videos(tmp_path):
@@ -141,3 +141,108 @@ def test_camera(monkeypatch):
         list(open_source(1))
     with pytest.raises(OSError, match="camera 2 cannot be opened"):
         list(open_source(2))
+
+
+@pytest.fixture
+def warnings_given(monkeypatch):
+    messages = []
+    monkeypatch.setattr(
+        MMLogger.get_current_instance(), "callHandlers", lambda r: messages.append(r.getMessage())
+    )
+    return messages
+
+
+def test_a_film_that_is_cut_off_is_told(tmp_path, warnings_given):
+    film = write_film(tmp_path / "film.mkv")
+    assert len(list(open_source(film))) == FRAMES and not warnings_given
+    film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    assert 0 < len(list(open_source(film))) < FRAMES
+    assert "film.mkv is cut off" in warnings_given[0]
+
+
+def test_reading_goes_on_behind_a_damaged_place_of_the_container(film, monkeypatch, warnings_given):
+    """FFmpeg's iterator of packets ends with the error."""
+    opened = av.open
+
+    class Damaged:
+        def __init__(self, *arguments, **more):
+            self.container, self.breaks = opened(*arguments, **more), iter([3, 2])
+
+        def __getattr__(self, name):
+            return getattr(self.container, name)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.container.close()
+
+        def demux(self, stream):
+            left = next(self.breaks, FRAMES)
+            for number, packet in enumerate(self.container.demux(stream)):
+                if number == left:
+                    raise av.error.InvalidDataError(1, "damaged")
+                yield packet
+
+    monkeypatch.setattr(av, "open", Damaged)
+    assert len(list(open_source(film))) == FRAMES - 2  # the packets in whose place the errors came
+    assert "2 damaged frames were left out" in warnings_given[0]
+
+
+def test_a_film_that_stays_damaged_ends(film, monkeypatch):
+    opened = av.open
+
+    class Damaged:
+        def __init__(self, *arguments, **more):
+            self.container, self.count = opened(*arguments, **more), 0
+
+        def __getattr__(self, name):
+            return getattr(self.container, name)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.container.close()
+
+        def demux(self, stream):
+            if not self.count:
+                for packet in self.container.demux(stream):
+                    yield packet
+                    self.count += 1
+                    if self.count == 4:
+                        break
+            raise av.error.InvalidDataError(1, "damaged")
+
+    monkeypatch.setattr(av, "open", Damaged)
+    assert len(list(open_source(film))) == 4
+
+
+def test_tags_may_hold_any_bytes(tmp_path):
+    film = tmp_path / "film.mkv"
+    with av.open(str(film), "w") as container:
+        container.metadata["title"] = "TITLETITLE"
+        stream = container.add_stream("mpeg4", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8))))
+        container.mux(stream.encode())
+    film.write_bytes(film.read_bytes().replace(b"TITLETITLE", b"TITLE\xff\xfe\xe9\xe8\xe7"))
+    assert len(list(open_source(film))) == 1
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "rtsp://user:secret@localhost:1/live",
+        "http://user:sec@secret@localhost:1/live?token=secret",
+        "nonsense://user:secret@[::1/live",
+        "http://user:secret@localhost/photo.jpg",
+    ],
+)
+def test_no_password_in_errors(address):
+    with pytest.raises((OSError, ValueError)) as caught:
+        list(open_source(address))
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+    with pytest.raises((OSError, ValueError)) as caught:
+        open_source(["a.jpg", address.replace("photo.jpg", "film") + ".mp4"])
+    assert "secret" not in str(caught.value)
