@@ -5,39 +5,63 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from omgseg.structures.png import load_image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
 def read_image(path: str | Path) -> np.ndarray:
     """Read an image file as it is meant to be seen: uint8 RGB (H, W, 3), turned as its EXIF tag says.
 
+    Of 16 bits per channel the upper 8 are kept, for grey values as for colours.
+
     Raises:
         FileNotFoundError: the file is missing.
-        OSError: the file is truncated, not an image, or unreasonably large.
-        ValueError: more than 8 bits a pixel.
+        OSError: the file is truncated, not an image, unreasonably large, or a TIFF of a kind that Pillow cannot read.
+        ValueError: numbers of 32 bits or floats, whose range nobody knows.
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(f"{path} not found, or no file")
+        raise FileNotFoundError(f"{path} not found, or not a file")
     try:
         return upright(load_image(path), str(path))
     except Image.DecompressionBombError as error:
         raise OSError(f"{path}: {error}; make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS") from error
+    except OSError as error:
+        if isinstance(error.__cause__, UnidentifiedImageError) and _is_tiff(path):
+            raise OSError(
+                f"{path} is a TIFF of a kind that cannot be read (floats, or a rare number of bits or channels); "
+                "convert it to 8 bits per channel"
+            ) from error
+        raise
 
 
 def upright(image: Image.Image, name: str) -> np.ndarray:
-    """The pixels of an image, uint8 RGB (H, W, 3), turned as its EXIF tag says.
+    """The pixels of an image, uint8 RGB (H, W, 3), turned as its EXIF tag says; see :func:`read_image`.
 
     Args:
         name: of the image, for the error.
 
     Raises:
-        ValueError: more than 8 bits a pixel.
+        ValueError: numbers of 32 bits or floats.
     """
-    if image.mode.startswith(("I", "F")):
-        raise ValueError(f"{name} has pixels of more than 8 bits (mode {image.mode}); convert it to 8 bits")
-    return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    turned = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        grey = (np.asarray(turned) >> 8).astype(np.uint8)
+        return np.stack([grey] * 3, axis=-1)
+    if image.mode in ("I", "F"):
+        kind = "numbers of 32 bits" if image.mode == "I" else "floats"
+        raise ValueError(
+            f"{name} holds {kind} (mode {image.mode}), whose range is not known; convert it to 8 bits"
+        )
+    return np.array(turned.convert("RGB"))
+
+
+def _is_tiff(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) in _TIFF

@@ -1,7 +1,11 @@
 """Pixels that users hand in."""
 
+import re
+
+import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from omgseg.apis.inputs import list_images, to_image
@@ -66,18 +70,50 @@ def test_unreasonably_large_image(photo, monkeypatch):
         read_image(photo)
 
 
-def test_more_than_8_bits(tmp_path):
-    Image.fromarray(np.full((4, 5), 1000, np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(ValueError, match=r"deep\.png has pixels of more than 8 bits"):
-        read_image(tmp_path / "deep.png")
+def test_16_bits_keep_their_upper_half(tmp_path):
+    """Grey values and colours alike."""
+    values = np.arange(0, 65536, 3277, dtype=np.uint16).reshape(4, 5)
+    for name, array in (("grey", values), ("colour", np.stack([values] * 3, axis=-1))):
+        for suffix in ("png", "tif"):
+            file = tmp_path / f"{name}.{suffix}"
+            cv2.imwrite(str(file), array)
+            assert np.array_equal(read_image(file), np.stack([values >> 8] * 3, axis=-1))
+            assert np.array_equal(to_image(Image.open(file)), read_image(file))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+def test_numbers_without_a_known_range_are_refused(tmp_path, dtype, channels):
+    cv2.imwrite(str(tmp_path / "deep.tif"), np.full((4, 5, channels), 1000, dtype))
+    with pytest.raises(
+        (ValueError, OSError), match=r"deep\.tif (holds|is a TIFF of a kind).*convert it to 8 bits"
+    ):
+        read_image(tmp_path / "deep.tif")
 
 
 @pytest.mark.parametrize(
-    "array", [np.zeros((4, 5), np.uint8), np.zeros((4, 5, 3)), np.zeros((4, 5, 4), np.uint8)]
+    ("array", "conversion"),
+    [
+        (np.random.default_rng(0).random((4, 5, 3)), "image * 255"),
+        (np.full((4, 5, 3), 200.0), "image).round"),
+        (np.zeros((4, 5), np.uint8), "np.stack([image] * 3"),
+        (np.zeros((4, 5, 4), np.uint8), "image[..., :3]"),
+        (np.zeros((4, 5, 1), np.uint8), "np.repeat"),
+        (np.zeros((3, 4, 5), np.uint8), "image.transpose(1, 2, 0)"),
+        (np.zeros((4, 5, 3), np.uint16), "image >> 8"),
+    ],
 )
-def test_wrong_array(array):
-    with pytest.raises(ValueError, match=r"expected an RGB image uint8 \(H, W, 3\)"):
+def test_wrong_arrays_come_with_the_conversion(array, conversion):
+    with pytest.raises(ValueError, match=r"expected an RGB image uint8 \(H, W, 3\)") as caught:
         to_image(array)
+    code = re.search("convert it with ([^ ].*?)(, as|, which|$)", str(caught.value))[1]
+    assert conversion in code
+    assert to_image(eval(code, {"np": np, "image": array})).ndim == 3
+
+
+def test_a_tensor_comes_with_the_conversion():
+    with pytest.raises(TypeError, match=r"Tensor \(3, 4, 5\); give the array image.permute\(1, 2, 0\)"):
+        to_image(torch.zeros(3, 4, 5))
 
 
 def test_wrong_kind():
