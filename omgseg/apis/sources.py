@@ -18,8 +18,9 @@ from omgseg.apis.inputs import (
     VIDEO_SUFFIXES,
     ImageInput,
     check_array,
+    described,
     list_images,
-    natural_order,
+    match_files,
     to_image,
 )
 
@@ -74,14 +75,15 @@ def open_source(source: SourceInput | Source, as_video: bool = False) -> Source:
     """Find out what the user means.
 
     Args:
-        source: an image file; a video file; a folder, whose images are independent, or with `as_video` the frames of
-            one video; a glob (``"photos/**/*.jpg"``); an RGB image uint8 (H, W, 3); a video uint8 (T, H, W, 3);
-            a PIL image; the number of a camera; the URL of a stream; or a list of images.
+        source: an image file; a video file; a folder, whose images, with those of its sub-folders, are independent,
+            or with `as_video` the frames of one video, without sub-folders; a glob (``"photos/**/*.jpg"``); an RGB
+            image uint8 (H, W, 3); a video uint8 (T, H, W, 3); a PIL image; the number of a camera; the URL of a
+            stream; or a list of images.
         as_video: a folder's or a list's images are the frames of one video.
 
     Raises:
         FileNotFoundError: there is no such file, or a folder or glob without images.
-        ValueError: an array of another type or shape, an empty list, a video in a list.
+        ValueError: an array of another type or shape, an empty name or list, a video in a list.
         TypeError: none of these.
     """
     if isinstance(source, Source):
@@ -97,21 +99,21 @@ def open_source(source: SourceInput | Source, as_video: bool = False) -> Source:
     if isinstance(source, str) and "://" in source:
         return _from_url(source)
     if isinstance(source, (str, Path)):
-        return _from_path(Path(source).expanduser(), as_video)
+        return _from_path(_to_path(source), as_video)
     if isinstance(source, Sequence):
         return _from_list(source, as_video)
     raise TypeError(
         "a source is a path, a URL, a camera's number, an RGB array, a PIL image or a list of images, "
-        f"not {type(source).__name__}"
+        f"not {described(source)}"
     )
 
 
 def expand(source: SourceInput | Source) -> list[ImageInput] | None:
-    """The elements of a list, a glob or a folder; None where the source is one thing."""
+    """The elements of a list, a glob or a folder with its sub-folders; None where the source is one thing."""
     if isinstance(source, (str, Path)) and "://" not in str(source):
-        path = Path(source).expanduser()
+        path = _to_path(source)
         if path.is_dir():
-            return list(list_images(path))
+            return list(list_images(path, recursive=True))
         return list(_matches(path)) if not path.exists() and glob.has_magic(str(path)) else None
     if isinstance(source, Sequence) and not isinstance(source, str):
         if not len(source):
@@ -127,9 +129,16 @@ def is_video_input(source: object) -> bool:
     return isinstance(source, (str, Path)) and Path(source).suffix.lower() in VIDEO_SUFFIXES
 
 
+def _to_path(source: str | Path) -> Path:
+    if not str(source):
+        raise ValueError("the source is empty; '.' is the current folder")
+    return Path(source).expanduser()
+
+
 def _from_path(path: Path, as_video: bool) -> Source:
     if path.is_dir():
-        return _from_images(list_images(path), path.resolve().name, path, is_video=as_video)
+        images = list_images(path, recursive=not as_video)
+        return _from_images(images, path.resolve().name, path, is_video=as_video)
     if not path.is_file():
         if glob.has_magic(str(path)):
             return _from_list(_matches(path), as_video, _folder_of(path).resolve().name)
@@ -149,11 +158,7 @@ def _folder_of(pattern: Path) -> Path:
 
 def _matches(pattern: Path) -> list[Path]:
     """Image and video files that a glob names."""
-    found = (Path(name) for name in glob.glob(str(pattern), recursive=True))
-    files = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES]
-    if not files:
-        raise FileNotFoundError(f"no image or video matches {pattern}")
-    return natural_order(files)
+    return match_files(pattern, IMAGE_SUFFIXES + VIDEO_SUFFIXES)
 
 
 def _from_list(inputs: Sequence[ImageInput], as_video: bool, name: str = "list") -> Source:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from omgseg.apis.inputs import list_images, match_files, natural_key
 from omgseg.structures.images import IMAGE_SUFFIXES
 
 
@@ -52,36 +54,34 @@ def collect_images(sources: Sequence[str]) -> dict[str, Path]:
 
     Raises:
         FileNotFoundError: a source is not there, or has no images.
+        ValueError: a source is empty.
     """
     alone = len(sources) == 1 and Path(sources[0]).expanduser().is_dir()
     found: dict[str, Path] = {}
     for source in sources:
+        if not source:
+            raise ValueError("a source is empty; '.' is the current folder")
         root = Path(source).expanduser()
         for path in _expand(root):
-            found.setdefault((path.relative_to(root) if alone else path).as_posix(), path)
+            found.setdefault(_shown((path.relative_to(root) if alone else path).as_posix()), path)
     return {name: found[name] for name in in_order(found)}
 
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Sorted, where numbers count as numbers: 2 before 10."""
-    return sorted(names, key=lambda name: ([_number(part) for part in re.findall(r"\d+|\D+", name)], name))
+    return sorted(names, key=natural_key)
 
 
-def _number(part: str) -> tuple[bool, int, str]:
-    """Sort key: numbers, then text."""
-    return (False, int(part), "") if part.isdecimal() else (True, 0, part)
+def _shown(name: str) -> str:
+    """A name as UTF-8 text, which file names on Linux need not be: other bytes become ``\\xe9``."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _expand(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        files = [file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
-    elif glob.has_magic(str(path)):
-        files = [Path(file) for file in glob.glob(str(path), recursive=True)]
-        files = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
-    else:
-        raise FileNotFoundError(f"{path} not found; a source is an image, a folder of images, or a glob")
-    if not files:
-        raise FileNotFoundError(f"{path} has no images ({', '.join(IMAGE_SUFFIXES)})")
-    return files
+        return list_images(path, recursive=True)
+    if glob.has_magic(str(path)):
+        return match_files(path, IMAGE_SUFFIXES)
+    raise FileNotFoundError(f"{path} not found; a source is an image, a folder of images, or a glob")

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote, unquote_to_bytes
 
 import numpy as np
 
@@ -77,7 +78,8 @@ def _records(
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     tasks = max(1, min(len(images) // max(images_a_task, settings.batch_size), MAX_TASKS))
-    rows = [{"name": name, "path": str(path)} for name, path in images]
+    # paths may have bytes that are not UTF-8, which Arrow does not take
+    rows = [{"name": name, "path": quote(os.fsencode(path))} for name, path in images]
     # Ray Data restarts workers that die, and their tasks with them
     dataset = ray.data.from_items(rows, override_num_blocks=tasks).map_batches(
         _Worker,
@@ -102,5 +104,6 @@ class _Worker:
         self._label = Labeller(settings)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[str]]:
-        images = zip(batch["name"].tolist(), map(Path, batch["path"].tolist()), strict=True)
+        paths = (Path(os.fsdecode(unquote_to_bytes(path))) for path in batch["path"].tolist())
+        images = zip(batch["name"].tolist(), paths, strict=True)
         return {"record": [json.dumps(record) for record in self._label(images)]}

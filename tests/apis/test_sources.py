@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from omgseg.apis import open_source, read_image
+from omgseg.apis.sources import expand
 
 
 def names(source) -> list[str]:
@@ -102,8 +103,37 @@ def test_frames_of_different_sizes(video):
         (None, TypeError, "not NoneType"),
         (True, TypeError, "not bool"),
         (1.5, TypeError, "not float"),
+        ("", ValueError, "empty; '.' is the current folder"),
+        ([""], ValueError, "empty"),
+        (iter(["a.jpg"]), TypeError, r"list_iterator, which has no order or no length; give a list: list\("),
+        ({"a.jpg"}, TypeError, r"set, which has no order"),
+        (np.zeros((4, 5, 3), np.float32), ValueError, r"convert it with \(image \* 255\).round"),
     ],
 )
 def test_wrong_sources(source, error, message):
     with pytest.raises(error, match=message):
         open_source(source)
+
+
+def test_a_folder_means_its_images_and_those_below_and_a_video_its_own(video, photo):
+    below = video / "more"
+    below.mkdir()
+    photo.rename(below / "1.png")
+    (video / "._8.png").write_bytes(b"resource fork of macOS")
+    assert names(open_source(video)) == ["7", "8", "9", "10", "11", "1"]
+    assert len(expand(video)) == 6 and expand(video)[-1] == below / "1.png"
+    assert names(open_source(video, as_video=True)) == ["7", "8", "9", "10", "11"]
+
+
+def test_a_glob_as_a_video_is_called_by_its_folder(video, monkeypatch):
+    for pattern in ("*.png", "**/*.png", "1?.png"):
+        assert open_source(f"{video}/{pattern}", as_video=True).name == "clip"
+    monkeypatch.chdir(video)
+    assert open_source("*.png", as_video=True).name == "clip"
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".wmv", ".flv", ".3gp", ".mts", ".m2ts"])
+def test_endings_of_videos(tmp_path, suffix):
+    (tmp_path / f"film{suffix}").write_bytes(b"no film")
+    with pytest.raises(OSError, match="cannot be opened as a video"):
+        open_source(tmp_path / f"film{suffix}")
