@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -25,6 +26,8 @@ from omgseg.web.words import parse_words
 from omgseg.web.workspace import as_uploaded
 
 SECONDS_BETWEEN_NEWS = 0.5
+LEFT_KEPT = 256
+"""Sessions that have ended and may still have a request under way."""
 
 
 class _Stopped(Exception):
@@ -79,6 +82,7 @@ class VideoTab:
     def __init__(self, site) -> None:
         self.site = site
         self._job: _Job | None = None
+        self._left: deque[str | None] = deque(maxlen=LEFT_KEPT)
 
     def build(self) -> None:
         """Lay out the tab inside the current ``gr.Blocks``."""
@@ -123,7 +127,7 @@ class VideoTab:
             show_progress="minimal",
             show_progress_on=[status],
         )
-        stop.click(self.leave, None, None, api_visibility="private", queue=False)
+        stop.click(self.stop, None, None, api_visibility="private", queue=False)
 
     def segment(
         self,
@@ -141,24 +145,31 @@ class VideoTab:
         if task not in TASK_NAMES:
             raise Refused(f"There is no task {task!r}.")
         waiting = [gr.DownloadButton(value=None, interactive=False)] * 3
+        style = {"opacity": opacity, "palette": palette_of(colorblind), "by": "identity"}
+        job = self._job = _Job(  # before the first news: from then on the visitor may leave
+            request.session_hash,
+            lambda job: self._work(job, path, TASK_NAMES[task], vocabulary, facts, score, style),
+        )
+        if request.session_hash in self._left:
+            return
         yield [
             None,
             progress_html(0, facts.frames, "Reading the video ..."),
             gr.Button(interactive=True),
             *waiting,
         ]
-        style = {"opacity": opacity, "palette": palette_of(colorblind), "by": "identity"}
-        job = self._job = _Job(
-            request.session_hash,
-            lambda job: self._work(job, path, TASK_NAMES[task], vocabulary, facts, score, style),
-        )
         with suppress(_Stopped):
             yield from job
         if job.is_stopped:
             yield [None, message_html("Stopped."), gr.Button(interactive=False), *waiting]
 
     def leave(self, request: gr.Request) -> None:
-        """End the work on the visitor's video: on demand, or as nobody looks any more, which Gradio does not end."""
+        """Nobody looks any more: end the visitor's work, which Gradio does not, also if it has not begun."""
+        self._left.append(request.session_hash)  # first: the work may begin at this moment
+        self.stop(request)
+
+    def stop(self, request: gr.Request) -> None:
+        """End the work on the visitor's video."""
         job = self._job
         if job is not None and job.visitor == request.session_hash:
             job.stop()
