@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # projects/ is imp
 from mmengine.config import Config, DictAction
 
 from omgseg.engine import merge_options
-from omgseg.engine.benchmark_table import json_text
+from omgseg.engine.benchmarks import json_text
 from omgseg.engine.offline_scoring import score
 
 

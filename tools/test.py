@@ -19,9 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # projects/ is imp
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 
-from omgseg.engine.benchmark_table import table, write_table
-from omgseg.engine.benchmarks import Outcome, run_benchmark, try_benchmark
-from omgseg.engine.launch import add_common_arguments, leave_process_group, load_config, one_line_errors
+from omgseg.engine.benchmarks import Outcome, run_benchmark, table, try_benchmark, write_table
+from omgseg.engine.config import add_common_arguments, leave_process_group, load_config, one_line_errors
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

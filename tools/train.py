@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # projects/ is imported from here
 
 from omgseg.engine import Runner
-from omgseg.engine.launch import (
+from omgseg.engine.config import (
     add_common_arguments,
     enable_amp,
     enable_lr_scaling,

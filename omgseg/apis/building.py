@@ -16,7 +16,7 @@ from mmengine.registry import init_default_scope
 
 from omgseg.datasets.transforms import Resize
 from omgseg.engine import check_arguments, load_weights, read_checkpoint
-from omgseg.engine.vocabulary_hook import META_KEY
+from omgseg.engine.hooks import META_KEY
 from omgseg.models.segmentor import OMGSeg
 from omgseg.registry import MODELS
 from omgseg.structures import Vocabulary

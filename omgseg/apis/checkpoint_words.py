@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from omgseg.engine import read_checkpoint
-from omgseg.engine.vocabulary_hook import META_KEY
+from omgseg.engine.hooks import META_KEY
 from omgseg.structures import Vocabulary
 
 

@@ -14,7 +14,7 @@ import torch
 from omgseg.benchmark.cases import CASES, Run
 from omgseg.benchmark.fresh_process import run_fresh
 from omgseg.benchmark.sizes import TINY, HeadSizes
-from omgseg.engine.peak_memory import peak_bytes, reset_peak
+from omgseg.engine.benchmarks import peak_bytes, reset_peak
 
 
 def peak_growth(case: str, side: str, sizes: HeadSizes, threads: int) -> int:

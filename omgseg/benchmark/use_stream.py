@@ -20,7 +20,7 @@ from omgseg.apis.frames import Frame
 from omgseg.apis.sources import Source
 from omgseg.benchmark.fresh_process import run_fresh
 from omgseg.benchmark.use_cases import make_picture
-from omgseg.engine.peak_memory import process_bytes
+from omgseg.engine.benchmarks import process_bytes
 
 EARLY = 50
 """Memory is read after so many frames, when everything that a stream needs has been there, and at the end."""

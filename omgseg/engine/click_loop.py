@@ -12,8 +12,8 @@ from mmengine.runner import TestLoop, autocast
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from omgseg.engine.unwrap import unwrap
-from omgseg.evaluation.functional.clicks import next_click
+from omgseg.engine.runner import unwrap
+from omgseg.evaluation.functional.interactive import next_click
 from omgseg.models.readout.clicks import refine_mask
 from omgseg.models.segmentor import Features, OMGSeg
 from omgseg.registry import LOOPS

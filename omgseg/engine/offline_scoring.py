@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 
 from omgseg.engine.config import ConfigError, check_arguments
-from omgseg.engine.vocabulary_hook import vocabulary_of
+from omgseg.engine.hooks import vocabulary_of
 from omgseg.evaluation.dump import Manifest, read_sample, sample_file
 from omgseg.registry import DATASETS
 from omgseg.structures import Vocabulary

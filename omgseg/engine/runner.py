@@ -6,11 +6,14 @@ import copy
 import os
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from mmengine.dist import is_distributed, is_main_process, master_only
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 
@@ -22,10 +25,39 @@ from omgseg.engine.checkpoint import (
     replace_file,
 )
 from omgseg.engine.config import check_arguments, check_values, unknown_names_as_config_errors
-from omgseg.engine.config_text import format_configs_once
 from omgseg.engine.run_folder import checkpoint_before, checkpoints_of, damage_of, remove_stale_files
-from omgseg.engine.unwrap import unwrap
 from omgseg.registry import RUNNERS
+
+
+def unwrap(model: nn.Module) -> Any:
+    """The model itself, with its own methods, whether mmengine wrapped it (DDP) or not."""
+    return model.module if is_model_wrapper(model) else model
+
+
+_KEPT = 8
+"""Texts that are remembered."""
+
+
+@cache
+def format_configs_once() -> None:
+    """Let a run format its config once instead of four times: for log, file, visualizer and checkpoints.
+
+    Each time takes one to two seconds.
+    """
+    texts: dict[str, str] = {}
+    fresh = Config.pretty_text.fget
+
+    @wraps(fresh)
+    def pretty_text(config: Config) -> str:
+        content = repr(config._cfg_dict)
+        if content not in texts:
+            while len(texts) >= _KEPT:
+                del texts[next(iter(texts))]
+            texts[content] = fresh(config)
+        return texts[content]
+
+    Config.pretty_text = property(pretty_text)
+
 
 _TRAINING_STATE = ("meta", "message_hub", "optimizer")
 

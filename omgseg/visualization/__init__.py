@@ -1,9 +1,8 @@
 """Pictures of results: one renderer for all tasks. Functions on arrays: RGB images in, RGB images out."""
 
-from omgseg.visualization.marks import draw_boxes, draw_clicks
+from omgseg.visualization.paint import draw_boxes, draw_clicks
 from omgseg.visualization.render import render, segment_color
-from omgseg.visualization.samples import GroundTruth, draw_sample, write_sample
-from omgseg.visualization.sheets import contact_sheet, side_by_side
+from omgseg.visualization.samples import GroundTruth, contact_sheet, draw_sample, side_by_side, write_sample
 from omgseg.visualization.video import VideoWriter
 
 __all__ = [

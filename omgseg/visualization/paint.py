@@ -1,14 +1,78 @@
-"""Tinting of masks and drawing of their outlines."""
+"""Masks on pictures: what is on top where, tints and outlines, and users' clicks and boxes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+from pycocotools import mask as coco_mask
 
-from omgseg.visualization.palette import Color
-from omgseg.visualization.shapes import NOTHING, Shape, visible_part
+from omgseg.visualization.palette import Color, identity_color
+
+NOTHING = -1
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One mask, cropped.
+
+    Attributes:
+        index: its place in the result.
+        x, y: pixels of the crop's upper left corner in the image.
+        mask: uint8 0/1 (h, w), contiguous; every border of the crop touches the mask.
+        area: pixels of the mask.
+    """
+
+    index: int
+    x: int
+    y: int
+    mask: np.ndarray
+    area: int
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """(x1, y1, x2, y2) in pixels of the image, the last ones exclusive."""
+        height, width = self.mask.shape
+        return self.x, self.y, self.x + width, self.y + height
+
+    def crop_of(self, array: np.ndarray) -> np.ndarray:
+        """The part of an image-sized array under the crop, as a view."""
+        x1, y1, x2, y2 = self.box
+        return array[y1:y2, x1:x2]
+
+
+def read_shapes(rles: Sequence[dict[str, Any]], wanted: Sequence[int]) -> list[Shape]:
+    """Decode masks, the largest first; empty ones are left out.
+
+    Args:
+        rles: COCO's compressed run lengths.
+        wanted: indices of the masks to decode. Among equal areas, earlier ones come last.
+    """
+    shapes = []
+    for index in wanted:
+        rle = rles[index]
+        x, y, width, height = (int(value) for value in coco_mask.toBbox(rle))
+        if width and height:
+            mask = np.ascontiguousarray(coco_mask.decode(rle)[y : y + height, x : x + width])
+            shapes.append(Shape(index, x, y, mask, int(coco_mask.area(rle))))
+    return sorted(reversed(shapes), key=lambda shape: -shape.area)
+
+
+def top_map(shapes: Sequence[Shape], size: tuple[int, int]) -> np.ndarray:
+    """Which mask shows where: int32 (H, W) of indices, :data:`NOTHING` where there is none; later shapes are on top."""
+    top = np.full(size, NOTHING, np.int32)
+    for shape in shapes:
+        np.copyto(shape.crop_of(top), shape.index, where=shape.mask.view(bool))
+    return top
+
+
+def visible_part(shape: Shape, top: np.ndarray) -> np.ndarray:
+    """uint8 0/1 (h, w): the pixels of a shape's crop that :func:`top_map` gave to it."""
+    return (shape.crop_of(top) == shape.index).view(np.uint8)
+
 
 _SUBPIXEL_BITS = 4  # OpenCV draws between pixels when coordinates are given in sixteenths
 
@@ -18,7 +82,7 @@ def tint(image: np.ndarray, top: np.ndarray, colors: Sequence[Color], opacity: f
 
     Args:
         image: uint8 RGB (H, W, 3).
-        top: int32 (H, W) of mask indices, :data:`~omgseg.visualization.shapes.NOTHING` stays as it is.
+        top: int32 (H, W) of mask indices, :data:`~omgseg.visualization.paint.NOTHING` stays as it is.
         colors: of the masks.
         opacity: share of the colour in 0..1.
     """
@@ -51,3 +115,50 @@ def _smooth(line: np.ndarray, radius: int) -> np.ndarray:
     around = np.concatenate([line[-radius:], line, line[:radius]]).astype(float)
     sums = np.cumsum(np.concatenate([np.zeros((1, 2)), around]), axis=0)
     return (sums[window:] - sums[:-window]) / window
+
+
+_WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
+_BITS = 4  # OpenCV draws between pixels when coordinates are given in sixteenths
+
+
+def draw_clicks(image: np.ndarray, points: np.ndarray, palette: str = "default") -> np.ndarray:
+    """Draw clicks as discs with a white rim.
+
+    Args:
+        image: uint8 RGB (H, W, 3), not changed.
+        points: (N, 2) pixels (x, y); the i-th gets the colour of identity i + 1, as the mask of the i-th prompt does.
+        palette: of the identities.
+
+    Returns:
+        uint8 RGB (H, W, 3).
+    """
+    picture = image.copy()
+    radius = max(3.0, 0.014 * min(image.shape[:2]))
+    for index, (x, y) in enumerate(np.asarray(points, float).reshape(-1, 2)):
+        color = identity_color(index + 1, palette)
+        for size, ink in ((radius + 2, _BLACK), (radius + 1, _WHITE), (radius - 0.5, color)):
+            cv2.circle(picture, _fixed(x, y), round(size * 2**_BITS), ink, -1, cv2.LINE_AA, _BITS)
+    return picture
+
+
+def draw_boxes(image: np.ndarray, boxes: np.ndarray, palette: str = "default") -> np.ndarray:
+    """Draw boxes, the i-th in the colour of identity i + 1, with a dark rim.
+
+    Args:
+        image: uint8 RGB (H, W, 3), not changed.
+        boxes: (N, 4) pixels (x1, y1, x2, y2).
+        palette: of the identities.
+
+    Returns:
+        uint8 RGB (H, W, 3).
+    """
+    picture = image.copy()
+    width = line_width(*image.shape[:2]) + 1
+    for index, (x1, y1, x2, y2) in enumerate(np.asarray(boxes, float).reshape(-1, 4)):
+        for thickness, color in ((width + 2, _BLACK), (width, identity_color(index + 1, palette))):
+            cv2.rectangle(picture, _fixed(x1, y1), _fixed(x2, y2), color, thickness, cv2.LINE_AA, _BITS)
+    return picture
+
+
+def _fixed(x: float, y: float) -> tuple[int, int]:
+    return round(x * 2**_BITS), round(y * 2**_BITS)

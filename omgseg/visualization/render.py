@@ -8,12 +8,9 @@ import numpy as np
 
 from omgseg.structures import NO_CLASS, Task
 from omgseg.structures.segments import Segments
-from omgseg.visualization.legend import draw_legend
-from omgseg.visualization.paint import line_width, outline, tint
+from omgseg.visualization.labels import Caption, draw_legend, font_size, place_labels, write_plates
+from omgseg.visualization.paint import Shape, line_width, outline, read_shapes, tint, top_map, visible_part
 from omgseg.visualization.palette import Color, category_color, edge_of, identity_color
-from omgseg.visualization.placement import Caption, place_labels
-from omgseg.visualization.shapes import Shape, read_shapes, top_map, visible_part
-from omgseg.visualization.text import font_size, write_plates
 
 _CROWDED = 25  # masks from which on letters are smaller
 _SMALLEST = 1.0  # areas, in squares of the letters' height, below which a mask gets no label

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,22 +10,159 @@ from typing import Any
 import cv2
 import numpy as np
 from mmdet.structures import DetDataSample, TrackDataSample
+from PIL import Image, ImageDraw
+from pycocotools import mask as coco_mask
 
 from omgseg.files import safe_name
-from omgseg.structures import Task, Vocabulary
+from omgseg.structures import NO_CLASS, Task, Vocabulary
 from omgseg.structures.png import write_png
+from omgseg.structures.predictions import predicted_tasks, segments_of
+from omgseg.structures.run_lengths import encode_masks
 from omgseg.structures.segments import Segments
-from omgseg.visualization.drawing import (
-    enlarge,
-    enlarge_segments,
-    predictions_of,
-    truth_of,
-    zoom_for,
-)
-from omgseg.visualization.marks import draw_boxes, draw_clicks
+from omgseg.visualization.labels import load_font, shorten
+from omgseg.visualization.paint import draw_boxes, draw_clicks
 from omgseg.visualization.render import render
-from omgseg.visualization.sheets import contact_sheet, side_by_side
 from omgseg.visualization.video import VideoWriter
+
+_GAP = 6
+_PAPER, _INK = 255, (30, 30, 30)
+
+
+def side_by_side(images: Iterable[np.ndarray], titles: Iterable[str]) -> np.ndarray:
+    """Pictures in a row, each under its title.
+
+    Args:
+        images: uint8 RGB (H, W, 3), of any sizes; they are aligned at the top.
+        titles: one each, cut where the image is narrower.
+
+    Returns:
+        uint8 RGB.
+
+    Raises:
+        ValueError: there are no images, or not as many titles.
+    """
+    images, titles = list(images), list(titles)
+    if not images:
+        raise ValueError("no images to put side by side")
+    if len(images) != len(titles):
+        raise ValueError(f"{len(images)} images with {len(titles)} titles")
+    tallest = max(image.shape[0] for image in images)
+    bar = max(22, tallest // 20)
+    letters = round(0.6 * bar)
+    width = sum(image.shape[1] for image in images) + _GAP * (len(images) - 1)
+    sheet = np.full((bar + tallest, width, 3), _PAPER, np.uint8)
+    starts = np.cumsum([0] + [image.shape[1] + _GAP for image in images])
+    for x, image in zip(starts, images, strict=False):
+        sheet[bar : bar + image.shape[0], x : x + image.shape[1]] = image
+    picture = Image.fromarray(sheet)
+    draw = ImageDraw.Draw(picture)
+    for x, image, title in zip(starts, images, titles, strict=False):
+        title = shorten(title, letters, image.shape[1])
+        draw.text((int(x) + 4, bar // 2), title, font=load_font(letters), fill=_INK, anchor="lm")
+    return np.array(picture)
+
+
+def contact_sheet(frames: Sequence[np.ndarray], columns: int = 3, max_frames: int = 9) -> np.ndarray:
+    """Frames of a video on one sheet, row by row.
+
+    Args:
+        frames: uint8 RGB images of one size.
+        columns: pictures in a row.
+        max_frames: if there are more, so many are taken at equal distances, the first and the last included.
+
+    Returns:
+        uint8 RGB.
+
+    Raises:
+        ValueError: there are no frames.
+    """
+    if not len(frames):
+        raise ValueError("no frames to show")
+    chosen = np.linspace(0, len(frames) - 1, min(max_frames, len(frames))).round().astype(int)
+    columns = min(columns, len(chosen))
+    rows = -(-len(chosen) // columns)
+    height, width = frames[0].shape[:2]
+    size = (rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, 3)
+    sheet = np.full(size, _PAPER, np.uint8)
+    for place, index in enumerate(chosen):
+        y, x = (place // columns) * (height + _GAP), (place % columns) * (width + _GAP)
+        sheet[y : y + height, x : x + width] = frames[index]
+    return sheet
+
+
+_READABLE_SIDE = 320  # pixels of the shorter side below which pictures are enlarged for their labels
+
+
+def predictions_of(frame: DetDataSample, vocabulary: Vocabulary, frame_index: int | None) -> list[Segments]:
+    """What was predicted for an image or frame, one result a task.
+
+    Args:
+        frame: with predictions of any tasks, at the size of the stored image.
+        vocabulary: of the labels. Those of prompts are the model's guesses, and are left out: what is looked at is the
+            mask.
+        frame_index: None for an image.
+    """
+    return [
+        segments_of(
+            Segments, frame, task, None if task is Task.INTERACTIVE else vocabulary, frame_index=frame_index
+        )
+        for task in predicted_tasks(frame)
+    ]
+
+
+def truth_of(
+    task: Task, masks: np.ndarray, labels: np.ndarray, vocabulary: Vocabulary, frame_index: int | None
+) -> Segments:
+    """The true objects as a result of a task.
+
+    Args:
+        task: instances show things only, semantic segmentation one mask a class.
+        masks: bool (N, H, W).
+        labels: (N,), -1 without a class.
+        vocabulary: of the labels.
+        frame_index: None for an image.
+    """
+    ids = np.arange(1, len(masks) + 1)
+    if task is Task.SEMANTIC:
+        present = [label for label in np.unique(labels) if label != NO_CLASS]
+        masks = np.stack([masks[labels == label].any(0) for label in present]) if present else masks[:0]
+        labels, ids = np.array(present, int), np.arange(1, len(present) + 1)
+    elif task is Task.INSTANCE:
+        things = labels < vocabulary.num_things
+        masks, labels, ids = masks[things], labels[things], ids[things]
+    elif task in (Task.VOS, Task.INTERACTIVE):
+        labels = np.full(len(masks), NO_CLASS)
+    scores = np.ones(len(masks), np.float32)
+    return Segments(
+        task, masks.shape[1:], encode_masks(masks), labels, scores, ids, vocabulary, frame_index=frame_index
+    )
+
+
+def zoom_for(height: int, width: int) -> int:
+    """The whole number by which an image of this size is enlarged, so that text on it can be read."""
+    return max(1, -(-_READABLE_SIDE // min(height, width)))
+
+
+def enlarge(image: np.ndarray, zoom: int) -> np.ndarray:
+    """The image (H, W, 3), so many times larger."""
+    if zoom == 1:
+        return image
+    return cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
+
+
+def enlarge_segments(segments: Segments, zoom: int) -> Segments:
+    """The same masks, so many times larger, with round edges instead of stairs; without pixels."""
+    if zoom == 1:
+        return segments
+    height, width = segments.size
+    large = [_enlarge_mask(run_lengths, zoom) for run_lengths in segments.rles]
+    return segments.replace(size=(height * zoom, width * zoom), rles=encode_masks(large), image=None)
+
+
+def _enlarge_mask(run_lengths: dict, zoom: int) -> np.ndarray:
+    mask = 255 * coco_mask.decode(run_lengths)
+    return cv2.resize(mask, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR) > 127
+
 
 _GIF_WIDTH = 1200  # pixels; wider animations are shrunk
 _GIF_FPS = 6.0

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from omgseg.visualization.drawing import enlarge, enlarge_segments, zoom_for
+from omgseg.visualization.samples import enlarge, enlarge_segments, zoom_for
 from omgseg.web import controls
 from omgseg.web.guard import guarded
 from omgseg.web.legend import HEADERS, TASK_NAMES, legend_html, message_html, table_rows

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from omgseg.cli import check
-from omgseg.engine.vocabulary_hook import META_KEY
+from omgseg.engine.hooks import META_KEY
 from omgseg.structures import Vocabulary
 
 MAIN = "configs/omg_coco_vipseg_ytvis.py"

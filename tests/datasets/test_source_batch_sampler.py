@@ -10,7 +10,7 @@ from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch.utils.data import Dataset, SequentialSampler
 
 from omgseg.datasets.samplers import SourceBatchSampler
-from omgseg.engine.resume_data_hook import ResumeDataHook
+from omgseg.engine.hooks import ResumeDataHook
 from omgseg.registry import DATASETS
 
 SIZES = {0: (37, 12), 1: (3, 0), 2: (9, 14)}  # source: (wide, high)

@@ -2,8 +2,7 @@
 
 import json
 
-from omgseg.engine.benchmark_table import table, write_table
-from omgseg.engine.benchmarks import Outcome
+from omgseg.engine.benchmarks import Outcome, table, write_table
 
 PAPER = {"convnext_l": 53.8, "convnext_xxl": 55.4}
 RUN = Outcome("coco", {"a/PQ": 50.04, "a/SQ": 80.0}, {"a/PQ": PAPER, "a/AP": {}}, 0.25, 2_500_000_000)

@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from omgseg.engine.config_text import format_configs_once
+from omgseg.engine.runner import format_configs_once
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-import omgseg.engine.curves_hook as module
+import omgseg.engine.picture_hooks as module
 from omgseg.structures.png import load_image
 
 HOOK = {

@@ -7,7 +7,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from omgseg.engine.launch import leave_process_group
+from omgseg.engine.config import leave_process_group
 
 
 def gloo_threads() -> int:

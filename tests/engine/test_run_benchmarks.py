@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from omgseg.engine import ConfigError
 from omgseg.engine.benchmarks import run_benchmark, try_benchmark
-from omgseg.engine.launch import with_model
+from omgseg.engine.config import with_model
 from omgseg.engine.runner import MissingCheckpointError
 
 

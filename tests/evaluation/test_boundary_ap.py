@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from omgseg.evaluation.functional.boundary import band_width, mask_band
-from omgseg.evaluation.functional.coco_instance import evaluate_instances
+from omgseg.evaluation.functional.average_precision import band_width, evaluate_instances, mask_band
 
 # Among them bands of 5.5 and 6.5 pixels, and an image that is lower than a band.
 SIZES = [(60, 80), (165, 220), (195, 260), (5, 126), (1, 40)]

@@ -10,7 +10,7 @@ import torch
 from mmengine.structures import InstanceData
 from PIL import Image
 
-from omgseg.evaluation.functional.cityscapes_instance import match_instances, summarize_cityscapes
+from omgseg.evaluation.functional.cityscapes import match_instances, summarize_cityscapes
 from omgseg.structures import Vocabulary
 from omgseg.structures.png import write_png
 

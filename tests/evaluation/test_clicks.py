@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from omgseg.evaluation.functional.clicks import next_click
+from omgseg.evaluation.functional.interactive import next_click
 
 
 def box(x0: int, y0: int, x1: int, y1: int) -> np.ndarray:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from omgseg.evaluation.functional.davis import dilate_disk
+from omgseg.evaluation.functional.vos import dilate_disk
 
 
 @pytest.mark.parametrize("radius", [1, 2, 5, 8, 13])

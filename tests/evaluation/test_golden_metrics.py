@@ -5,15 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from omgseg.evaluation.functional.coco_instance import evaluate_instances
-from omgseg.evaluation.functional.coco_panoptic import PanopticAnnotations, evaluate_files
-from omgseg.evaluation.functional.davis import mean_recall_decay, sequence_scores, summarize_davis
+from omgseg.evaluation.functional.average_precision import evaluate_instances, evaluate_lvis, evaluate_tracks
 from omgseg.evaluation.functional.interactive import mask_overlaps, summarize_overlaps
-from omgseg.evaluation.functional.lvis import evaluate_lvis
-from omgseg.evaluation.functional.panoptic import PanopticStat
+from omgseg.evaluation.functional.panoptic import PanopticAnnotations, PanopticStat, evaluate_files
 from omgseg.evaluation.functional.semantic import confusion_matrix, summarize_confusion
-from omgseg.evaluation.functional.vpq import WINDOWS, summarize_vpq, video_stats
-from omgseg.evaluation.functional.youtube_vis import evaluate_tracks
+from omgseg.evaluation.functional.video_panoptic import WINDOWS, summarize_vpq, video_stats
+from omgseg.evaluation.functional.vos import mean_recall_decay, sequence_scores, summarize_davis
 
 COUNTED, AP = 1e-9, 1e-6
 

@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 
-from omgseg.evaluation.functional.semantic import confusion_matrix, sparse_counts, summarize_videos
-from omgseg.evaluation.functional.stq import stq_stat, summarize_stq
-from omgseg.evaluation.functional.video_consistency import VideoConsistency, summarize_consistency
-from omgseg.evaluation.functional.vpq import VideoOverlap
+from omgseg.evaluation.functional.semantic import (
+    VideoConsistency,
+    confusion_matrix,
+    sparse_counts,
+    summarize_consistency,
+    summarize_videos,
+)
+from omgseg.evaluation.functional.video_panoptic import VideoOverlap, stq_stat, summarize_stq
 
 COUNTED = 1e-9
 

@@ -8,8 +8,8 @@ import torch
 from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
-from omgseg.evaluation.functional.coco_instance import evaluate_instances
-from omgseg.evaluation.functional.coco_panoptic import PanopticAnnotations, evaluate_files
+from omgseg.evaluation.functional.average_precision import evaluate_instances
+from omgseg.evaluation.functional.panoptic import PanopticAnnotations, evaluate_files
 from omgseg.evaluation.functional.semantic import confusion_matrix, summarize_confusion
 from omgseg.evaluation.metrics import base
 from omgseg.structures.panoptic_png import write_panoptic_png

@@ -8,8 +8,8 @@ import torch
 from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
-from omgseg.evaluation.functional import faster_coco
-from omgseg.evaluation.functional.lvis import best_of_each_image, evaluate_lvis
+from omgseg.evaluation.functional import average_precision as faster_coco
+from omgseg.evaluation.functional.average_precision import best_of_each_image, evaluate_lvis
 
 
 def square(x, y=2, side=6):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from omgseg.evaluation.functional.lvis import evaluate_lvis
+from omgseg.evaluation.functional.average_precision import evaluate_lvis
 
 OFFICIAL = """
 import json, sys

@@ -8,12 +8,11 @@ import torch
 from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
-from omgseg.evaluation.functional.coco_instance import evaluate_instances
-from omgseg.evaluation.functional.coco_panoptic import PanopticAnnotations, evaluate_files
-from omgseg.evaluation.functional.davis import frame_scores, sequence_scores
+from omgseg.evaluation.functional.average_precision import evaluate_instances, evaluate_tracks
+from omgseg.evaluation.functional.panoptic import PanopticAnnotations, evaluate_files
 from omgseg.evaluation.functional.semantic import confusion_matrix
-from omgseg.evaluation.functional.vpq import VideoOverlap
-from omgseg.evaluation.functional.youtube_vis import evaluate_tracks
+from omgseg.evaluation.functional.video_panoptic import VideoOverlap
+from omgseg.evaluation.functional.vos import frame_scores, sequence_scores
 from omgseg.structures.panoptic_png import write_panoptic_png
 from omgseg.structures.png import write_png
 from omgseg.structures.vipseg_png import write_vipseg_panomask

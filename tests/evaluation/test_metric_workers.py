@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from omgseg.evaluation.metrics.base import SampleMetric
-from omgseg.evaluation.workers import OrderedWorkers
+from omgseg.evaluation.metrics.base import OrderedWorkers, SampleMetric
 
 WORKERS = [0, 1, 3]
 

@@ -11,8 +11,8 @@ from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
 from omgseg.engine.config import ConfigError
-from omgseg.engine.dump_hook import DumpHook
 from omgseg.engine.offline_scoring import score
+from omgseg.engine.picture_hooks import DumpHook
 from omgseg.structures import Vocabulary
 from omgseg.structures.png import write_png
 from omgseg.structures.vipseg_png import write_vipseg_panomask

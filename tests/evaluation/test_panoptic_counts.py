@@ -5,11 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from omgseg.evaluation.functional.coco_panoptic import compare_image
 from omgseg.evaluation.functional.label_map import index_of, overlap_table, unique_index
-from omgseg.evaluation.functional.panoptic import PanopticStat
+from omgseg.evaluation.functional.panoptic import PanopticStat, compare_image
 from omgseg.evaluation.functional.semantic import summarize_confusion
-from omgseg.evaluation.functional.vpq import VideoOverlap, summarize_vpq
+from omgseg.evaluation.functional.video_panoptic import VideoOverlap, summarize_vpq
 
 CLASS_OF = {1: 0, 2: 1}
 

@@ -4,9 +4,8 @@ import json
 
 import numpy as np
 
-from omgseg.evaluation.functional.coco_instance import evaluate_instances
-from omgseg.evaluation.functional.coco_panoptic import PanopticAnnotations, evaluate_files
-from omgseg.evaluation.functional.youtube_vis import evaluate_tracks
+from omgseg.evaluation.functional.average_precision import evaluate_instances, evaluate_tracks
+from omgseg.evaluation.functional.panoptic import PanopticAnnotations, evaluate_files
 
 
 def test_coco_panoptic(real_samples_dir):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from omgseg.evaluation.functional.semantic import confusion_matrix, summarize_confusion
-from omgseg.evaluation.metrics.semantic_truth import IGNORE, SemanticTruth
+from omgseg.evaluation.metrics.semantic import IGNORE, SemanticTruth
 from omgseg.structures.panoptic_png import write_panoptic_png
 from omgseg.structures.png import write_png
 from omgseg.structures.vipseg_png import write_vipseg_panomask

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from omgseg.evaluation.functional.stq import stq_stat, summarize_stq
-from omgseg.evaluation.functional.vpq import VideoOverlap
+from omgseg.evaluation.functional.video_panoptic import VideoOverlap, stq_stat, summarize_stq
 
 THINGS, VOID = np.array([True, True, False]), 3
 

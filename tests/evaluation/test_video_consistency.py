@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from omgseg.evaluation.functional.video_consistency import VideoConsistency, summarize_consistency
+from omgseg.evaluation.functional.semantic import VideoConsistency, summarize_consistency
 
 
 def collect(truth, predicted, lengths):

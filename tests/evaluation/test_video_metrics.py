@@ -8,11 +8,16 @@ import torch
 from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
-from omgseg.evaluation.functional.davis import sequence_scores, summarize_davis
+from omgseg.evaluation.functional.average_precision import evaluate_tracks
 from omgseg.evaluation.functional.panoptic import PanopticStat
-from omgseg.evaluation.functional.stq import stq_stat, summarize_stq
-from omgseg.evaluation.functional.vpq import VideoOverlap, summarize_vpq, video_stats
-from omgseg.evaluation.functional.youtube_vis import evaluate_tracks
+from omgseg.evaluation.functional.video_panoptic import (
+    VideoOverlap,
+    stq_stat,
+    summarize_stq,
+    summarize_vpq,
+    video_stats,
+)
+from omgseg.evaluation.functional.vos import sequence_scores, summarize_davis
 from omgseg.structures.png import write_png
 from omgseg.structures.vipseg_png import write_vipseg_panomask
 

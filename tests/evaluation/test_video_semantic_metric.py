@@ -5,8 +5,13 @@ import pickle
 import numpy as np
 import pytest
 
-from omgseg.evaluation.functional.semantic import confusion_matrix, sparse_counts, summarize_videos
-from omgseg.evaluation.functional.video_consistency import VideoConsistency, summarize_consistency
+from omgseg.evaluation.functional.semantic import (
+    VideoConsistency,
+    confusion_matrix,
+    sparse_counts,
+    summarize_consistency,
+    summarize_videos,
+)
 from omgseg.registry import METRICS
 from omgseg.structures.png import write_png
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from omgseg.engine.vocabulary_hook import META_KEY
+from omgseg.engine.hooks import META_KEY
 from omgseg.registry import MODELS
 from omgseg.toy.categories import vocabulary
 

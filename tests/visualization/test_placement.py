@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from omgseg.visualization.placement import Caption, place_labels
-from omgseg.visualization.shapes import Shape
-from omgseg.visualization.text import font_size, plate_size, shorten
+from omgseg.visualization.labels import Caption, font_size, place_labels, plate_size, shorten
+from omgseg.visualization.paint import Shape
 
 RED = (200, 0, 0)
 

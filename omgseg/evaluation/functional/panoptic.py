@@ -1,4 +1,4 @@
-"""Panoptic quality: counts of one pair of segmentations, and what follows from summed counts.
+"""Panoptic quality: counts of one pair of segmentations, what follows from summed counts, and COCO's panoptic files.
 
 Kirillov et al., Panoptic Segmentation, CVPR 2019, with the rules of the official COCO evaluation: a pair of
 segments of one class matches above IoU 0.5, ground-truth void is taken out of the union, an unmatched
@@ -8,9 +8,16 @@ never missed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from omgseg.evaluation.functional.json_file import load_annotations
+from omgseg.evaluation.functional.label_map import check_same_size, index_of, overlap_table, unique_index
+from omgseg.structures.panoptic_png import decode_panoptic_png
 
 
 @dataclass
@@ -116,3 +123,144 @@ def match_segments(
         fp=count(predicted.classes[~matches.any(axis=0) & ~excused]),
         fn=count(ground_truth.classes[~matches.any(axis=1) & ~crowd]),
     )
+
+
+class PanopticAnnotations:
+    """The ground truth or a result: a JSON file and a folder of PNGs.
+
+    Args:
+        ann_file: JSON with ``annotations``; ground truth also has ``categories``.
+        seg_prefix: folder of the PNGs.
+        fields: lists that the file must have.
+
+    Raises:
+        FileNotFoundError: the file or the folder is missing.
+        ValueError: the file is not JSON, or lacks a field.
+    """
+
+    def __init__(
+        self,
+        ann_file: str | Path,
+        seg_prefix: str | Path,
+        fields: Sequence[str] = ("annotations", "categories"),
+    ) -> None:
+        content = load_annotations(ann_file, fields)
+        self.ann_file, self.seg_prefix = Path(ann_file), Path(seg_prefix)
+        if not self.seg_prefix.is_dir():
+            raise FileNotFoundError(f"{seg_prefix} (PNGs of {ann_file}) not found; see data/README.md")
+        self.categories: list[dict[str, Any]] = content.get("categories", [])
+        self.by_image: dict[Any, dict[str, Any]] = {a["image_id"]: a for a in content["annotations"]}
+
+    def load(self, image_id: int | str) -> tuple[np.ndarray, list[dict[str, Any]]]:
+        """Segment ids int32 (H, W), 0 is void, and the entries of ``segments_info``.
+
+        Raises:
+            ValueError: the image is not in the file, or the PNG is no panoptic PNG.
+            FileNotFoundError, OSError: the PNG is missing or truncated.
+        """
+        if image_id not in self.by_image:
+            raise ValueError(
+                f"{self.ann_file}: field 'annotations' has no entry with image_id {image_id!r}; dataset "
+                "and metric must use the same annotation file"
+            )
+        annotation = self.by_image[image_id]
+        return decode_panoptic_png(self.seg_prefix / annotation["file_name"]), annotation["segments_info"]
+
+    def name_of(self, image_id: int | str) -> str:
+        """For errors: the PNG of an image, and the file that describes it."""
+        return f"{self.seg_prefix / self.by_image[image_id]['file_name']} ({self.ann_file})"
+
+
+def class_lookup(categories: Sequence[dict[str, Any]]) -> dict[int, int]:
+    """Class index of each category id, in the order of the file."""
+    return {category["id"]: index for index, category in enumerate(categories)}
+
+
+def _classes_of(segments: Sequence[dict[str, Any]], class_of: dict[int, int], where: str) -> np.ndarray:
+    unknown = {s["category_id"] for s in segments} - class_of.keys()
+    if unknown:
+        raise ValueError(
+            f"{where}: segments_info holds category_id {min(unknown)}, which is not among the categories"
+        )
+    return np.array([class_of[s["category_id"]] for s in segments], dtype=np.int64)
+
+
+def _index_map(ids: np.ndarray, segments: Sequence[dict[str, Any]], where: str) -> np.ndarray:
+    """Index of each pixel's segment, 1..S; 0 is void."""
+    known = np.array([0] + [s["id"] for s in segments], dtype=np.int64)
+    index = index_of(ids, known)
+    if (index < 0).any():
+        raise ValueError(
+            f"{where}: the PNG holds segment id {ids[index < 0].flat[0]}, which is not in segments_info; "
+            "PNG and JSON are of different versions"
+        )
+    return index
+
+
+def compare_image(
+    ground_truth: tuple[np.ndarray, Sequence[dict[str, Any]]],
+    predicted: tuple[np.ndarray, Sequence[dict[str, Any]]],
+    class_of: dict[int, int],
+    where: str = "image",
+) -> PanopticStat:
+    """Counts of one image.
+
+    Args:
+        ground_truth: ids (H, W) with 0 for void, and segments (``id``, ``category_id``, ``area``,
+            ``iscrowd``). The area is taken from the field, as in the official evaluation.
+        predicted: ids (H, W) with 0 for void, and segments (``id``, ``category_id``).
+        class_of: class index of each category id.
+        where: name of the image, for errors.
+
+    Raises:
+        ValueError: the sizes differ, or a map holds an id that is not among its segments.
+    """
+    (gt_ids, gt_segments), (pred_ids, pred_segments) = ground_truth, predicted
+    check_same_size(gt_ids, pred_ids, where)
+    overlap = overlap_table(
+        _index_map(gt_ids, gt_segments, where),
+        _index_map(pred_ids, pred_segments, f"prediction of {where}"),
+        len(gt_segments) + 1,
+        len(pred_segments) + 1,
+    )
+    return match_segments(
+        overlap,
+        Segments(
+            classes=_classes_of(gt_segments, class_of, where),
+            areas=np.array([s["area"] for s in gt_segments], dtype=np.int64),
+            crowd=np.array([bool(s.get("iscrowd", 0)) for s in gt_segments], dtype=bool),
+        ),
+        Segments(
+            classes=_classes_of(pred_segments, class_of, f"prediction of {where}"),
+            areas=overlap[:, 1:].sum(axis=0),
+        ),
+        num_classes=len(class_of),
+    )
+
+
+def segments_of_map(ids: np.ndarray, category_of: dict[int, int]) -> list[dict[str, Any]]:
+    """The ``segments_info`` of a predicted map whose ids carry the class.
+
+    Args:
+        ids: integers (H, W), 0 is void.
+        category_of: category id of every segment id.
+    """
+    return [{"id": int(i), "category_id": category_of[int(i)]} for i in unique_index(ids)[0] if i != 0]
+
+
+def evaluate_files(ground_truth: PanopticAnnotations, predicted: PanopticAnnotations) -> PanopticStat:
+    """Counts over all images of the ground truth, classes in the order of its ``categories``.
+
+    Raises:
+        ValueError: an image has no prediction; see also :func:`compare_image`.
+    """
+    class_of = class_lookup(ground_truth.categories)
+    total = PanopticStat.zeros(len(class_of))
+    for image_id in sorted(ground_truth.by_image):
+        total += compare_image(
+            ground_truth.load(image_id),
+            predicted.load(image_id),
+            class_of,
+            ground_truth.name_of(image_id),
+        )
+    return total

@@ -17,14 +17,14 @@ from omgseg.apis.results import (
     VideoResult,
     YouTubeVISWriter,
 )
-from omgseg.evaluation.functional.coco_instance import evaluate_instances
-from omgseg.evaluation.functional.coco_panoptic import PanopticAnnotations, evaluate_files
-from omgseg.evaluation.functional.youtube_vis import evaluate_tracks
+from omgseg.evaluation.functional.average_precision import evaluate_instances, evaluate_tracks
+from omgseg.evaluation.functional.panoptic import PanopticAnnotations
 from omgseg.evaluation.metrics import CocoPanopticMetric
 from omgseg.structures import Vocabulary
 from omgseg.structures.panoptic_png import decode_panoptic_png
 from omgseg.structures.png import davis_palette, read_index_png
 from omgseg.structures.run_lengths import encode_masks
+from tests.evaluation.whole import evaluate_files
 
 
 def results_in(content):

@@ -1,4 +1,4 @@
-"""Writes pictures of what a test, or a validation during training, predicts."""
+"""Hooks that write what a run does: pictures of samples, curves of training, predictions for scoring."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import is_main_process
+import numpy as np
+from mmengine.dist import barrier, is_main_process, master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from PIL import Image
 
 from omgseg.datasets.base import SegmentationDataset
 from omgseg.datasets.transforms import LoadFrames, LoadSegments
-from omgseg.engine.unwrap import unwrap
-from omgseg.files import safe_name
+from omgseg.engine.hooks import vocabulary_of
+from omgseg.engine.runner import unwrap
+from omgseg.evaluation.dump import Manifest
+from omgseg.evaluation.dump import write_sample as dump_sample
+from omgseg.files import safe_name, whole_file
 from omgseg.registry import HOOKS
 from omgseg.visualization import GroundTruth, contact_sheet, draw_sample, write_sample
+from omgseg.visualization.curves import draw_curves
 
 
 @HOOKS.register_module()
@@ -111,3 +117,101 @@ def _truth_of(stored: dict[str, Any]) -> GroundTruth | None:
         return None
     stored = LoadSegments()(stored)
     return GroundTruth(stored["gt_masks"].astype(bool), stored["gt_labels"])
+
+
+_MOST_METRICS = 8  # lines in a panel that can be told apart
+_LOSS, _PARTS = "loss", "parts of the loss, last layer"
+
+
+@HOOKS.register_module()
+class CurvesHook(Hook):
+    """Writes ``curves.png`` into the run's folder when training ends, and gives it to the visualizer's backends.
+
+    Shows the loss, its parts in the last layer, the learning rate, and what validations measured. The values are those
+    of mmengine's message hub, which checkpoints contain: a resumed run shows its whole history. Where a checkpoint was
+    loaded without it, the curves begin where the history does.
+    """
+
+    priority = "LOW"  # the values of the last iteration and validation are there
+
+    @master_only
+    def after_train(self, runner: Runner) -> None:
+        history = {name: buffer.data[0] for name, buffer in runner.message_hub.log_scalars.items()}
+        count = len(history.get("train/loss", ()))
+        if not count:
+            return
+        picture = draw_curves(_panels(history), runner.iter, count, noisy=(_LOSS, _PARTS))
+        with whole_file(Path(runner.work_dir) / "curves.png") as temporary:
+            Image.fromarray(picture).save(temporary, format="PNG")
+        runner.visualizer.add_image("curves", picture, step=runner.iter)
+
+
+def _panels(history: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+    parts = {
+        name.removeprefix("train/loss_"): values
+        for name, values in history.items()
+        if name.startswith("train/loss_")
+    }
+    measured = {
+        name.removeprefix("val/"): values
+        for name, values in history.items()
+        if name.startswith("val/")
+        and not name.endswith("time")  # mmengine's timer counts batches, not validations
+    }
+    return {
+        _LOSS: {"loss": history["train/loss"]},
+        _PARTS: parts,
+        "learning rate": {"lr": history.get("train/lr", np.zeros(0))},
+        "validation": dict(list(measured.items())[:_MOST_METRICS]),
+    }
+
+
+@HOOKS.register_module()
+class DumpHook(Hook):
+    """Writes every test sample into a folder, see :mod:`omgseg.evaluation.dump`; ``tools/score.py`` reads it.
+
+    Each process writes its own samples, one file a sample; a sample that pads the data set to the number of processes
+    is written twice, as the same file.
+
+    Args:
+        folder: created if missing; it must not hold predictions yet.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def before_test(self, runner: Runner) -> None:
+        """Write the manifest.
+
+        Raises:
+            FileExistsError: the folder holds predictions already.
+        """
+        if is_main_process():
+            dataset = runner.test_dataloader.dataset
+            metainfo = getattr(dataset, "metainfo", {})
+            Manifest(
+                config=str(runner.cfg.filename or ""),
+                checkpoint=str(runner.cfg.get("load_from") or ""),
+                vocabulary=vocabulary_of(dataset).to_dict(),
+                samples=sample_ids(dataset),
+                data_prefix={name: str(path) for name, path in getattr(dataset, "data_prefix", {}).items()},
+                tasks=list(metainfo.get("tasks", ())),
+                source=metainfo.get("source", ""),
+            ).write(self.folder)
+        barrier()
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Mapping[str, Any] | None = None,
+        outputs: Sequence[Any] | None = None,
+    ) -> None:
+        for sample in outputs or ():
+            dump_sample(self.folder, sample.to_dict())
+
+
+def sample_ids(dataset: Any) -> list[int | str]:
+    """Image or video ids of a data set of ours, in its order."""
+    entries = (dataset.get_data_info(index) for index in range(len(dataset)))
+    return [entry["video_id"] if entry["is_video"] else entry["frames"][0]["img_id"] for entry in entries]
