@@ -12,6 +12,7 @@ from omgseg.evaluation.functional.semantic import (
 )
 from omgseg.evaluation.functional.video_panoptic import VideoOverlap, stq_stat, summarize_stq
 
+pytestmark = pytest.mark.golden
 COUNTED = 1e-9
 
 
@@ -37,20 +38,22 @@ def test_segmentation_and_tracking_quality(golden, close, name, renumber):
 
 def vspw_videos(folder):
     maps = np.load(folder / "maps.npz")
-    return {name: (maps[f"{name}_gt"], maps[f"{name}_pred"]) for name in ("video_0", "video_1", "video_2")}
+    names = sorted(key.removesuffix("_gt") for key in maps if key.endswith("_gt"))
+    return {name: (maps[f"{name}_gt"], maps[f"{name}_pred"]) for name in names}
 
 
 def test_video_consistency(golden, close):
     folder, expected = golden("vspw")
+    lengths = sorted(int(key.removeprefix("VC")) for key in expected if key.removeprefix("VC").isdigit())
     clips = []
     for truth, predicted in vspw_videos(folder).values():
-        video = VideoConsistency((8, 16))
+        video = VideoConsistency(lengths)
         for frame in zip(truth, predicted, strict=True):
             video.add_frame(*frame)
         clips.append(video.clips)
     summary = summarize_consistency(clips)
-    assert list(summary) == ["VC8", "VC16"]
-    for n in (8, 16):
+    assert list(summary) == [f"VC{length}" for length in lengths] != []
+    for n in lengths:
         close(summary[f"VC{n}"], expected[f"VC{n}"], COUNTED)
         values = [value for video in clips for value in video[n]]
         close(values, expected[f"VC{n}_per_clip"], COUNTED)

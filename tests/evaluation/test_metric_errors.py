@@ -9,13 +9,14 @@ from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 
 from omgseg.evaluation.functional.average_precision import evaluate_instances, evaluate_tracks
-from omgseg.evaluation.functional.panoptic import PanopticAnnotations, evaluate_files
+from omgseg.evaluation.functional.panoptic import PanopticAnnotations
 from omgseg.evaluation.functional.semantic import confusion_matrix
 from omgseg.evaluation.functional.video_panoptic import VideoOverlap
-from omgseg.evaluation.functional.vos import frame_scores, sequence_scores
+from omgseg.evaluation.functional.vos import frame_scores
 from omgseg.structures.panoptic_png import write_panoptic_png
 from omgseg.structures.png import write_png
 from omgseg.structures.vipseg_png import write_vipseg_panomask
+from tests.evaluation.whole import evaluate_files
 
 FILE_METRICS = ["CocoPanopticMetric", "CocoInstanceMetric", "YouTubeVISMetric"]
 
@@ -263,10 +264,6 @@ def test_davis_errors(run_metric, make_sample, make_video, tmp_path):
         run(np.ones((2, 3), int))
     with pytest.raises(ValueError, match="none of the 1 videos has an object"):
         run(np.zeros((2, 2), int), truth=0)
-    with pytest.raises(ValueError, match="2 predicted frames for 3 frames"):
-        sequence_scores(np.ones((3, 2, 2), int), np.ones((2, 2, 2), int))
-    with pytest.raises(ValueError, match="2 frames has nothing to evaluate"):
-        sequence_scores(np.ones((2, 2, 2), int), np.ones((2, 2, 2), int))
     with pytest.raises(ValueError, match="object id -1"):
         frame_scores(np.ones((2, 2), int), np.full((2, 2), -1), 1)
 

@@ -5,7 +5,8 @@ import json
 import numpy as np
 
 from omgseg.evaluation.functional.average_precision import evaluate_instances, evaluate_tracks
-from omgseg.evaluation.functional.panoptic import PanopticAnnotations, evaluate_files
+from omgseg.evaluation.functional.panoptic import PanopticAnnotations
+from tests.evaluation.whole import evaluate_files
 
 
 def test_coco_panoptic(real_samples_dir):

@@ -71,7 +71,7 @@ class PanopticStat:
 
 
 @dataclass
-class Segments:
+class SegmentTable:
     """What matching must know of segments besides their overlaps.
 
     Attributes:
@@ -86,7 +86,7 @@ class Segments:
 
 
 def match_segments(
-    overlap: np.ndarray, ground_truth: Segments, predicted: Segments, num_classes: int
+    overlap: np.ndarray, ground_truth: SegmentTable, predicted: SegmentTable, num_classes: int
 ) -> PanopticStat:
     """Match the segments of one image, or of one window of a video.
 
@@ -225,12 +225,12 @@ def compare_image(
     )
     return match_segments(
         overlap,
-        Segments(
+        SegmentTable(
             classes=_classes_of(gt_segments, class_of, where),
             areas=np.array([s["area"] for s in gt_segments], dtype=np.int64),
             crowd=np.array([bool(s.get("iscrowd", 0)) for s in gt_segments], dtype=bool),
         ),
-        Segments(
+        SegmentTable(
             classes=_classes_of(pred_segments, class_of, f"prediction of {where}"),
             areas=overlap[:, 1:].sum(axis=0),
         ),
@@ -246,21 +246,3 @@ def segments_of_map(ids: np.ndarray, category_of: dict[int, int]) -> list[dict[s
         category_of: category id of every segment id.
     """
     return [{"id": int(i), "category_id": category_of[int(i)]} for i in unique_index(ids)[0] if i != 0]
-
-
-def evaluate_files(ground_truth: PanopticAnnotations, predicted: PanopticAnnotations) -> PanopticStat:
-    """Counts over all images of the ground truth, classes in the order of its ``categories``.
-
-    Raises:
-        ValueError: an image has no prediction; see also :func:`compare_image`.
-    """
-    class_of = class_lookup(ground_truth.categories)
-    total = PanopticStat.zeros(len(class_of))
-    for image_id in sorted(ground_truth.by_image):
-        total += compare_image(
-            ground_truth.load(image_id),
-            predicted.load(image_id),
-            class_of,
-            ground_truth.name_of(image_id),
-        )
-    return total

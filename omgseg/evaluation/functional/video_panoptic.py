@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from omgseg.evaluation.functional.label_map import check_same_size, index_of, overlap_table, unique_index
-from omgseg.evaluation.functional.panoptic import PanopticStat, Segments, match_segments
+from omgseg.evaluation.functional.panoptic import PanopticStat, SegmentTable, match_segments
 from omgseg.evaluation.functional.semantic import sparse_counts, sum_sparse_counts
 
 WINDOWS = (1, 2, 4, 6, 8)
@@ -104,8 +104,8 @@ class VideoOverlap:
         present = volume[np.ix_(rows, columns)]
         return match_segments(
             present,
-            Segments(self.class_of(gt_tubes[rows][1:]), present[1:].sum(axis=1)),
-            Segments(self.class_of(pred_tubes[columns][1:]), present[:, 1:].sum(axis=0)),
+            SegmentTable(self.class_of(gt_tubes[rows][1:]), present[1:].sum(axis=1)),
+            SegmentTable(self.class_of(pred_tubes[columns][1:]), present[:, 1:].sum(axis=0)),
             self.num_classes,
         )
 
@@ -116,22 +116,6 @@ class VideoOverlap:
     def instance_of(self, tubes: np.ndarray) -> np.ndarray:
         """Instance numbers of tubes other than void, int64 (N,)."""
         return (tubes - 1) // self.num_classes
-
-
-def video_stats(
-    gt_class: np.ndarray,
-    gt_instance: np.ndarray,
-    pred_class: np.ndarray,
-    pred_instance: np.ndarray,
-    num_classes: int,
-    windows: Sequence[int] = WINDOWS,
-    void: int = 255,
-) -> dict[int, PanopticStat]:
-    """Counts of one whole video: maps are integers (T, H, W); see :class:`VideoOverlap`."""
-    overlap = VideoOverlap(num_classes, void)
-    for frame in zip(gt_class, gt_instance, pred_class, pred_instance, strict=True):
-        overlap.add_frame(*frame)
-    return overlap.stats(windows)
 
 
 def summarize_vpq(stats: dict[int, PanopticStat], thing_mask: np.ndarray) -> dict[str, float]:

@@ -110,31 +110,6 @@ def frame_scores(
     return region_similarity(gt_masks, pred_masks), boundary_measure(gt_masks, pred_masks)
 
 
-def sequence_scores(ground_truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """J and F of each object in the evaluated frames of a sequence, all but the first and the last.
-
-    Args:
-        ground_truth, predicted: object ids (T, H, W), T >= 3.
-
-    Returns:
-        float64 (num_objects, T - 2) each.
-
-    Raises:
-        ValueError: see :func:`frame_scores`; the sequence has no frame to evaluate.
-    """
-    if len(ground_truth) != len(predicted):
-        raise ValueError(f"{len(predicted)} predicted frames for {len(ground_truth)} frames of ground truth")
-    if len(ground_truth) < 3:
-        raise ValueError(
-            f"a sequence of {len(ground_truth)} frames has nothing to evaluate: first and last are left out"
-        )
-    num_objects = count_objects(ground_truth[0])
-    frames = zip(ground_truth[1:-1], predicted[1:-1], strict=True)
-    scores = [frame_scores(gt, pred, num_objects) for gt, pred in frames]
-    j, f = (np.stack(values, axis=1) for values in zip(*scores, strict=True))
-    return j, f
-
-
 def mean_recall_decay(values: np.ndarray) -> tuple[float, float, float]:
     """Statistics of one object's values over the frames, float64 (T,).
 

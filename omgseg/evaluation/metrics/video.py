@@ -188,7 +188,7 @@ class YouTubeVISMetric(SampleMetric):
 
 
 @dataclass(frozen=True)
-class VideoResult:
+class SequenceScores:
     """What is kept of a video.
 
     Attributes:
@@ -223,7 +223,7 @@ class DavisMetric(SampleMetric):
         super().__init__(**kwargs)
         self.submission = None if submission is None else MapSubmission(submission)
 
-    def reduce(self, sample: dict[str, Any]) -> VideoResult:
+    def reduce(self, sample: dict[str, Any]) -> SequenceScores:
         files = []
         if self.submission is not None:
             files = self.submission.add(str(sample["video_id"]), self.named_maps(sample, "pred_vos_seg"))
@@ -231,14 +231,14 @@ class DavisMetric(SampleMetric):
         evaluated = [frames[0], *frames[1:-1]]
         annotated = sum("seg_map_path" in frame for frame in evaluated)
         if annotated == len(evaluated):
-            return VideoResult(self._scores(sample["video_id"], frames), files)
+            return SequenceScores(self._scores(sample["video_id"], frames), files)
         if self.submission is None:
             raise ValueError(
                 f"video {sample['video_id']!r}: {annotated} of {len(evaluated)} evaluated frames have "
                 "ground truth (seg_map_path); for a split whose masks are not public, write what the server "
                 "takes: DavisMetric(submission='results.zip')"
             )
-        return VideoResult(None, files)
+        return SequenceScores(None, files)
 
     def _scores(self, video_id: str, frames: list[dict[str, Any]]) -> list[tuple[np.ndarray, np.ndarray]]:
         if len(frames) < 3:
@@ -259,7 +259,7 @@ class DavisMetric(SampleMetric):
         j, f = (np.stack(values, axis=1) for values in zip(*scores, strict=True))
         return list(zip(j, f, strict=True))
 
-    def summarize(self, results: dict[Any, VideoResult]) -> dict[str, float]:
+    def summarize(self, results: dict[Any, SequenceScores]) -> dict[str, float]:
         values: dict[str, float] = {}
         if self.submission is not None:
             self.submission.pack([name for result in results.values() for name in result.files])
