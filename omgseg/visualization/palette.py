@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from functools import lru_cache
 
-import cv2
 import numpy as np
 
 from omgseg.structures import Vocabulary
@@ -18,36 +17,25 @@ SIZE = 48
 _FIRST = 16  # of them are very different; names choose among these, so that small vocabularies look clear
 _LIGHTER, _DARKER = 0.6, 0.35  # shares of white and black in borders
 
-# M. Okabe and K. Ito, "Color Universal Design", 2008; without black, which masks would lose in shadows.
-_OKABE_ITO = (
-    (230, 159, 0),
-    (86, 180, 233),
-    (0, 158, 115),
-    (240, 228, 66),
-    (0, 114, 178),
-    (213, 94, 0),
-    (204, 121, 167),
-)
-_VIVID = (
-    (255, 71, 87),
-    (38, 132, 255),
-    (255, 192, 18),
-    (0, 190, 120),
-    (170, 80, 255),
-)  # the first of "default"
-
-# Linear RGB as dichromats see it: G. Machado et al., "A Physiologically-based Model for Simulation of Color Vision
-# Deficiency", 2009, severity 1.0.
-_PROTANOPIA = (
-    (0.152286, 1.052583, -0.204868),
-    (0.114503, 0.786281, 0.099216),
-    (-0.003882, -0.048116, 1.051998),
-)
-_DEUTERANOPIA = (
-    (0.367322, 0.860646, -0.227968),
-    (0.280085, 0.672501, 0.047413),
-    (-0.011820, 0.042940, 0.968881),
-)
+# Each began with a few colours by hand and was continued with the colour that is farthest (CIELAB) from all before it,
+# of a grid of colours neither as dark as shadows nor as pale as the sky, neither grey like concrete nor neon.
+# "colorblind" begins with M. Okabe and K. Ito, "Color Universal Design", 2008, without black, which masks would lose in
+# shadows; a distance is the smallest that people see with full colour vision, without red and without green.
+# tests/visualization/test_palette.py repeats the search.
+_TABLES = {
+    "default": """
+    ff4757 2684ff ffc012 00be78 aa50ff 745d2e e8a2d1 00d1ff e817a2 8bd100 2e5d8b ffb98b
+    ff7400 8b46a2 b9d174 17745d a22e5d 467400 00e85d ff8bff a24617 a2b9ff a28b17 74d1b9
+    e80000 005dff d17474 d1d12e 008ba2 2ea217 b900b9 ff74b9 ffa246 ff0074 8b5d8b b98be8
+    00a2ff b91717 74a274 ff5dff 8ba217 ff7446 8b5d00 a274ff 465db9 2e8b46 8b4646 e8b95d
+    """,
+    "colorblind": """
+    e69f00 56b4e9 009e73 f0e442 0072b2 d55e00 cc79a7 002ed1 8bffa2 8b2e17 742e5d 46ffff
+    7474ff ff005d 74ffd1 ffa25d 4646b9 5da2ff a2008b 00d18b a21746 ffe874 a24600 5dd1e8
+    175dff 74d1b9 ff4646 178b8b 2e74d1 00d15d d1d146 ff0074 008bb9 5dd1d1 b94646 5dffe8
+    e88b2e 74ffb9 4646d1 8b742e 008b74 ffa28b 005d8b ffd18b 2e8bd1 8b2e2e 74d1ff 7400a2
+    """,
+}
 
 
 @lru_cache
@@ -63,15 +51,7 @@ def palette_colors(palette: str = "default") -> tuple[Color, ...]:
     """
     if palette not in PALETTES:
         raise ValueError(f"palette {palette!r} is unknown; choose one of {', '.join(PALETTES)}")
-    levels = np.linspace(0, 255, 12).round()
-    candidates = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)
-    lightness, chroma = _lightness_and_chroma(candidates)
-    # neither as dark as shadows nor as pale as the sky, neither grey like concrete nor neon; without red or green,
-    # people tell colours apart by their lightness, so that palette has more of it
-    darkest, palest = (30, 92) if palette == "colorblind" else (38, 82)
-    candidates = candidates[(lightness > darkest) & (lightness < palest) & (chroma > 30) & (chroma < 100)]
-    colors = _OKABE_ITO if palette == "colorblind" else _VIVID
-    return _spread(candidates, colors, SIZE, _seen_by_all if palette == "colorblind" else _lab)
+    return tuple(tuple(bytes.fromhex(color)) for color in _TABLES[palette].split())
 
 
 def identity_color(identity: int, palette: str = "default") -> Color:
@@ -123,46 +103,6 @@ def edge_of(color: Color) -> Color:
     ink = ink_on(color)
     share = _LIGHTER if ink == (255, 255, 255) else _DARKER
     return tuple(round((1 - share) * value + share * other) for value, other in zip(color, ink, strict=True))
-
-
-def _spread(candidates: np.ndarray, start: tuple[Color, ...], count: int, coordinates) -> tuple[Color, ...]:
-    """`start`, continued with the candidate that is farthest from all colours so far, again and again."""
-    colors = [tuple(color) for color in start]
-    places = coordinates(candidates)
-    nearest = np.full(len(candidates), np.inf)
-    for place in coordinates(np.array(colors, float)):
-        nearest = np.minimum(nearest, _distance(places, place))
-    while len(colors) < count:
-        best = int(nearest.argmax())
-        colors.append(tuple(int(value) for value in candidates[best]))
-        nearest = np.minimum(nearest, _distance(places, places[best]))
-    return tuple(colors)
-
-
-def _distance(places: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Smallest distance over the kinds of vision; places (N, kinds, 3), place (kinds, 3)."""
-    return np.sqrt(np.square(places - place).sum(-1)).min(-1)
-
-
-def _lab(colors: np.ndarray) -> np.ndarray:
-    """CIELAB (N, 1, 3) of RGB (N, 3) in 0..255."""
-    return cv2.cvtColor((colors[:, None] / 255).astype(np.float32), cv2.COLOR_RGB2LAB)
-
-
-def _seen_by_all(colors: np.ndarray) -> np.ndarray:
-    """CIELAB (N, 3, 3) as seen with full colour vision, without red and without green."""
-    linear = _linear(colors)
-    seen = [_lab(colors)]
-    for matrix in (_PROTANOPIA, _DEUTERANOPIA):
-        simulated = np.clip(linear @ np.array(matrix).T, 0, 1)
-        encoded = np.where(simulated <= 0.0031308, 12.92 * simulated, 1.055 * simulated ** (1 / 2.4) - 0.055)
-        seen.append(_lab(255 * encoded))
-    return np.concatenate(seen, axis=1)
-
-
-def _lightness_and_chroma(colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    lab = _lab(colors)[:, 0]
-    return lab[:, 0], np.hypot(lab[:, 1], lab[:, 2])
 
 
 def _linear(colors: np.ndarray) -> np.ndarray:

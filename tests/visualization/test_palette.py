@@ -1,5 +1,6 @@
 """Colours: stable, different, readable, and different for colour-blind people as well."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -74,3 +75,101 @@ def test_letters_and_borders_contrast_with_their_colour():
     assert ink_on((0, 60, 140)) == (255, 255, 255)
     assert sum(edge_of((240, 228, 66))) < 240 + 228 + 66
     assert sum(edge_of((0, 60, 140))) > 200
+
+
+# M. Okabe and K. Ito, "Color Universal Design", 2008; without black, which masks would lose in shadows.
+OKABE_ITO = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+)
+VIVID = (
+    (255, 71, 87),
+    (38, 132, 255),
+    (255, 192, 18),
+    (0, 190, 120),
+    (170, 80, 255),
+)  # the first of "default"
+
+# Linear RGB as dichromats see it: G. Machado et al., "A Physiologically-based Model for Simulation of Color Vision
+# Deficiency", 2009, severity 1.0.
+PROTANOPIA = (
+    (0.152286, 1.052583, -0.204868),
+    (0.114503, 0.786281, 0.099216),
+    (-0.003882, -0.048116, 1.051998),
+)
+DEUTERANOPIA = (
+    (0.367322, 0.860646, -0.227968),
+    (0.280085, 0.672501, 0.047413),
+    (-0.011820, 0.042940, 0.968881),
+)
+
+
+def searched_colors(palette: str) -> tuple[tuple[int, ...], ...]:
+    """The search that made the tables."""
+    levels = np.linspace(0, 255, 12).round()
+    candidates = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), -1).reshape(-1, 3)
+    lightness, chroma = lightness_and_chroma(candidates)
+    # neither as dark as shadows nor as pale as the sky, neither grey like concrete nor neon; without red or green,
+    # people tell colours apart by their lightness, so that palette has more of it
+    darkest, palest = (30, 92) if palette == "colorblind" else (38, 82)
+    candidates = candidates[(lightness > darkest) & (lightness < palest) & (chroma > 30) & (chroma < 100)]
+    colors = OKABE_ITO if palette == "colorblind" else VIVID
+    return spread(candidates, colors, SIZE, seen_by_all if palette == "colorblind" else lab)
+
+
+def spread(
+    candidates: np.ndarray, start: tuple[tuple[int, ...], ...], count: int, coordinates
+) -> tuple[tuple[int, ...], ...]:
+    """`start`, continued with the candidate that is farthest from all colours so far, again and again."""
+    colors = [tuple(color) for color in start]
+    places = coordinates(candidates)
+    nearest = np.full(len(candidates), np.inf)
+    for place in coordinates(np.array(colors, float)):
+        nearest = np.minimum(nearest, distance(places, place))
+    while len(colors) < count:
+        best = int(nearest.argmax())
+        colors.append(tuple(int(value) for value in candidates[best]))
+        nearest = np.minimum(nearest, distance(places, places[best]))
+    return tuple(colors)
+
+
+def distance(places: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Smallest distance over the kinds of vision; places (N, kinds, 3), place (kinds, 3)."""
+    return np.sqrt(np.square(places - place).sum(-1)).min(-1)
+
+
+def lab(colors: np.ndarray) -> np.ndarray:
+    """CIELAB (N, 1, 3) of RGB (N, 3) in 0..255."""
+    return cv2.cvtColor((colors[:, None] / 255).astype(np.float32), cv2.COLOR_RGB2LAB)
+
+
+def seen_by_all(colors: np.ndarray) -> np.ndarray:
+    """CIELAB (N, 3, 3) as seen with full colour vision, without red and without green."""
+    intensity = linear(colors)
+    seen = [lab(colors)]
+    for matrix in (PROTANOPIA, DEUTERANOPIA):
+        simulated = np.clip(intensity @ np.array(matrix).T, 0, 1)
+        encoded = np.where(simulated <= 0.0031308, 12.92 * simulated, 1.055 * simulated ** (1 / 2.4) - 0.055)
+        seen.append(lab(255 * encoded))
+    return np.concatenate(seen, axis=1)
+
+
+def lightness_and_chroma(colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    values = lab(colors)[:, 0]
+    return values[:, 0], np.hypot(values[:, 1], values[:, 2])
+
+
+def linear(colors: np.ndarray) -> np.ndarray:
+    """Linear RGB in 0..1 of sRGB in 0..255."""
+    values = np.asarray(colors, float) / 255
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+@pytest.mark.parametrize("palette", PALETTES)
+def test_the_tables_are_what_the_search_gives(palette):
+    assert palette_colors(palette) == searched_colors(palette)
