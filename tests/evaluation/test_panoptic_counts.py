@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from omgseg.evaluation.functional.label_map import index_of, overlap_table, unique_index
+from omgseg.evaluation.functional.inputs import index_of, overlap_table, unique_index
 from omgseg.evaluation.functional.panoptic import PanopticStat, compare_image
 from omgseg.evaluation.functional.semantic import summarize_confusion
 from omgseg.evaluation.functional.video_panoptic import VideoOverlap, summarize_vpq

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from omgseg.evaluation.functional.label_map import check_same_size
+from omgseg.evaluation.functional.inputs import check_same_size
 from omgseg.structures.png import read_index_png
 
 # Of each prediction and object the package needs no more than this to average precision.

@@ -15,8 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from omgseg.evaluation.functional.json_file import load_annotations
-from omgseg.evaluation.functional.label_map import check_same_size, index_of, overlap_table, unique_index
+from omgseg.evaluation.functional.inputs import (
+    check_same_size,
+    index_of,
+    load_annotations,
+    overlap_table,
+    unique_index,
+)
 from omgseg.structures.panoptic_png import decode_panoptic_png
 
 

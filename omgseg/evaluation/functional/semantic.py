@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from omgseg.evaluation.functional.label_map import check_same_size, overlap_table
+from omgseg.evaluation.functional.inputs import check_same_size, overlap_table
 
 
 def confusion_matrix(

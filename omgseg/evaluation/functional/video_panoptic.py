@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from omgseg.evaluation.functional.label_map import check_same_size, index_of, overlap_table, unique_index
+from omgseg.evaluation.functional.inputs import check_same_size, index_of, overlap_table, unique_index
 from omgseg.evaluation.functional.panoptic import PanopticStat, SegmentTable, match_segments
 from omgseg.evaluation.functional.semantic import sparse_counts, sum_sparse_counts
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from omgseg.evaluation.functional.label_map import check_same_size
+from omgseg.evaluation.functional.inputs import check_same_size
 
 VOID = 255
 BOUNDARY_TOLERANCE = 0.008  # of the image diagonal

@@ -18,8 +18,7 @@ from omgseg.evaluation.functional.average_precision import (
     evaluate_lvis,
 )
 from omgseg.evaluation.functional.cityscapes import match_instances, summarize_cityscapes
-from omgseg.evaluation.functional.json_file import load_annotations
-from omgseg.evaluation.functional.label_map import unique_index
+from omgseg.evaluation.functional.inputs import load_annotations, unique_index
 from omgseg.evaluation.functional.panoptic import (
     PanopticAnnotations,
     PanopticStat,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from omgseg.evaluation.functional.label_map import index_of
+from omgseg.evaluation.functional.inputs import index_of
 from omgseg.evaluation.functional.semantic import (
     CLIP_LENGTHS,
     VideoConsistency,

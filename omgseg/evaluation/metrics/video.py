@@ -12,7 +12,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from omgseg.evaluation.functional.average_precision import check_tracks, evaluate_tracks, track_results
-from omgseg.evaluation.functional.json_file import load_annotations
+from omgseg.evaluation.functional.inputs import load_annotations
 from omgseg.evaluation.functional.panoptic import PanopticStat
 from omgseg.evaluation.functional.video_panoptic import (
     WINDOWS,
