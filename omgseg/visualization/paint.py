@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,7 @@ def visible_part(shape: Shape, top: np.ndarray) -> np.ndarray:
     return (shape.crop_of(top) == shape.index).view(np.uint8)
 
 
+_NEAR = 3  # line widths below which the distance of two shapes is no gap
 _SUBPIXEL_BITS = 4  # OpenCV draws between pixels when coordinates are given in sixteenths
 
 
@@ -92,14 +93,62 @@ def tint(image: np.ndarray, top: np.ndarray, colors: Sequence[Color], opacity: f
     return cv2.addWeighted(image, 1 - opacity, overlay, opacity, 0)
 
 
-def outline(picture: np.ndarray, shape: Shape, top: np.ndarray, color: Color, width: int) -> None:
-    """Draw the smooth border, holes included, of what is visible of a shape, into `picture`."""
-    contours, _ = cv2.findContours(visible_part(shape, top), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    scaled = [_smooth(contour[:, 0], width) for contour in contours if len(contour) > 2 * width]
-    lines = [
-        np.round((line + (shape.x, shape.y)) * 2**_SUBPIXEL_BITS).astype(np.int32)[:, None] for line in scaled
-    ]
-    cv2.polylines(picture, lines, True, color, width, cv2.LINE_AA, _SUBPIXEL_BITS)
+def draw_outlines(
+    picture: np.ndarray, shapes: Sequence[Shape], top: np.ndarray, colors: Sequence[Color], width: int
+) -> None:
+    """Draw the smooth borders, holes included, of what is visible of shapes, into `picture`.
+
+    Where two shapes meet, or nearly so, only the border of the upper one is drawn: two lines side by side would look
+    like a gap between the shapes.
+
+    Args:
+        picture: uint8 RGB (H, W, 3), changed.
+        shapes: the lower ones first.
+        top: their :func:`top_map`.
+        colors: of the lines, by :attr:`Shape.index`.
+        width: of the lines in pixels.
+    """
+    ranks = np.full(max((shape.index for shape in shapes), default=0) + 2, NOTHING, np.int32)
+    for rank, shape in enumerate(shapes):
+        ranks[shape.index] = rank  # the last entry, which NOTHING takes, stays below all
+    for rank, shape in enumerate(shapes):
+        contours, _ = cv2.findContours(visible_part(shape, top), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        meets = _near_upper(shape, top, ranks > rank, reach=_NEAR * width)
+        for contour in contours:
+            points = contour[:, 0]
+            if len(points) <= 2 * width:
+                continue
+            line = _smooth(points, width) + (shape.x, shape.y)
+            for part, closed in _runs(line, meets[points[:, 1], points[:, 0]], _NEAR * width):
+                fixed = np.round(part * 2**_SUBPIXEL_BITS).astype(np.int32)[:, None]
+                cv2.polylines(
+                    picture, [fixed], closed, colors[shape.index], width, cv2.LINE_AA, _SUBPIXEL_BITS
+                )
+
+
+def _near_upper(shape: Shape, top: np.ndarray, is_upper: np.ndarray, reach: int) -> np.ndarray:
+    """uint8 0/1 (h, w) over a shape's crop: where a shape that `is_upper` tells by its index is within `reach`."""
+    x1, y1, x2, y2 = shape.box
+    left, above = max(0, x1 - reach), max(0, y1 - reach)
+    around = is_upper[top[above : y2 + reach, left : x2 + reach]].astype(np.uint8)
+    near = cv2.dilate(around, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    return near[y1 - above : y2 - above, x1 - left : x2 - left]
+
+
+def _runs(line: np.ndarray, left_out: np.ndarray, reach: int) -> Iterator[tuple[np.ndarray, bool]]:
+    """What remains of a closed line (N, 2) without some of its points, and whether a part is closed.
+
+    Parts go on for `reach` points at both ends, up to the line that they meet; shorter ones are left out.
+    """
+    if not left_out.any():
+        yield line, True
+        return
+    start = int(left_out.argmax())
+    line, kept = np.roll(line, -start, axis=0), ~np.roll(left_out.astype(bool), -start)
+    bounds = np.flatnonzero(np.diff(np.concatenate([[False], kept, [False]])))
+    for first, end in bounds.reshape(-1, 2):
+        if end - first > reach:
+            yield line.take(range(first - reach, end + reach), axis=0, mode="wrap"), False
 
 
 def line_width(height: int, width: int) -> int:
@@ -118,7 +167,6 @@ def _smooth(line: np.ndarray, radius: int) -> np.ndarray:
 
 
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
-_BITS = 4  # OpenCV draws between pixels when coordinates are given in sixteenths
 
 
 def draw_clicks(image: np.ndarray, points: np.ndarray, palette: str = "default") -> np.ndarray:
@@ -137,7 +185,9 @@ def draw_clicks(image: np.ndarray, points: np.ndarray, palette: str = "default")
     for index, (x, y) in enumerate(np.asarray(points, float).reshape(-1, 2)):
         color = identity_color(index + 1, palette)
         for size, ink in ((radius + 2, _BLACK), (radius + 1, _WHITE), (radius - 0.5, color)):
-            cv2.circle(picture, _fixed(x, y), round(size * 2**_BITS), ink, -1, cv2.LINE_AA, _BITS)
+            cv2.circle(
+                picture, _fixed(x, y), round(size * 2**_SUBPIXEL_BITS), ink, -1, cv2.LINE_AA, _SUBPIXEL_BITS
+            )
     return picture
 
 
@@ -156,9 +206,11 @@ def draw_boxes(image: np.ndarray, boxes: np.ndarray, palette: str = "default") -
     width = line_width(*image.shape[:2]) + 1
     for index, (x1, y1, x2, y2) in enumerate(np.asarray(boxes, float).reshape(-1, 4)):
         for thickness, color in ((width + 2, _BLACK), (width, identity_color(index + 1, palette))):
-            cv2.rectangle(picture, _fixed(x1, y1), _fixed(x2, y2), color, thickness, cv2.LINE_AA, _BITS)
+            cv2.rectangle(
+                picture, _fixed(x1, y1), _fixed(x2, y2), color, thickness, cv2.LINE_AA, _SUBPIXEL_BITS
+            )
     return picture
 
 
 def _fixed(x: float, y: float) -> tuple[int, int]:
-    return round(x * 2**_BITS), round(y * 2**_BITS)
+    return round(x * 2**_SUBPIXEL_BITS), round(y * 2**_SUBPIXEL_BITS)

@@ -9,7 +9,15 @@ import numpy as np
 from omgseg.structures import NO_CLASS, Task
 from omgseg.structures.segments import Segments
 from omgseg.visualization.labels import Caption, draw_legend, font_size, place_labels, write_plates
-from omgseg.visualization.paint import Shape, line_width, outline, read_shapes, tint, top_map, visible_part
+from omgseg.visualization.paint import (
+    Shape,
+    draw_outlines,
+    line_width,
+    read_shapes,
+    tint,
+    top_map,
+    visible_part,
+)
 from omgseg.visualization.palette import Color, category_color, edge_of, identity_color
 
 _CROWDED = 25  # masks from which on letters are smaller
@@ -62,8 +70,8 @@ def render(
     top = top_map(shapes, result.size)
     picture = tint(image, top, colors, opacity)
     if contours:
-        for shape in shapes:
-            outline(picture, shape, top, edge_of(colors[shape.index]), line_width(*result.size))
+        edges = [edge_of(color) for color in colors]
+        draw_outlines(picture, shapes, top, edges, line_width(*result.size))
     letters = font_size(*result.size, crowded=len(shapes) > _CROWDED)
     taken = []
     if legend:

@@ -156,3 +156,20 @@ def test_wrong_arguments_are_named():
         render(GREY, good, by="colour")
     with pytest.raises(ValueError, match="opacity=2"):
         render(GREY, good, opacity=2)
+
+
+@pytest.mark.parametrize("gap", [0, 2])
+def test_segments_that_meet_share_one_outline(gap):
+    """A dark and a light class side by side: one line of the smaller one between them, and both around the pair."""
+    masks = [box(20, 200, 20, 200), box(20, 200, 200 + gap, 280)]
+    vocabulary = Vocabulary(
+        [Category("a", False, color=(20, 20, 120)), Category("b", False, color=(250, 220, 60))]
+    )
+    drawn = result(masks, [0, 1], Task.PANOPTIC, vocabulary=vocabulary)
+    row = render(GREY, drawn, labels=False)[110].astype(int)
+    plain = render(GREY, drawn, **PLAIN)[110].astype(int)
+    changed = np.flatnonzero(np.abs(row - plain).sum(1) > 20)
+    lines = np.split(changed, np.flatnonzero(np.diff(changed) > 1) + 1)
+    np.testing.assert_allclose([line.mean() for line in lines], [20, 200 + gap, 279], atol=1)
+    edge = np.array(edge_of((250, 220, 60)))
+    assert np.abs(row[200 + gap] - edge).max() < 40, "the smaller segment's line"
