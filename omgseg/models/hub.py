@@ -52,7 +52,7 @@ def local_file(location: str | Path) -> Path:
 
 
 def _cached_or_downloaded(repository: str, file: str, revision: str | None) -> Path:
-    """Ask the hub once, as its client repeats a failing request for half a minute; without an answer the cache serves."""
+    """Ask the hub once, as its client repeats a failing request for long; without an answer the cache serves."""
     try:
         huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(repository, file, revision=revision))
     except Exception as error:

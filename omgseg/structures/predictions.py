@@ -17,8 +17,8 @@ from omgseg.structures.vocabulary import NO_CLASS, Vocabulary
 SEGMENT_SCORES = "segment_scores"
 """Metainfo of ``pred_panoptic_seg``: the score of each value of the map."""
 STUFF_ID = 2_000_000_000
-"""In videos the identity of stuff is this number + its label, so that the things can be numbered from 1. Fits int32, and
-a stream that shows ten new things per second takes six years to get there."""
+"""In videos the identity of stuff is this number + its label, so that the things can be numbered from 1. Fits int32;
+a stream of ten new things per second takes six years to get there."""
 
 S = TypeVar("S", bound=Segments)
 
