@@ -1,0 +1,308 @@
+"""From a name, a config or the folder of a training to a loaded model behind the seam; no dataset is touched."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from mmengine.utils import import_modules_from_strings
+
+from omgseg.engine import ConfigError, check_arguments, read_checkpoint
+from omgseg.engine.vocabulary_hook import META_KEY
+from omgseg.protocols import Segmenter
+from omgseg.registry import MODELS, SEGMENTERS
+from omgseg.structures import Vocabulary
+
+ConfigOrRun = Config | Mapping[str, Any] | str | Path
+RANDOM = "random"
+"""Instead of a file of weights: the model is built with random ones, and nothing is read or downloaded."""
+LAST_CHECKPOINT = "last_checkpoint"
+"""mmengine notes there which checkpoint it wrote last, with the folder's path at that time."""
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def load(
+    config_or_run: ConfigOrRun,
+    weights: str | Path | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    *,
+    scale: tuple[int, int] | None = None,
+) -> Segmenter:
+    """Load a model for prediction.
+
+    The config's ``segmenter=dict(type=..., **options)`` names the factory in :data:`~omgseg.registry.SEGMENTERS`;
+    without this key the class of the config's ``model`` names its own (its attribute ``segmenter``). ``type`` may also
+    be a callable, or the dotted path of one.
+
+    Args:
+        config_or_run: a name of the table of models (``omgseg models`` lists them), a config file, a config, or the
+            work folder of ``tools/train.py``.
+        weights: a file, ``hf://owner/repository/file`` (which is downloaded unless the cache has it), or ``"random"``.
+            None: of a name the published weights, if they are in the cache; of a work folder the newest checkpoint; of
+            a config random ones, with a warning. Nothing is downloaded that was not asked for.
+        device: where to compute, e.g. ``"cpu"``, ``"cuda:1"``; ``"auto"``: the accelerator if there is one.
+        dtype: ``"float32"``, ``"bfloat16"`` (autocast) or ``"auto"``: bfloat16 on an accelerator that computes with it.
+        scale: (width, height) to which images are resized, instead of the config's test size.
+
+    Returns:
+        The model; what it can do besides, say its ``abilities`` and the protocols that it implements.
+
+    Raises:
+        FileNotFoundError: unknown name; no such config, run or weights.
+        ConfigError: the config has neither a model nor a segmenter, or an argument that a class does not take; or the
+            model takes no `scale`.
+        CheckpointError: the weights are damaged, or those of another model.
+        ValueError: unknown device or dtype, or `scale` is not a size.
+    """
+    found, weights = locate_model(config_or_run, weights)
+    config = read_config(found)
+    factory, options = _segmenter_of(config)
+    if scale is not None:
+        options["scale"] = _checked_scale(scale)
+    _check_options(factory, options)
+    place = choose_device(device)
+    return factory(config=config, weights=weights, device=place, dtype=choose_dtype(dtype, place), **options)
+
+
+def locate_model(
+    config_or_run: ConfigOrRun, weights: str | Path | None = None
+) -> tuple[ConfigOrRun, str | Path | None]:
+    """Where the config and the weights of a model are; see :func:`load`.
+
+    Returns:
+        A config file, or the config that was given; and weights, None for random ones. :func:`load` takes both.
+
+    Raises:
+        FileNotFoundError: unknown name; no such file; the folder has no config or no checkpoint; or published weights
+            are not in the cache.
+        TypeError: neither a name, a path nor a config.
+    """
+    random = weights is not None and str(weights) == RANDOM
+    given = None if random else weights
+    if isinstance(config_or_run, Mapping | Config):
+        return config_or_run, given
+    if not isinstance(config_or_run, str | Path) or not str(config_or_run):
+        raise TypeError(
+            "config_or_run is a name, a config file, a config or the folder of a training, "
+            f"not {config_or_run!r}"
+        )
+    path = Path(config_or_run).expanduser()
+    if path.is_dir():
+        return config_of_run(path), newest_checkpoint(path) if weights is None else given
+    if path.is_file():
+        return path, given
+    if isinstance(config_or_run, Path) or path.suffix == ".py" or len(path.parts) > 1:
+        raise FileNotFoundError(f"config {config_or_run} not found")
+    from omgseg.model_table import find_model  # late: most calls need no table
+
+    entry = find_model(str(config_or_run))
+    if weights is None:
+        given = _published_weights(str(config_or_run), entry.weights)
+    return entry.config, given
+
+
+def _published_weights(name: str, location: str | None) -> str:
+    """The location, if loading it needs no download."""
+    if location is None:
+        raise FileNotFoundError(
+            f"{name} has no published weights that can be fetched; give weights=FILE, or weights={RANDOM!r}"
+        )
+    if not is_local(location):
+        raise FileNotFoundError(
+            f"the weights of {name} are not in the cache; weights={location!r} downloads them. Or give a file, or "
+            f"weights={RANDOM!r} to try the model without"
+        )
+    return location
+
+
+def is_local(location: str) -> bool:
+    """Whether weights can be read without a download: an existing file, or ``hf://`` weights in the cache."""
+    if not location.startswith("hf://"):
+        return Path(location).expanduser().is_file()
+    place, _, revision = location.removeprefix("hf://").partition("@")
+    owner, repository, file = place.split("/", 2)
+    cached = huggingface_hub.try_to_load_from_cache(f"{owner}/{repository}", file, revision=revision or None)
+    return isinstance(cached, str)
+
+
+def config_of_run(folder: Path) -> Path:
+    """The copy of the config that ``tools/train.py`` leaves in its work folder; the newest, if there are several.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    configs = sorted(folder.glob("*.py"), key=lambda path: path.stat().st_mtime)
+    if not configs:
+        raise FileNotFoundError(
+            f"folder {folder} has no config (*.py), so it is not the work folder of a training; give a config file, "
+            "or the folder that tools/train.py --work-dir wrote"
+        )
+    return configs[-1]
+
+
+def newest_checkpoint(folder: Path) -> Path:
+    """The checkpoint that was written last into the work folder of a training, which may have been moved since.
+
+    Raises:
+        FileNotFoundError: there is none yet.
+    """
+    note = folder / LAST_CHECKPOINT
+    if note.is_file():
+        noted = folder / Path(note.read_text().strip()).name
+        if noted.is_file():
+            return noted
+    found = [
+        (int(match[1]), path)
+        for path in folder.glob("*.pth")
+        if (match := re.fullmatch(r"(?:iter|epoch)_(\d+)", path.stem))
+    ]
+    if not found:
+        raise FileNotFoundError(
+            f"folder {folder} has no checkpoint (iter_*.pth or epoch_*.pth): the training has not written one yet; "
+            "wait for it, or give weights="
+        )
+    return max(found)[1]
+
+
+def read_config(config: ConfigOrRun) -> Config:
+    """A config of the caller's own: a file is read, anything else is copied. Its ``custom_imports`` are imported.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ConfigError: the config has neither a model nor a segmenter, or an argument that a class does not take.
+    """
+    if isinstance(config, str | Path):
+        if not Path(config).is_file():
+            raise FileNotFoundError(f"config {config} not found")
+        config = Config.fromfile(config)
+    else:
+        filename = config.filename if isinstance(config, Config) else None
+        config = Config(config.to_dict() if isinstance(config, Config) else dict(config), filename=filename)
+        if "custom_imports" in config:
+            import_modules_from_strings(**config.custom_imports)
+    if "model" not in config and "segmenter" not in config:
+        name = f"the config {config.filename}" if config.filename else "the config"
+        raise ConfigError(
+            f"{name} has no key 'model', and no key 'segmenter' that brings a model of another kind"
+        )
+    init_default_scope(config.get("default_scope", "omgseg"))
+    check_arguments(config)
+    return config
+
+
+def _segmenter_of(config: Config) -> tuple[Callable[..., Segmenter], dict[str, Any]]:
+    """The factory of a config's segmenter, and the options that the config gives it."""
+    options = dict(config.get("segmenter") or {})
+    name = options.pop("type", None)
+    if name is None:
+        kind = config.get("model", {}).get("type")
+        model = kind if inspect.isclass(kind) else _registered(MODELS, kind, "model.type")
+        name = getattr(model, "segmenter", None)
+        if name is None:
+            raise ConfigError(
+                f"the model {model.__name__} does not say how it is used: add segmenter=dict(type=...) to the config, "
+                "with the name of a factory in the registry SEGMENTERS"
+            )
+    return name if callable(name) else _registered(SEGMENTERS, name, "segmenter.type"), options
+
+
+def _registered(registry: Any, name: Any, where: str) -> Any:
+    """Raises ConfigError where a registry does not know a name."""
+    try:
+        found = registry.get(name) if isinstance(name, str) else None
+    except RuntimeError:  # mmengine's answer to an unknown name
+        found = None
+    if found is None:
+        raise ConfigError(
+            f"{where} is {name!r}, which is not in the registry of {registry.name}s: correct the name, or import the "
+            "module that registers it with custom_imports=dict(imports=['...'])"
+        )
+    return found
+
+
+def _checked_scale(scale: tuple[int, int]) -> tuple[int, int]:
+    """Raises ValueError for a scale that is none."""
+    sides = tuple(scale) if isinstance(scale, list | tuple) else ()
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise ValueError(f"scale is (width, height) in pixels, two whole numbers above 0, not {scale!r}")
+    return sides
+
+
+def _check_options(factory: Callable[..., Segmenter], options: Mapping[str, Any]) -> None:
+    """Raises ConfigError for an option that a factory does not take."""
+    accepted = inspect.signature(factory).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values()):
+        return
+    name = getattr(factory, "__name__", str(factory))
+    for key in options:
+        if key == "scale" and key not in accepted:
+            raise ConfigError(f"{name} takes no scale: its model chooses the size of its images itself")
+        if key not in accepted:
+            known = sorted(set(accepted) - {"config", "weights", "device", "dtype"})
+            raise ConfigError(
+                f"segmenter.{key}: {name} has no such option (it has {', '.join(known) or 'none'})"
+            )
+
+
+def checkpoint_words(weights: str | Path) -> Vocabulary | None:
+    """The words of the training that :class:`~omgseg.engine.VocabularyHook` left in a checkpoint, read without
+    building a model; None if there are none.
+
+    Raises:
+        FileNotFoundError: no such file.
+        CheckpointError: it is no checkpoint.
+    """
+    words = (read_checkpoint(weights).get("meta") or {}).get(META_KEY)
+    return Vocabulary.from_dict(json.loads(words)) if words else None
+
+
+def choose_device(name: str | torch.device) -> torch.device:
+    """Where to compute.
+
+    Args:
+        name: as PyTorch writes it, or ``"auto"``: the accelerator if there is one.
+
+    Raises:
+        ValueError: there is no such device here.
+    """
+    try:
+        device = torch.device(get_device() if name == "auto" else name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"device {name!r} cannot be used here ({reason}); device='auto' takes the accelerator if there is one, "
+            "else the CPU"
+        ) from error
+    return device
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The precision of the computation.
+
+    Args:
+        name: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 on an accelerator that computes with it, else
+            float32.
+
+    Raises:
+        ValueError: another name.
+    """
+    if name in DTYPES:
+        return DTYPES[name]
+    if name != "auto":
+        raise ValueError(f"dtype {name!r} is none of auto, {', '.join(DTYPES)}")
+    accelerator = torch.accelerator.current_accelerator()
+    if accelerator is None or accelerator.type != device.type:
+        return torch.float32
+    supported = getattr(torch.get_device_module(device), "is_bf16_supported", None)
+    return torch.bfloat16 if supported is not None and supported() else torch.float32
