@@ -62,6 +62,9 @@ class OMGSeg(BaseModel):
         data_preprocessor: config of :class:`ClipPreprocessor`.
     """
 
+    segmenter = "OMGSegSegmenter"
+    """How :func:`omgseg.load` brings a config of this model behind the seam: a name in the registry SEGMENTERS."""
+
     def __init__(
         self,
         image_encoder: dict[str, Any],

@@ -1,0 +1,580 @@
+"""OMG-Seg behind the seam (:mod:`omgseg.protocols`): NumPy images in, segments out.
+
+Everything that users of the model need to know nothing of is here: the test size, batches, the precision, how words and
+limits are set for a call, and how clicks are combined, which the model itself only takes one by one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmcv.image import rescale_size
+from mmdet.structures import DetDataSample, TrackDataSample
+from mmengine.logging import print_log
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from omgseg.models.decoder import text_logits
+from omgseg.models.readout.clicks import refine_mask
+from omgseg.models.readout.results import geometry_of
+from omgseg.models.segmentor import Features, OMGSeg
+from omgseg.models.video.object_tracker import ObjectTracker
+from omgseg.models.video.stream import VideoStream
+from omgseg.protocols import PROMPT_KINDS, Abilities, MaskSet, Prompts, Request
+from omgseg.registry import MODELS, SEGMENTERS
+from omgseg.structures import Segments, Task, Vocabulary
+from omgseg.structures.predictions import segments_of
+from omgseg.structures.run_lengths import decode_masks, encode_masks
+
+DEFAULT_SCALE = (1333, 800)
+"""The published test size for photos, where a config has no test data to say another."""
+PROMPTS_AT_ONCE = 256
+"""Prompts that are decoded together: what they take grows with their number."""
+LARGEST_ID = 2**31 - 1
+"""Ids of followed objects are the values of int32 maps."""
+
+
+@dataclass(frozen=True)
+class InputSize:
+    """To what size images are resized.
+
+    Attributes:
+        scale: (width, height). With `keep_ratio` the longer number bounds an image's longer side, the shorter its
+            shorter side, whichever way the image is turned.
+        keep_ratio: keep the aspect ratio.
+    """
+
+    scale: tuple[int, int]
+    keep_ratio: bool = True
+
+    def shape_of(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) to which an image (height, width) is resized, at least 1."""
+        width, height = self.scale
+        if self.keep_ratio:
+            width, height = rescale_size(size[::-1], self.scale)
+        return max(int(height), 1), max(int(width), 1)
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """What prompts need of an image.
+
+    Attributes:
+        sample: of the image, with the sizes on the way to the model.
+        features: of the model, with the decoder's memory of them.
+    """
+
+    sample: DetDataSample
+    features: Features
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the original image."""
+        return tuple(self.sample.ori_shape[:2])
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """:attr:`MaskSet.carry`: the scores of the masks, and how many clicks on each object they answer."""
+
+    scores: list[float]
+    clicks: list[int]
+
+
+@SEGMENTERS.register_module()
+class OMGSegSegmenter:
+    """A loaded OMG-Seg; implements every protocol.
+
+    Args:
+        config: with ``model``; its test pipeline says to what size images are resized.
+        weights: a file or an ``hf://`` location, ours or in the published layout. None: random weights, the same every
+            time, with a warning; nothing is read then, not even the image encoder's own weights.
+        device: where to compute.
+        dtype: of the computation; float32, or a shorter type through autocast.
+        scale: (width, height) instead of the config's test size.
+
+    Attributes:
+        model: in eval mode.
+
+    Raises:
+        FileNotFoundError: the weights, or those of the image encoder, are missing.
+        CheckpointError: the file is not a checkpoint, or one of another model.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        weights: str | None,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        scale: tuple[int, int] | None = None,
+    ) -> None:
+        self.model = build_model(config["model"], weights).to(device)
+        self.device = device
+        self.dtype = dtype
+        self._input_size = input_size_of(config) if scale is None else InputSize(tuple(scale))
+        self.abilities = Abilities(
+            tasks=frozenset(Task),
+            prompts=frozenset(PROMPT_KINDS),
+            open_vocabulary=True,
+            vocabulary=self.model.train_vocabulary or self.model.vocabulary or None,
+            test_size=self._input_size.scale,
+        )
+
+    @property
+    def clip_size(self) -> int:
+        return self.model.test_config.clip_size
+
+    def group_key(self, size: tuple[int, int]) -> tuple[int, int]:
+        return self._input_size.shape_of(size)
+
+    def predict(self, images: Sequence[np.ndarray], request: Request) -> list[Segments]:
+        if request.task in (Task.INTERACTIVE, Task.VOS):
+            raise ValueError(f"the task {request.task.value!r} needs prompts, which predict does not take")
+        clips = [self._pack([image], request.task) for image in images]
+        with self._answering(request) as words:
+            samples = self.model.test_step(
+                {
+                    "inputs": [pixels for pixels, _ in clips],
+                    "data_samples": [sample for _, (sample,) in clips],
+                }
+            )
+            return [_to_segments(sample, request, words) for sample in samples]
+
+    # prompts
+
+    def encode_image(self, image: np.ndarray) -> EncodedImage:
+        pixels, samples = self._pack([image], Task.INTERACTIVE)
+        with self._computing():
+            batch = self.model.data_preprocessor({"inputs": [pixels], "data_samples": samples})
+            features = self.model.encode(batch["inputs"], batch["data_samples"])
+            return EncodedImage(batch["data_samples"][0], self.model.with_memory(features))
+
+    def segment_prompts(self, state: EncodedImage, prompts: Prompts) -> MaskSet:
+        """See :meth:`PromptableModel.segment_prompts`.
+
+        The model gives each click and each box a mask of its own. An object begins as `masks` say, as the mask of its
+        box cut to that box, or as the mask of its first positive click; every further click corrects it nearby
+        (:func:`refine_mask`).
+
+        Returns:
+            The score of a mask is the mean probability of its pixels, each by the prompt that is surest of it; pixels
+            of given masks count as sure. An empty mask scores 0.
+        """
+        carry = prompts.carry if prompts.masks is not None else None
+        clicks = _clicks_of(prompts)
+        answered = [0] * len(prompts) if carry is None else carry.clicks
+        new = [own[start:] for own, start in zip(clicks, answered, strict=True)]
+        if prompts.masks is None and prompts.boxes is None:
+            new = [_first_positive_first(own) for own in new]
+        rles: list[dict[str, Any]] = []
+        scores: list[float] = []
+        with self._computing():
+            points = [click[:2] for own in new for click in own]
+            of_points = self._mask_logits(state, "points", points)
+            boxes = [] if prompts.boxes is None or prompts.masks is not None else prompts.boxes
+            of_boxes = self._mask_logits(state, "boxes", boxes)
+            for row, own in enumerate(new):
+                if carry is not None and not own:
+                    mask, score = prompts.masks[row], carry.scores[row]
+                else:
+                    start = _begun(prompts, row, of_boxes)
+                    mask, score = _combine(start, [(*click, next(of_points)) for click in own], state.size)
+                rles += encode_masks([mask])
+                scores.append(score)
+        return MaskSet(rles, np.array(scores, np.float32), _Answered(scores, [len(own) for own in clicks]))
+
+    def propose(
+        self, state: EncodedImage, points_per_side: int, min_score: float, max_overlap: float
+    ) -> MaskSet:
+        """See :meth:`Proposer.propose`: what the learned queries and a grid of points find, each thing once.
+
+        A mask's score is the mean probability inside it; times the objectness for learned queries, which find nothing
+        most of the time; 0 for a point that is not in its mask.
+        """
+        height, width = state.size
+        middles = (np.arange(points_per_side, dtype=np.float32) + 0.5) / points_per_side
+        grid = np.stack(np.meshgrid(middles * width, middles * height, indexing="ij"), -1).reshape(-1, 2)
+        with self._computing():
+            of_points = self._decode_prompts(state, "points", grid)
+            learned = _with_task(state.sample, Task.INSTANCE)
+            (output,) = self.model.decode(state.features, [learned], every_layer=False, with_classes=False)
+            of_queries = output.mask_logits[0, :, 0].float()
+            scores = torch.cat(
+                [
+                    _confidence(of_points) * _holds_its_point(of_points, grid, state.sample),
+                    _confidence(of_queries) * output.objectness_logits[0].float().sigmoid(),
+                ]
+            )
+            logits = torch.cat([of_points, of_queries])
+            order = scores.argsort(descending=True, stable=True)
+            order = order[scores[order] >= max(min_score, torch.finfo(scores.dtype).tiny)]
+            kept = order[_first_of_equals(logits[order] > 0, max_overlap)]
+            rles = encode_masks(found > 0 for found in _full_size(state.sample, logits[kept]))
+        return MaskSet(rles, scores[kept].cpu().numpy())
+
+    def name_masks(
+        self, state: EncodedImage, rles: Sequence[dict[str, Any]], words: Vocabulary
+    ) -> np.ndarray:
+        """See :meth:`MaskNamer.name_masks`: by the frozen CLIP's own view of what is under the masks (mask pooling).
+
+        The prompts' own queries cannot say it: they were trained without classes.
+        """
+        if not rles or not len(words):
+            return np.zeros((len(rles), len(words)), np.float32)
+        sample, feature = state.sample, state.features.clip_feature
+        height, width = sample.batch_input_shape[:2]
+        cells = []
+        with self._computing():
+            for rle in rles:  # one by one: only CLIP's small map of each stays
+                mask = torch.from_numpy(decode_masks([rle], state.size)).to(feature.device).float()
+                mask = _interpolate(mask, tuple(sample.img_shape[:2]))
+                mask = F.pad(mask, (0, width - mask.shape[-1], 0, height - mask.shape[-2])) - 0.5
+                cells.append(_interpolate(mask, tuple(feature.shape[-2:])))
+            self.model.set_vocabulary(words)
+            encoder = self.model.image_encoder
+            embeddings, seen = encoder.embed_masks(feature, torch.cat(cells).unsqueeze(0))
+            logits = text_logits(embeddings, self.model.class_embeddings, encoder.logit_scale)[0, :, :-1]
+            return (logits.float().softmax(-1) * seen[0].unsqueeze(-1)).cpu().numpy()
+
+    def _mask_logits(self, state: EncodedImage, kind: str, prompts: Any) -> Iterator[np.ndarray]:
+        """Mask logits float32 (H, W) of each prompt, in pixels of the original image, a few at a time."""
+        if not len(prompts):
+            return iter(())
+        return _full_size(state.sample, self._decode_prompts(state, kind, np.asarray(prompts, np.float32)))
+
+    def _decode_prompts(self, state: EncodedImage, kind: str, prompts: np.ndarray) -> Tensor:
+        """Mask logits (N, h, w) of points (N, 2) or boxes (N, 4)."""
+        factors = np.tile(np.asarray(state.sample.scale_factor, np.float32), prompts.shape[1] // 2)
+        scaled = torch.from_numpy(prompts * factors).to(state.features.mask_features.device)
+        found = []
+        for chunk in scaled.split(PROMPTS_AT_ONCE):
+            sample = _with_task(state.sample, Task.INTERACTIVE)
+            sample.prompts = InstanceData(**{kind: chunk})
+            (output,) = self.model.decode(state.features, [sample], every_layer=False)
+            found.append(output.mask_logits[0, :, 0].float())
+        return torch.cat(found)
+
+    # videos
+
+    def predict_video(self, frames: Sequence[np.ndarray], request: Request) -> list[Segments]:
+        if request.task in (Task.INTERACTIVE, Task.VOS):
+            raise ValueError(
+                f"the task {request.task.value!r} needs prompts, which predict_video does not take"
+            )
+        pixels, samples = self._pack(frames, request.task)
+        with self._answering(request) as words:
+            (video,) = self.model.test_step({"inputs": [pixels], "data_samples": [_as_video(samples)]})
+            return _to_frames(video.video_data_samples, request, words)
+
+    def open_stream(self, request: Request) -> OMGSegStream:
+        return OMGSegStream(self, request)
+
+    def track_video(self, frames: Sequence[np.ndarray], masks: np.ndarray, ids: np.ndarray) -> list[Segments]:
+        _check_objects(masks, ids)
+        if tuple(masks.shape[1:]) != frames[0].shape[:2]:
+            raise ValueError(
+                f"the masks are {masks.shape[1:]}, the frames {frames[0].shape[:2]} (height, width)"
+            )
+        pixels, samples = self._pack(frames, Task.VOS)
+        samples[0].gt_instances = InstanceData(
+            masks=torch.from_numpy(np.ascontiguousarray(masks, bool)), instances_ids=torch.as_tensor(ids)
+        )
+        with self._computing():
+            (video,) = self.model.test_step({"inputs": [pixels], "data_samples": [_as_video(samples)]})
+            return _to_frames(video.video_data_samples, Request(Task.VOS), None)
+
+    def open_tracker(self) -> OMGSegTracker:
+        return OMGSegTracker(self)
+
+    # what all calls share
+
+    def _pack(self, frames: Sequence[np.ndarray], task: Task) -> tuple[Tensor, list[DetDataSample]]:
+        """Resize frames of one size: uint8 (T, 3, h, w), and a sample of each."""
+        size = frames[0].shape[:2]
+        shape = self._input_size.shape_of(size)
+        pixels = np.empty((len(frames), 3, *shape), np.uint8)
+        for number, frame in enumerate(frames):
+            if frame.shape[:2] != size:
+                raise ValueError(
+                    f"frame {number} has the size {frame.shape[:2]}, the first one {size} (height, width)"
+                )
+            resized = cv2.resize(frame, shape[::-1], interpolation=cv2.INTER_LINEAR)
+            pixels[number] = resized.transpose(2, 0, 1)
+        sizes = dict(ori_shape=size, img_shape=shape, scale_factor=(shape[1] / size[1], shape[0] / size[0]))
+        samples = [DetDataSample(metainfo=dict(sizes, tasks=(task.value,))) for _ in frames]
+        return torch.from_numpy(pixels), samples
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """Without gradients, in the precision of the model."""
+        short = torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+        with torch.no_grad(), short:
+            yield
+
+    @contextmanager
+    def _answering(self, request: Request) -> Iterator[Vocabulary]:
+        """The model with the words and the limit of a request; gives its words.
+
+        Raises:
+            ValueError: neither the request nor the model has words.
+        """
+        words = self.abilities.vocabulary if request.words is None else request.words
+        if not words:
+            raise ValueError(
+                "no words: the checkpoint holds no training vocabulary; give some, e.g. vocabulary=['dog', 'car'] or "
+                "vocabulary='coco'"
+            )
+        config = self.model.test_config
+        with self._computing():
+            self.model.set_vocabulary(words)
+            self.model.test_config = replace(config, min_score=request.min_score)
+            try:
+                yield words
+            finally:
+                self.model.test_config = config
+
+
+class OMGSegStream:
+    """A video, clip by clip; a :class:`~omgseg.protocols.ClipStream`."""
+
+    def __init__(self, segmenter: OMGSegSegmenter, request: Request) -> None:
+        self._segmenter, self._request = segmenter, request
+        self._steps = VideoStream(segmenter.model, (request.task,))
+        self._start = 0
+
+    def push(self, frames: Sequence[np.ndarray]) -> list[Segments]:
+        pixels, samples = self._segmenter._pack(frames, self._request.task)
+        with self._segmenter._answering(self._request) as words:
+            found = _to_frames(self._steps.push(pixels, samples), self._request, words, self._start)
+        self._start += len(frames)
+        return found
+
+
+class OMGSegTracker:
+    """A video in which given objects are followed; an :class:`~omgseg.protocols.ObjectStream`."""
+
+    def __init__(self, segmenter: OMGSegSegmenter) -> None:
+        self._segmenter = segmenter
+        self._steps = ObjectTracker(segmenter.model)
+        self._start = 0
+
+    def add(self, masks: np.ndarray, ids: np.ndarray, frame: int = 0) -> None:
+        _check_objects(masks, ids)
+        self._steps.add(torch.from_numpy(np.ascontiguousarray(masks, bool)), torch.as_tensor(ids), frame)
+
+    def push(self, frames: Sequence[np.ndarray]) -> list[Segments]:
+        pixels, samples = self._segmenter._pack(frames, Task.VOS)
+        with self._segmenter._computing():
+            samples = self._steps.push(pixels, samples)
+            found = _to_frames(samples, Request(Task.VOS), None, self._start)
+        self._start += len(frames)
+        return found
+
+
+def build_model(config: Mapping[str, Any], weights: str | None) -> OMGSeg:
+    """Build a model for prediction; see :class:`OMGSegSegmenter`.
+
+    Args:
+        config: the config's ``model``.
+
+    Returns:
+        The model in eval mode, on the CPU; its ``train_vocabulary`` is that of the checkpoint, if it has one.
+    """
+    from omgseg.engine.checkpoint import load_weights, read_checkpoint
+    from omgseg.engine.vocabulary_hook import META_KEY
+
+    config = dict(config)
+    loaded = None if weights is None else read_checkpoint(weights)
+    if loaded is None:
+        for part in ("image_encoder", "text_encoder"):
+            config[part] = dict(config[part], pretrained=None)
+        print_log(
+            "NO CHECKPOINT: all weights are random. Masks and labels mean nothing; give a checkpoint for real results",
+            logger="current",
+            level=logging.WARNING,
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = MODELS.build(config)
+    if loaded is not None:
+        load_weights(model, loaded["state_dict"], str(weights))
+        words = (loaded.get("meta") or {}).get(META_KEY)
+        model.train_vocabulary = Vocabulary.from_dict(json.loads(words)) if words else None
+    return model.eval()
+
+
+def input_size_of(config: Mapping[str, Any]) -> InputSize:
+    """The size of the first test (else validation) dataset of a config whose pipeline resizes."""
+    for loader in ("test_dataloader", "val_dataloader"):
+        for dataset in _datasets((config.get(loader) or {}).get("dataset")):
+            for step in dataset["pipeline"]:
+                if str(step.get("type")).rpartition(".")[2] != "Resize":
+                    continue
+                scale = step.get("scale") or dataset.get("image_size")
+                if scale is not None:
+                    return InputSize(tuple(scale), step.get("keep_ratio", True))
+    return InputSize(DEFAULT_SCALE)
+
+
+def _datasets(node: Any) -> Iterator[Mapping[str, Any]]:
+    """The configs of datasets with a pipeline, inside wrappers too."""
+    if isinstance(node, Mapping):
+        if node.get("pipeline"):
+            yield node
+        else:
+            for value in node.values():
+                yield from _datasets(value)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            yield from _datasets(value)
+
+
+def _as_video(samples: list[DetDataSample]) -> TrackDataSample:
+    video = TrackDataSample()
+    video.video_data_samples = samples
+    return video
+
+
+def _with_task(sample: DetDataSample, task: Task) -> DetDataSample:
+    """A sample of the same image for another task, without prompts."""
+    return DetDataSample(metainfo=dict(sample.metainfo, tasks=(task.value,)))
+
+
+def _to_segments(
+    sample: DetDataSample, request: Request, words: Vocabulary | None, index: int | None = None
+) -> Segments:
+    found = segments_of(Segments, sample, request.task, words, index)
+    return found.confident(request.min_score) if request.min_score > 0 else found
+
+
+def _to_frames(
+    samples: Sequence[DetDataSample], request: Request, words: Vocabulary | None, start: int = 0
+) -> list[Segments]:
+    return [_to_segments(sample, request, words, index) for index, sample in enumerate(samples, start)]
+
+
+def _check_objects(masks: np.ndarray, ids: np.ndarray) -> None:
+    """Raises ValueError unless there is one id, 1 or higher and different from the others, for each mask."""
+    if masks.ndim != 3 or np.shape(ids) != masks.shape[:1]:
+        raise ValueError(f"masks are (N, H, W) and ids (N,), got {masks.shape} and {np.shape(ids)}")
+    if len(ids) and not 1 <= np.min(ids) <= np.max(ids) <= LARGEST_ID:
+        raise ValueError(f"ids are numbers from 1 to {LARGEST_ID}; 0 is the background; got {list(ids)}")
+    if len(np.unique(ids)) < len(ids):
+        raise ValueError(f"ids {list(ids)} are not all different")
+
+
+# clicks
+
+
+def _clicks_of(prompts: Prompts) -> list[list[tuple[float, float, bool]]]:
+    """The clicks on each object: x, y, and whether they are on it."""
+    if prompts.points is None:
+        return [[] for _ in range(len(prompts))]
+    labels = np.ones(prompts.points.shape[:2], np.int8) if prompts.labels is None else prompts.labels
+    return [
+        [(float(x), float(y), label == 1) for (x, y), label in zip(*rows, strict=True) if label >= 0]
+        for rows in zip(prompts.points, labels, strict=True)
+    ]
+
+
+def _first_positive_first(clicks: list[tuple[float, float, bool]]) -> list[tuple[float, float, bool]]:
+    """The order in which clicks count where nothing else shows the object."""
+    first = next((number for number, click in enumerate(clicks) if click[2]), 0)
+    return [*clicks[first : first + 1], *clicks[:first], *clicks[first + 1 :]]
+
+
+def _begun(prompts: Prompts, row: int, of_boxes: Iterator[np.ndarray]) -> np.ndarray | None:
+    """Mask logits (H, W) with which an object begins before its clicks; None if nothing shows it yet."""
+    if prompts.masks is not None:
+        return np.where(prompts.masks[row], np.float32(np.inf), np.float32(-np.inf))
+    if prompts.boxes is None:
+        return None
+    logits = next(of_boxes).copy()
+    x1, y1, x2, y2 = prompts.boxes[row]
+    columns, rows = np.arange(logits.shape[1]), np.arange(logits.shape[0])
+    logits[:, (columns + 1 <= x1) | (columns >= x2)] = -np.inf  # all but the pixels that the box touches
+    logits[(rows + 1 <= y1) | (rows >= y2)] = -np.inf
+    return logits
+
+
+def _combine(
+    logits: np.ndarray | None,
+    clicks: Sequence[tuple[float, float, bool, np.ndarray]],
+    size: tuple[int, int],
+) -> tuple[np.ndarray, float]:
+    """The mask (H, W) of an object and its score.
+
+    Args:
+        logits: with which it begins; None: the first click shows it.
+        clicks: x, y, whether the object is there, and the mask logits of the click alone.
+    """
+    mask = None if logits is None else logits > 0
+    for x, y, positive, found in clicks:
+        if positive:
+            logits = found if logits is None else np.maximum(logits, found)
+        if mask is None:
+            mask = found > 0 if positive else np.zeros(size, bool)
+        else:
+            mask = refine_mask(mask, found > 0, (int(x), int(y)), positive)
+    if mask is None or not mask.any():
+        return np.zeros(size, bool), 0.0
+    # the place of a click belongs to the object in any case, also where no prompt is sure of it
+    return mask, float(torch.from_numpy(logits[mask]).sigmoid().mean())
+
+
+# masks
+
+
+def _full_size(sample: DetDataSample, logits: Tensor) -> Iterator[np.ndarray]:
+    """Mask logits (N, h, w) one by one as (H, W) of the original image."""
+    for _, resized in geometry_of(sample).resized_chunks(logits):
+        yield from resized.cpu().numpy()
+
+
+def _interpolate(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """Masks (N, h, w) -> (N, *size), bilinear."""
+    return F.interpolate(masks.unsqueeze(0), size, mode="bilinear", align_corners=False).squeeze(0)
+
+
+def _confidence(logits: Tensor) -> Tensor:
+    """Mean probability inside the masks (N, h, w); 0 for empty ones."""
+    inside = logits > 0
+    return (logits.sigmoid() * inside).sum((1, 2)) / inside.sum((1, 2)).clamp(min=1)
+
+
+def _holds_its_point(logits: Tensor, points: np.ndarray, sample: DetDataSample) -> Tensor:
+    """Whether a point (N, 2) of the original image lies in the mask that it has asked for; a mask elsewhere answers
+    another question."""
+    height, width = sample.batch_input_shape[:2]
+    in_model = torch.from_numpy(points).to(logits.device) * logits.new_tensor(sample.scale_factor)
+    x, y = (
+        (in_model * logits.new_tensor([logits.shape[2] / width, logits.shape[1] / height])).long().unbind(1)
+    )
+    rows = torch.arange(len(logits), device=logits.device)
+    return logits[rows, y.clamp(max=logits.shape[1] - 1), x.clamp(max=logits.shape[2] - 1)] > 0
+
+
+def _first_of_equals(masks: Tensor, max_overlap: float) -> Tensor:
+    """Rows of the masks (N, h, w) that overlap no earlier one that stays by more than this IoU."""
+    flat = masks.flatten(1).float()
+    with torch.autocast(flat.device.type, enabled=False):  # counts of pixels need all their digits
+        area = flat.sum(1)
+        overlap = flat @ flat.t()
+    equal = (overlap / (area.unsqueeze(1) + area - overlap).clamp(min=1) > max_overlap).cpu()
+    kept: list[int] = []
+    gone = torch.zeros(len(masks), dtype=torch.bool)
+    for row in range(len(masks)):
+        if not gone[row]:
+            kept.append(row)
+            gone |= equal[row]
+    return torch.tensor(kept, dtype=torch.int64, device=masks.device)
