@@ -35,6 +35,8 @@ from omgseg.structures import Segments, Task, Vocabulary
 from omgseg.structures.predictions import segments_of
 from omgseg.structures.run_lengths import decode_masks, encode_masks
 
+WORD_TASKS = (Task.PANOPTIC, Task.INSTANCE, Task.SEMANTIC)
+"""Tasks of images and videos that need words and no prompts."""
 DEFAULT_SCALE = (1333, 800)
 """The published test size for photos, where a config has no test data to say another."""
 PROMPTS_AT_ONCE = 256
@@ -138,8 +140,7 @@ class OMGSegSegmenter:
         return self._input_size.shape_of(size)
 
     def predict(self, images: Sequence[np.ndarray], request: Request) -> list[Segments]:
-        if request.task in (Task.INTERACTIVE, Task.VOS):
-            raise ValueError(f"the task {request.task.value!r} needs prompts, which predict does not take")
+        _check_task(request)
         clips = [self._pack([image], request.task) for image in images]
         with self._answering(request) as words:
             samples = self.model.test_step(
@@ -267,10 +268,7 @@ class OMGSegSegmenter:
     # videos
 
     def predict_video(self, frames: Sequence[np.ndarray], request: Request) -> list[Segments]:
-        if request.task in (Task.INTERACTIVE, Task.VOS):
-            raise ValueError(
-                f"the task {request.task.value!r} needs prompts, which predict_video does not take"
-            )
+        _check_task(request)
         pixels, samples = self._pack(frames, request.task)
         with self._answering(request) as words:
             (video,) = self.model.test_step({"inputs": [pixels], "data_samples": [_as_video(samples)]})
@@ -437,6 +435,15 @@ def _datasets(node: Any) -> Iterator[Mapping[str, Any]]:
     elif isinstance(node, list | tuple):
         for value in node:
             yield from _datasets(value)
+
+
+def _check_task(request: Request) -> None:
+    """Raises ValueError for a task that is not one of images or videos without prompts."""
+    if request.task not in WORD_TASKS:
+        raise ValueError(
+            f"the task {request.task.value!r} cannot be predicted from pixels and words alone; "
+            f"{', '.join(task.value for task in WORD_TASKS)} can"
+        )
 
 
 def _as_video(samples: list[DetDataSample]) -> TrackDataSample:
