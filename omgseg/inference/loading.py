@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,9 @@ from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
 
 from omgseg.engine import ConfigError, check_arguments, read_checkpoint
+from omgseg.engine.run_folder import newest_checkpoint
 from omgseg.engine.vocabulary_hook import META_KEY
+from omgseg.messages import did_you_mean
 from omgseg.protocols import Segmenter
 from omgseg.registry import MODELS, SEGMENTERS
 from omgseg.structures import Vocabulary
@@ -25,8 +26,6 @@ from omgseg.structures import Vocabulary
 ConfigOrRun = Config | Mapping[str, Any] | str | Path
 RANDOM = "random"
 """Instead of a file of weights: the model is built with random ones, and nothing is read or downloaded."""
-LAST_CHECKPOINT = "last_checkpoint"
-"""mmengine notes there which checkpoint it wrote last, with the folder's path at that time."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -150,46 +149,30 @@ def config_of_run(folder: Path) -> Path:
     return configs[-1]
 
 
-def newest_checkpoint(folder: Path) -> Path:
-    """The checkpoint that was written last into the work folder of a training, which may have been moved since.
-
-    Raises:
-        FileNotFoundError: there is none yet.
-    """
-    note = folder / LAST_CHECKPOINT
-    if note.is_file():
-        noted = folder / Path(note.read_text().strip()).name
-        if noted.is_file():
-            return noted
-    found = [
-        (int(match[1]), path)
-        for path in folder.glob("*.pth")
-        if (match := re.fullmatch(r"(?:iter|epoch)_(\d+)", path.stem))
-    ]
-    if not found:
-        raise FileNotFoundError(
-            f"folder {folder} has no checkpoint (iter_*.pth or epoch_*.pth): the training has not written one yet; "
-            "wait for it, or give weights="
-        )
-    return max(found)[1]
-
-
 def read_config(config: ConfigOrRun) -> Config:
     """A config of the caller's own: a file is read, anything else is copied. Its ``custom_imports`` are imported.
 
     Raises:
         FileNotFoundError: no such file.
-        ConfigError: the config has neither a model nor a segmenter, or an argument that a class does not take.
+        ConfigError: the config has neither a model nor a segmenter, or an argument that a class does not take, or
+            imports a module that is not there.
     """
-    if isinstance(config, str | Path):
-        if not Path(config).is_file():
-            raise FileNotFoundError(f"config {config} not found")
-        config = Config.fromfile(config)
-    else:
-        filename = config.filename if isinstance(config, Config) else None
-        config = Config(config.to_dict() if isinstance(config, Config) else dict(config), filename=filename)
-        if "custom_imports" in config:
-            import_modules_from_strings(**config.custom_imports)
+    if isinstance(config, str | Path) and not Path(config).is_file():
+        raise FileNotFoundError(f"config {config} not found")
+    try:
+        if isinstance(config, str | Path):
+            config = Config.fromfile(config)
+        else:
+            filename = config.filename if isinstance(config, Config) else None
+            content = config.to_dict() if isinstance(config, Config) else dict(config)
+            config = Config(content, filename=filename)
+            if "custom_imports" in config:
+                import_modules_from_strings(**config.custom_imports)
+    except ImportError as error:
+        raise ConfigError(
+            f"the config {config if isinstance(config, str | Path) else ''} imports what is not installed or not on "
+            f"the path: {error}"
+        ) from error
     if "model" not in config and "segmenter" not in config:
         name = f"the config {config.filename}" if config.filename else "the config"
         raise ConfigError(
@@ -224,8 +207,9 @@ def _registered(registry: Any, name: Any, where: str) -> Any:
         found = None
     if found is None:
         raise ConfigError(
-            f"{where} is {name!r}, which is not in the registry of {registry.name}s: correct the name, or import the "
-            "module that registers it with custom_imports=dict(imports=['...'])"
+            f"{where} is {name!r}, which is not in the registry of {registry.name}s"
+            f"{did_you_mean(name, registry.module_dict)}; correct the name, or import the module that registers it "
+            "with custom_imports=dict(imports=['...'])"
         )
     return found
 
