@@ -68,6 +68,17 @@ def test_custom_imports_of_a_dumped_config_and_of_a_dictionary(tmp_path):
         sys.path.remove(str(tmp_path))
 
 
+def test_only_what_is_built_needs_to_exist(tmp_path):
+    """The config of a run may name hooks and data of a project that is not at hand."""
+    config = dict(
+        custom_hooks=[dict(type="NoSuchHook")], train_dataloader=dict(dataset=dict(type="NoSuchData"))
+    )
+    assert load(dict(config, segmenter=dict(type="FakeSegmenter")))
+    model = dict(type="OMGSeg", num_querys=3)
+    with pytest.raises(ConfigError, match="model.num_querys: OMGSeg .* has no argument 'num_querys'"):
+        load(dict(config, model=model))
+
+
 def test_the_class_of_the_model_names_its_segmenter():
     class Unused(torch.nn.Module):
         segmenter = "FakeSegmenter"
