@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -105,33 +104,25 @@ def locate_model(
     from omgseg.model_table import find_model  # late: most calls need no table
 
     entry = find_model(str(config_or_run))
-    if weights is None:
-        given = _published_weights(str(config_or_run), entry.weights)
-    return entry.config, given
+    return entry.config, _published_weights(entry.name, entry.weights) if weights is None else given
 
 
 def _published_weights(name: str, location: str | None) -> str:
     """The location, if loading it needs no download."""
+    from omgseg.model_table import is_local
+
     if location is None:
         raise FileNotFoundError(
-            f"{name} has no published weights that can be fetched; give weights=FILE, or weights={RANDOM!r}"
+            f"{name} has no published weights; give weights=FILE, or weights={RANDOM!r} to try the model without"
         )
     if not is_local(location):
+        how = f"weights={location!r} downloads them"
+        if not location.startswith("hf://"):
+            how = f"get {location} and give weights=FILE"
         raise FileNotFoundError(
-            f"the weights of {name} are not in the cache; weights={location!r} downloads them. Or give a file, or "
-            f"weights={RANDOM!r} to try the model without"
+            f"the weights of {name} are not on this machine; {how}, weights={RANDOM!r} tries the model without"
         )
     return location
-
-
-def is_local(location: str) -> bool:
-    """Whether weights can be read without a download: an existing file, or ``hf://`` weights in the cache."""
-    if not location.startswith("hf://"):
-        return Path(location).expanduser().is_file()
-    place, _, revision = location.removeprefix("hf://").partition("@")
-    owner, repository, file = place.split("/", 2)
-    cached = huggingface_hub.try_to_load_from_cache(f"{owner}/{repository}", file, revision=revision or None)
-    return isinstance(cached, str)
 
 
 def config_of_run(folder: Path) -> Path:
