@@ -10,4 +10,6 @@ class Task(str, Enum):
     INSTANCE = "instance"
     PANOPTIC = "panoptic"
     INTERACTIVE = "interactive"
+    EVERYTHING = "everything"
+    """All masks of an image, without prompts and without words."""
     VOS = "vos"
