@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from omgseg.apis import SegmentationResult
-from omgseg.apis.objects import given_objects
+from omgseg.inference import SegmentationResult
+from omgseg.inference.first_masks import MAX_ID, given_objects
 
 MAP = np.array([[0, 3, 3], [8, 8, 0]], np.uint8)
 THREE, EIGHT = MAP == 3, MAP == 8
@@ -59,9 +59,23 @@ def test_result_of_the_first_frame():
         ([THREE, np.ones((3, 3))], r"mask of object 2 is \(3, 3\), that of the first one \(2, 3\)"),
         ({0: THREE}, "object 0: ids are whole numbers above 0"),
         ({1.5: THREE}, r"object 1\.5"),
+        ({"a": THREE}, "object 'a': ids are whole numbers"),
+        ({2**31: THREE}, "object 2147483648: .* up to 2147483647"),
+        (np.array([[2**31, 0]]), "object 2147483648"),
+        (np.zeros((1, 2, 3, 4)), r"masks are \(H, W\) or \(N, H, W\)"),
         ([np.ones((2, 3, 3))], r"a mask is \(H, W\), got \(2, 3, 3\)"),
     ],
 )
 def test_wrong_objects(objects, message):
     with pytest.raises(ValueError, match=message):
+        given_objects(objects)
+
+
+def test_the_largest_id_is_kept():
+    assert given_objects({MAX_ID: THREE}).ids.tolist() == [MAX_ID]
+
+
+@pytest.mark.parametrize("objects", [None, 3])
+def test_no_objects_at_all(objects):
+    with pytest.raises(TypeError, match=f"the objects of the first frame are a PNG.*not {type(objects).__name__}"):
         given_objects(objects)

@@ -1,4 +1,4 @@
-"""Objects to follow through a video, as the user gives them."""
+"""The objects to follow through a video, as users show them in its first frame."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from omgseg.structures.png import read_index_png
 
 Mask = np.ndarray | Tensor | str | Path
 ObjectInput = Mask | Sequence[Mask] | Mapping[int, Mask] | SegmentationResult
+MAX_ID = np.iinfo(np.int32).max
+"""Maps and PNGs of identities hold no larger ones."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ def given_objects(objects: ObjectInput) -> GivenObjects:
 
     Raises:
         FileNotFoundError, OSError: a PNG is missing or broken.
-        ValueError: masks are empty, of different sizes, or no masks; or an id is not above 0.
+        ValueError: masks are empty, of different sizes, or no masks; or an id is not from 1 to :data:`MAX_ID`.
+        TypeError: none of these.
     """
     if isinstance(objects, SegmentationResult):
         return _checked(list(objects.masks), objects.ids.tolist())
@@ -53,7 +56,14 @@ def given_objects(objects: ObjectInput) -> GivenObjects:
         if array.ndim == 2 and array.dtype != bool:
             numbers = [number for number in np.unique(array).tolist() if number != 0]
             return _checked([array == number for number in numbers], numbers)
+        if array.ndim not in (2, 3):
+            raise ValueError(f"masks are (H, W) or (N, H, W), got {array.shape}")
         objects = [array] if array.ndim == 2 else list(array)
+    if not isinstance(objects, Sequence):
+        raise TypeError(
+            "the objects of the first frame are a PNG, a map of object numbers, masks, a dictionary of ids and masks "
+            f"or a result, not {type(objects).__name__}"
+        )
     masks = [_mask(mask) for mask in objects]
     return _checked(masks, list(range(1, len(masks) + 1)))
 
@@ -71,12 +81,28 @@ def _mask(mask: Mask) -> np.ndarray:
     return array != 0
 
 
+def check_id(number: object) -> int:
+    """An object's identity.
+
+    Raises:
+        ValueError: it is not a whole number from 1 to :data:`MAX_ID`.
+    """
+    try:
+        valid = int(number) == number and 1 <= number <= MAX_ID
+    except (TypeError, ValueError, OverflowError):
+        valid = False
+    if not valid:
+        raise ValueError(
+            f"object {number!r}: ids are whole numbers above 0, which is the background, up to {MAX_ID}"
+        )
+    return int(number)
+
+
 def _checked(masks: list[np.ndarray], ids: list[int]) -> GivenObjects:
     if not masks:
         raise ValueError("the first frame's mask is empty: it shows no object, that is, no number above 0")
     for number, mask in zip(ids, masks, strict=True):
-        if int(number) != number or number < 1:
-            raise ValueError(f"object {number!r}: ids are whole numbers above 0, which is the background")
+        check_id(number)
         if mask.shape != masks[0].shape:
             raise ValueError(
                 f"the mask of object {number} is {mask.shape}, that of the first one {masks[0].shape}"

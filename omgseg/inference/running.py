@@ -1,0 +1,201 @@
+"""How calls run: one at a time per model, images in batches, and one failing input does not lose the others."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from mmengine.logging import print_log
+from pycocotools import mask as coco_mask
+
+from omgseg.apis.results import SegmentationResult
+
+T = TypeVar("T")
+R = TypeVar("R")
+WINDOW = 4
+"""An item waits for others of its size while at most this many batches of later items arrive."""
+SHOWN = 5
+"""So many failures are spelled out in a message."""
+
+_locks: dict[int, threading.RLock] = {}
+_locks_guard = threading.Lock()
+
+
+@contextmanager
+def locked(segmenter: object) -> Iterator[None]:
+    """Wait until no other thread uses a model, then use it. May be nested.
+
+    Args:
+        segmenter: the loaded model. The lock belongs to the object, and goes with it.
+    """
+    with _locks_guard:
+        lock = _locks.get(id(segmenter))
+        if lock is None:
+            lock = _locks[id(segmenter)] = threading.RLock()
+            weakref.finalize(segmenter, _locks.pop, id(segmenter), None)
+    with lock:
+        yield
+
+
+def run_in_batches(
+    items: Iterable[T], key: Callable[[T], Hashable], run: Callable[[list[T]], list[R]], batch_size: int
+) -> Iterator[R]:
+    """Run items of one key together, and yield the results in the order of the items.
+
+    What is held at a time is bounded: by `WINDOW` batches of items and results.
+
+    Args:
+        key: items that may share a batch have the same one.
+        run: a result for each item, at most `batch_size` of them.
+    """
+    groups: dict[Hashable, list[tuple[int, T]]] = {}
+    results: dict[int, R] = {}
+    due = 0
+
+    def run_group(name: Hashable) -> None:
+        positions, group = zip(*groups.pop(name), strict=True)
+        results.update(zip(positions, run(list(group)), strict=True))
+
+    def group_of(position: int) -> Hashable:
+        return next(name for name, group in groups.items() if group[0][0] == position)
+
+    for position, item in enumerate(items):
+        name = key(item)
+        groups.setdefault(name, []).append((position, item))
+        if len(groups[name]) == batch_size:
+            run_group(name)
+        elif position - due >= WINDOW * batch_size:
+            run_group(group_of(due))
+        while due in results:
+            yield results.pop(due)
+            due += 1
+    while groups:
+        run_group(group_of(due))
+        while due in results:
+            yield results.pop(due)
+            due += 1
+
+
+class UnreadableInputs(OSError):
+    """Some of several inputs could not be read or segmented; the others were.
+
+    Attributes:
+        failures: (name, error) of each of them.
+        results: of the others, in their order; empty where they were yielded one by one.
+    """
+
+    def __init__(self, failures: Sequence[tuple[str, Exception]], results: Sequence[Any] = ()) -> None:
+        super().__init__(_report(failures))
+        self.failures = list(failures)
+        self.results = list(results)
+
+
+class Failures:
+    """Collects the errors of single inputs of a call.
+
+    Args:
+        on_error: ``"raise"`` them together at the end, or ``"skip"`` with a warning.
+
+    Raises:
+        ValueError: neither.
+    """
+
+    def __init__(self, on_error: str) -> None:
+        if on_error not in ("raise", "skip"):
+            raise ValueError(f"on_error is 'raise' or 'skip', not {on_error!r}")
+        self.on_error = on_error
+        self._failures: list[tuple[str, Exception]] = []
+
+    def add(self, name: str, error: Exception) -> None:
+        """Note an input that cannot be read or segmented."""
+        self._failures.append((name, error))
+
+    @contextmanager
+    def collect(self, entry: object, index: int) -> Iterator[None]:
+        """Note an OSError or ValueError of one input.
+
+        Args:
+            entry: as the user gave it.
+            index: its place, for inputs without a name.
+        """
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            self.add(str(entry) if isinstance(entry, (str, Path)) else f"input {index}", error)
+
+    def raise_or_warn(self, results: Sequence[Any] = ()) -> None:
+        """The end of the inputs.
+
+        Raises:
+            UnreadableInputs: there were failures, which are not skipped.
+        """
+        if not self._failures:
+            return
+        if self.on_error == "raise":
+            raise UnreadableInputs(self._failures, results)
+        print_log(_report(self._failures), logger="current", level=logging.WARNING)
+
+
+def _report(failures: Sequence[tuple[str, Exception]]) -> str:
+    lines = [f"{len(failures)} inputs could not be read or segmented (on_error='skip' leaves them out):"]
+    lines += [
+        f"  {error}" if name in str(error) else f"  {name}: {error}" for name, error in failures[:SHOWN]
+    ]
+    if len(failures) > SHOWN:
+        lines.append(f"  ... and {len(failures) - SHOWN} more")
+    return "\n".join(lines)
+
+
+def without_duplicates(frames: Sequence[SegmentationResult], max_overlap: float) -> list[SegmentationResult]:
+    """NMS per class: of overlapping instances keep the lowest id.
+
+    That is the surest one of an image, and in a video the one that was there first, so that an object keeps its number
+    although the scores of its duplicates change.
+
+    Args:
+        frames: of an image, of a clip or of a video; a number always has the same class.
+        max_overlap: IoU of the masks, of tubes over all frames.
+    """
+    numbers = np.unique(np.concatenate([frame.ids for frame in frames]))
+    if max_overlap >= 1 or len(numbers) < 2:
+        return list(frames)
+    common, area = np.zeros((len(numbers), len(numbers))), np.zeros(len(numbers))
+    labels = np.zeros(len(numbers), np.int64)
+    places = [np.searchsorted(numbers, frame.ids) for frame in frames]
+    for frame, place in zip(frames, places, strict=True):
+        if not len(frame):
+            continue
+        overlap = np.asarray(coco_mask.iou(frame.rles, frame.rles, [0] * len(frame)))
+        both = frame.areas[:, None] + frame.areas
+        common[np.ix_(place, place)] += overlap * both / (1 + overlap)
+        area[place] += frame.areas
+        labels[place] = frame.labels
+    union = area[:, None] + area - common
+    rivals = (common > max_overlap * union) & (labels[:, None] == labels)
+    kept = np.zeros(len(numbers), bool)
+    for row in range(len(numbers)):
+        kept[row] = not (rivals[row] & kept).any()
+    return [frame.select(kept[place]) for frame, place in zip(frames, places, strict=True)]
+
+
+def check_share(name: str, value: Any) -> float:
+    """A limit of scores or overlaps.
+
+    Args:
+        name: of the argument, for the error.
+
+    Raises:
+        TypeError: not a number.
+        ValueError: not in 0..1.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} is a number from 0 to 1, not {value!r}")
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} is a number from 0 to 1, not {value}")
+    return float(value)
