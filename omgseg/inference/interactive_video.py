@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import wraps
 from itertools import islice
+from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from omgseg.apis.coordinates import Coordinates, check_mask
 from omgseg.apis.frame_reader import FrameReader
 from omgseg.apis.frames import Frame
-from omgseg.apis.inputs import Clip
-from omgseg.apis.interactive import InteractivePredictor
-from omgseg.apis.packing import pack_clip
 from omgseg.apis.results import SegmentationResult, VideoResult
 from omgseg.apis.sources import Source, SourceInput
-from omgseg.models.video import ObjectTracker
+from omgseg.inference.abilities import require_task
+from omgseg.inference.first_masks import check_id
+from omgseg.inference.interactive import Coordinates, InteractivePredictor, check_mask
+from omgseg.inference.running import locked
 from omgseg.structures import NO_CLASS, Task
-from omgseg.structures.run_lengths import decode_masks, encode_map, encode_masks
+from omgseg.structures.run_lengths import decode_masks, encode_masks
 
+T = TypeVar("T")
 BACKWARD_WINDOW = 40
 """Frames that are in memory at a time while objects are followed backwards."""
+
+
+def _one_at_a_time(method: Callable[..., T]) -> Callable[..., T]:
+    """A method that waits for the other threads that use its object."""
+
+    @wraps(method)
+    def inside(self: InteractiveVideo, *args: Any, **kwargs: Any) -> T:
+        with self._lock:
+            return method(self, *args, **kwargs)
+
+    return inside
 
 
 class InteractiveVideo:
@@ -40,24 +53,29 @@ class InteractiveVideo:
         video.propagate().save("objects.mp4")
 
     Between two frames with clicks an object follows from the nearer one. Frames are read when they are needed; what is
-    kept of them are run lengths.
+    kept of them are run lengths. Threads may share a video: its methods run one at a time.
 
     Args:
-        predictor: of the model (``OMGSegInferencer(...).interactive``).
+        predictor: of the model (``OMGSegInferencer(...).interactive``). The video uses its model and its words, and
+            leaves its image alone.
         source: a video file, a folder of frames, a video uint8 (T, H, W, 3), a list of frames.
 
     Raises:
+        UnsupportedRequest: the model does not follow objects.
         FileNotFoundError, OSError, ValueError, TypeError: see :func:`~omgseg.apis.sources.open_source`; or a live
             stream.
     """
 
     def __init__(self, predictor: InteractivePredictor, source: SourceInput | Source) -> None:
-        self.predictor = predictor
+        require_task(predictor.segmenter, Task.VOS)
+        self.predictor = InteractivePredictor(predictor.segmenter, predictor.vocabulary)
+        self._lock = threading.RLock()
         self._reader = FrameReader(source)
         self._given: dict[int, dict[int, dict]] = {}
         self._found: dict[int, dict[int, dict]] = {}
         self._current: Frame | None = None
 
+    @_one_at_a_time
     def click(
         self,
         frame: int,
@@ -83,17 +101,15 @@ class InteractiveVideo:
 
         Raises:
             IndexError: the video has no such frame.
-            ValueError: see :meth:`InteractivePredictor.predict`; or `object_id` is not above 0.
+            ValueError: see :meth:`InteractivePredictor.predict`; or `object_id` is not an identity, see
+                :func:`~omgseg.inference.first_masks.check_id`.
         """
-        if object_id < 1:
-            raise ValueError(f"object ids are numbers above 0, got {object_id}")
+        object_id = check_id(object_id)
         if self._current is None or self._current.index != frame:
-            self._current = None  # an error must not leave another frame's features under this number
+            self._current = None  # an error must not leave another frame's state under this number
             current = self._reader.frame(frame)
             self.predictor.set_image(current.image)
             self._current = current
-        elif self.predictor.image is not self._current.image:  # the predictor has seen another image since
-            self.predictor.set_image(self._current.image)
         if mask is None and boxes is None:
             known = self._given.get(object_id, {}).get(frame) or self._found.get(object_id, {}).get(frame)
             mask = None if known is None else decode_masks([known], tuple(known["size"]))[0]
@@ -108,6 +124,7 @@ class InteractiveVideo:
         self._given.setdefault(object_id, {})[frame] = result.rles[0]
         return result
 
+    @_one_at_a_time
     def propagate(self) -> VideoResult:
         """Follow all objects through the whole video, forwards and backwards from the frames with clicks.
 
@@ -120,7 +137,7 @@ class InteractiveVideo:
         """
         if not self._given:
             raise RuntimeError("there is no object to follow: call click first")
-        clicked = sorted({frame for own in self._given.values() for frame in own})
+        clicked = sorted({frame for frames in self._given.values() for frame in frames})
         found: dict[int, dict[int, dict]] = {identity: {} for identity in self._given}
         results: dict[int, SegmentationResult] = {}
         passes = [(self._forwards(clicked[0]), False)]
@@ -130,16 +147,15 @@ class InteractiveVideo:
             for frame, objects in self._follow(clips):
                 blank = _objects(frame, [], [])
                 results[frame.index] = blank if self._reader.in_memory else blank.replace(image=None)
-                own = [i for i in self._given if self._from_later(i, frame.index) == backwards]
-                for identity, rle in zip(own, encode_map(objects, own), strict=True):
-                    found[identity][frame.index] = rle
-                for identity in own:
-                    if frame.index in self._given[identity]:  # where masks overlap, the map holds less
-                        found[identity][frame.index] = self._given[identity][frame.index]
+                for identity, given in self._given.items():
+                    if self._from_later(identity, frame.index) == backwards:
+                        rle = given.get(frame.index) or objects.get(identity)
+                        if rle is not None and coco_mask.area(rle):
+                            found[identity][frame.index] = rle
         self._found = found
         for index, blank in results.items():
-            seen = [i for i in sorted(found) if coco_mask.area(found[i][index])]
-            rles = [found[i][index] for i in seen]
+            seen = [identity for identity in sorted(found) if index in found[identity]]
+            rles = [found[identity][index] for identity in seen]
             results[index] = blank.replace(
                 rles=rles, ids=seen, labels=[NO_CLASS] * len(seen), scores=[1.0] * len(seen)
             )
@@ -156,31 +172,31 @@ class InteractiveVideo:
 
     def _forwards(self, start: int) -> Iterator[list[Frame]]:
         frames = self._reader.read(start)
-        while clip := list(islice(frames, self.predictor.model.test_config.clip_size)):
+        while clip := list(islice(frames, self.predictor.segmenter.clip_size)):
             yield clip
 
     def _backwards(self, start: int) -> Iterator[list[Frame]]:
-        size = self.predictor.model.test_config.clip_size
+        size = self.predictor.segmenter.clip_size
         window = max(BACKWARD_WINDOW // size, 1) * size
         for stop in range(start + 1, 0, -window):
             frames = list(self._reader.read(max(stop - window, 0), stop))[::-1]
             yield from (frames[first : first + size] for first in range(0, len(frames), size))
 
-    def _follow(self, clips: Iterable[list[Frame]]) -> Iterator[tuple[Frame, np.ndarray]]:
-        """Object maps (H, W) of the frames, in the order of the clips."""
-        tracker = ObjectTracker(self.predictor.model)
+    def _follow(self, clips: Iterable[list[Frame]]) -> Iterator[tuple[Frame, dict[int, dict]]]:
+        """The frames in the order of the clips, with the run lengths of the objects that are seen by their ids."""
+        model = self.predictor.segmenter
+        with locked(model):
+            tracker = model.open_tracker()
         for clip in clips:
-            for number, frame in enumerate(clip):
-                given = {i: own[frame.index] for i, own in self._given.items() if frame.index in own}
-                if given:
-                    masks = decode_masks(list(given.values()), frame.image.shape[:2])
-                    tracker.add(torch.from_numpy(masks), torch.tensor(list(given)), frame=number)
-            pixels = Clip([frame.image for frame in clip], [], True, self._reader.name)
-            packed = pack_clip(pixels, (Task.VOS.value,), self.predictor.resize)
-            with self.predictor.gate.open():
-                samples = tracker.push(packed["inputs"], packed["data_samples"].video_data_samples)
-            for frame, sample in zip(clip, samples, strict=True):
-                yield frame, sample.pred_vos_seg.sem_seg[0].cpu().numpy()
+            with locked(model):
+                for number, frame in enumerate(clip):
+                    given = {i: frames[frame.index] for i, frames in self._given.items() if frame.index in frames}
+                    if given:
+                        masks = decode_masks(list(given.values()), frame.image.shape[:2])
+                        tracker.add(masks, np.array(list(given), np.int64), frame=number)
+                found = tracker.push([frame.image for frame in clip])
+            for frame, segments in zip(clip, found, strict=True):
+                yield frame, dict(zip(segments.ids.tolist(), segments.rles, strict=True))
 
 
 def _objects(frame: Frame, rles: list[dict], ids: list[int]) -> SegmentationResult:
