@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from PIL import Image
 
-from omgseg.apis import OMGSegInferencer
+from omgseg.inference import OMGSegInferencer
 from omgseg.models.clip import TextEncoder
+from omgseg.registry import MODELS
 from omgseg.structures import Category, Vocabulary
 
 BASE = Path(__file__).parents[2] / "configs" / "_base_" / "models" / "omg_convnext_l.py"
@@ -42,6 +43,7 @@ def tiny_config(tmp_path_factory) -> Config:
     model = config.model
     for encoder in (model.image_encoder, model.text_encoder):
         encoder.update(model_name=file.stem, pretrained=None)
+    model.text_encoder.type = "WordsApart"
     layer = model.pixel_decoder.encoder.layer_cfg
     layer.self_attn_cfg.embed_dims = layer.ffn_cfg.embed_dims = channels
     layer.ffn_cfg.feedforward_channels = 64
@@ -63,20 +65,15 @@ def tiny_config(tmp_path_factory) -> Config:
     return config
 
 
-def _embed_apart(encoder: TextEncoder, words: list[str]) -> torch.Tensor:
+@MODELS.register_module(force=True)
+class WordsApart(TextEncoder):
     """Every word gets a direction of its own; a random text tower gives all words nearly the same one."""
-    seeds = (torch.Generator().manual_seed(zlib.crc32(word.encode())) for word in words)
-    return F.normalize(
-        torch.stack([torch.randn(encoder.embed_dim, generator=seed) for seed in seeds]), dim=-1
-    )
 
-
-@pytest.fixture(scope="module", autouse=True)
-def words_apart():
-    """In these modules only: other tests need the real text tower."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TextEncoder, "_embed", _embed_apart)
-        yield
+    def _embed(self, words: list[str]) -> torch.Tensor:
+        seeds = (torch.Generator().manual_seed(zlib.crc32(word.encode())) for word in words)
+        return F.normalize(
+            torch.stack([torch.randn(self.embed_dim, generator=seed) for seed in seeds]), dim=-1
+        )
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +85,7 @@ def seg(tiny_config, spread_weights) -> OMGSegInferencer:
         Category(name, is_thing, id=number) for number, (name, is_thing) in enumerate(names, 1)
     )
     seg = OMGSegInferencer(tiny_config, vocabulary=words, device="cpu")
-    spread_weights(seg.model, 0.6)
+    spread_weights(seg.segmenter.model, 0.6)
     return seg
 
 
@@ -96,7 +93,7 @@ def seg(tiny_config, spread_weights) -> OMGSegInferencer:
 def weights(seg, tmp_path_factory) -> Path:
     """The weights of `seg` as a file, without words."""
     path = tmp_path_factory.mktemp("weights") / "tiny.pth"
-    torch.save(seg.model.state_dict(), path)
+    torch.save(seg.segmenter.model.state_dict(), path)
     return path
 
 

@@ -1,0 +1,541 @@
+"""One call for any input and any task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cached_property
+from itertools import chain, groupby, islice
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from omgseg.apis.frames import Frame
+from omgseg.apis.prefetch import read_ahead
+from omgseg.apis.results import SegmentationResult, VideoResult
+from omgseg.apis.sources import Source, SourceInput, expand, is_video_input, open_source
+from omgseg.inference.abilities import UnsupportedRequest, abilities_of, require_task
+from omgseg.inference.first_masks import GivenObjects, ObjectInput, given_objects
+from omgseg.inference.frame_by_frame import FrameByFrame
+from omgseg.inference.interactive import MIN_SCORE as EVERYTHING_MIN_SCORE
+from omgseg.inference.interactive import InteractivePredictor
+from omgseg.inference.loading import load
+from omgseg.inference.running import Failures, check_share, locked, run_in_batches, without_duplicates
+from omgseg.inference.words import WordChoice, Words, choose_names, choose_words, select_words, to_vocabulary
+from omgseg.protocols import Abilities, ClipStream, Request, Segmenter, VideoModel
+from omgseg.structures import Segments, Task, Vocabulary
+
+Result = SegmentationResult | VideoResult
+OnError = Callable[[str, Exception], None]
+MAX_OVERLAP = 0.7
+MIN_SCORE = {Task.INSTANCE: 0.3, Task.EVERYTHING: EVERYTHING_MIN_SCORE}
+"""Segments below are left out, where a call does not say another limit: most of a model's guesses are poor ones."""
+LONGEST_EXACT = 40
+"""Videos of up to so many frames are read out as a whole (YouTube-VIS has up to 36), longer ones as streams."""
+CLIPS_AHEAD = 2
+PROMPTS = {Task.INTERACTIVE: ("points", "labels", "boxes"), Task.VOS: ("masks",)}
+IMAGE_TASKS = (Task.INTERACTIVE, Task.EVERYTHING)
+"""Done by an :class:`InteractivePredictor`, one image after the other."""
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What is asked of every image or frame of a call.
+
+    Attributes:
+        task: one of the model's.
+        words: None for tasks and models without words.
+        names: words to name masks with; empty for no names.
+        prompts: of the task ``interactive``: arguments of the predictor.
+        objects: to follow, for the task ``vos``.
+        min_score: segments of lower scores are left out.
+        max_overlap: of instances of one class that overlap more (IoU) one is kept.
+    """
+
+    task: Task
+    words: WordChoice | None = None
+    names: Vocabulary | None = None
+    prompts: Mapping[str, Any] = field(default_factory=dict)
+    objects: GivenObjects | None = None
+    min_score: float = 0.0
+    max_overlap: float = 1.0
+
+    @property
+    def request(self) -> Request:
+        """The same for the model."""
+        return Request(self.task, None if self.words is None else self.words.all, self.min_score)
+
+    def to_results(
+        self, found: Sequence[Segments], frames: Sequence[Frame], is_video: bool
+    ) -> list[SegmentationResult]:
+        """The results for an image, or for the frames of a clip or video, from the model's segments."""
+        results = []
+        for segments, frame in zip(found, frames, strict=True):
+            result = _placed(segments, frame, is_video)
+            result = result if self.words is None else self.words.restrict(result)
+            results.append(result.confident(self.min_score) if self.min_score > 0 else result)
+        return without_duplicates(results, self.max_overlap) if self.task is Task.INSTANCE else results
+
+
+class OMGSegInferencer:
+    """Segments images and videos, with any loaded model, in the tasks and with the words that it offers.
+
+    ::
+
+        seg = OMGSegInferencer("work_dirs/main")  # the folder of a training
+        seg("street.jpg").save("street.png")
+        seg("street.jpg", task="instance", vocabulary=["yellow taxi"])
+        seg("photos/*.jpg", vocabulary={"things": ["dog"], "stuff": ["grass"]}, batch_size=4)
+        seg("film.mp4", task="instance").save("found.mp4")
+        for frame in seg.stream(0, task="panoptic"):  # a camera
+            picture = frame.draw()
+        seg.track("film.mp4", "first_frame.png")
+
+    Calls from several threads take turns; each gets what it would get alone.
+
+    Args:
+        config_or_run_or_segmenter: what :func:`~omgseg.inference.loading.load` loads (a name, a config file, a config,
+            or the work folder of ``tools/train.py``), or a model that is loaded already.
+        weights, device, dtype, scale: see :func:`~omgseg.inference.loading.load`; not for a loaded model.
+        vocabulary: the words of all calls that give none, see :func:`~omgseg.inference.words.to_vocabulary`.
+            Default: the words of the training.
+
+    Attributes:
+        segmenter: the loaded model.
+        abilities: what it can do.
+        vocabulary: the words of calls that give none; None if there are none.
+
+    Raises:
+        FileNotFoundError: config, weights, a checkpoint in the work folder, or the image encoder's weights.
+        ConfigError, CheckpointError, ValueError, TypeError: what does not fit, by name.
+    """
+
+    def __init__(
+        self,
+        config_or_run_or_segmenter: Segmenter | Config | Mapping[str, Any] | str | Path,
+        weights: str | Path | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        *,
+        vocabulary: Words | None = None,
+        scale: tuple[int, int] | None = None,
+    ) -> None:
+        words = to_vocabulary(vocabulary)  # first: a mistake must not cost the time of loading
+        if not isinstance(config_or_run_or_segmenter, Segmenter):
+            segmenter = load(config_or_run_or_segmenter, weights, device, dtype, scale=scale)
+        elif (weights, device, dtype, scale) == (None, "auto", "auto", None):
+            segmenter = config_or_run_or_segmenter
+        else:
+            raise ValueError("the model is loaded already; give weights, device, dtype and scale to omgseg.load")
+        self.segmenter = segmenter
+        self.abilities: Abilities = abilities_of(segmenter)
+        if words is not None and not self.abilities.open_vocabulary:
+            words = select_words(segmenter, words)
+        self.vocabulary = words or self.abilities.vocabulary
+
+    @cached_property
+    def interactive(self) -> InteractivePredictor:
+        """A predictor of the model for clicks, the same at each use. It holds one image; calls of this object do not
+        touch it.
+
+        Raises:
+            UnsupportedRequest: the model takes no prompts.
+        """
+        return InteractivePredictor(self.segmenter)
+
+    def __call__(
+        self,
+        source: SourceInput | Source,
+        task: str = "panoptic",
+        vocabulary: Words | None = None,
+        prompts: Mapping[str, Any] | None = None,
+        *,
+        background: Words | None = None,
+        min_score: float | None = None,
+        max_overlap: float = MAX_OVERLAP,
+        as_video: bool = False,
+        online: bool | None = None,
+        batch_size: int = 1,
+        on_error: str = "raise",
+    ) -> Result | list[Result]:
+        """Segment everything, then return.
+
+        Args:
+            source: an image, many images, a video, or a list of them; see :func:`~omgseg.apis.sources.open_source`.
+            task: ``panoptic``, ``instance``, ``semantic``; ``interactive`` and ``everything`` on images; ``vos`` on
+                videos; as far as the model offers them.
+            vocabulary: words to find, see :func:`~omgseg.inference.words.to_vocabulary`. Default: the model's own. A
+                model with fixed words finds those of its words that are given. For ``interactive`` and ``everything``:
+                words to name the masks with; default: masks have no names.
+            prompts: for ``interactive`` ``{"points": [(x, y), ...]}`` or ``{"boxes": [(x1, y1, x2, y2), ...]}`` in
+                pixels, one object each; with ``"labels": [1, 0, ...]`` the points are clicks into (1) and beside (0)
+                one object. For ``vos`` ``{"masks": ...}``, see :meth:`track`.
+            background: words that compete for the scores, but are not found, so that what is none of the asked words
+                is rejected; see :func:`~omgseg.inference.words.choose_words`. ``[]``: none.
+            min_score: segments below are left out. Default: 0.3 for ``instance``, 0.8 for ``everything``, else 0.
+            max_overlap: of instances of one class, or of masks of ``everything``, that overlap more (IoU) one is kept:
+                the surest, in a video the first one. 1: all.
+            as_video: the images of a folder or list are the frames of one video.
+            online: read a video out as a stream (memory does not grow, identities and classes follow from the past
+                alone) or as a whole (exact, as in benchmarks). Default: as a whole up to 40 frames.
+            batch_size: images of one size that the model sees at a time.
+            on_error: what becomes of images among several that cannot be read or segmented: ``"raise"`` an error at
+                the end, which has the results of the others, or ``"skip"`` them with a warning.
+
+        Returns:
+            A :class:`SegmentationResult` for an image, a :class:`VideoResult` for a video; for a folder, glob or list
+            a list, in the order of the readable inputs.
+
+        Raises:
+            UnreadableInputs: some of several inputs failed; ``results`` has all others.
+            UnsupportedRequest: the model does not do this; says what it does.
+            FileNotFoundError, OSError, ValueError, TypeError: an input, a task, a word or a prompt is wrong; says
+                which, and what is right.
+        """
+        call = self._ask(task, vocabulary, prompts, background, min_score, max_overlap)
+        failures = Failures(on_error)
+        _check_batch_size(batch_size)
+        entries = None if as_video or isinstance(source, Source) else expand(source)
+        if entries is not None and any(is_video_input(entry) for entry in entries):
+            results = self._mixed(entries, call, online, batch_size, failures)
+        else:
+            opened = open_source(source, as_video)
+            if opened.is_video:
+                return self._video(opened, call, online)
+            if opened.is_single:
+                (result,) = self._images(opened, call, batch_size)
+                return result
+            results = [_slim(result) for result in self._images(opened, call, batch_size, failures.add)]
+        failures.raise_or_warn(results)
+        return results
+
+    def stream(
+        self,
+        source: SourceInput | Source,
+        task: str = "panoptic",
+        vocabulary: Words | None = None,
+        prompts: Mapping[str, Any] | None = None,
+        *,
+        background: Words | None = None,
+        min_score: float | None = None,
+        max_overlap: float = MAX_OVERLAP,
+        as_video: bool = False,
+        batch_size: int = 1,
+        on_error: str = "raise",
+    ) -> Iterator[SegmentationResult]:
+        """Segment one image or frame after the other; reading goes on while the model works, and memory stays flat.
+
+        A live source (a camera, an RTSP stream) never falls behind: where the model is too slow, clips are left
+        out. Closing the iterator ends the reading.
+
+        Args:
+            source, task, ...: see :meth:`__call__`; but one video only.
+
+        Yields:
+            Results in the order of the inputs, with their pixels in ``image``.
+
+        Raises:
+            UnreadableInputs: at the end, see :meth:`__call__`; without results, as they were yielded.
+        """
+        call = self._ask(task, vocabulary, prompts, background, min_score, max_overlap)
+        failures = Failures(on_error)
+        _check_batch_size(batch_size)
+        opened = open_source(source, as_video)
+        if opened.is_video:
+            _check_video(opened, call)
+            return self._stream(opened, call, opened.is_live)
+        if opened.is_single:
+            return self._images(opened, call, batch_size)
+        return _ending_with(self._images(opened, call, batch_size, failures.add), failures)
+
+    def track(
+        self, source: SourceInput | Source, first_frame_masks: ObjectInput, *, online: bool | None = None
+    ) -> VideoResult:
+        """Follow objects through a video (video object segmentation).
+
+        Args:
+            source: a video file, a folder of frames, a video uint8 (T, H, W, 3), a list of frames.
+            first_frame_masks: the objects in the first frame: a PNG or integers (H, W) of object numbers, a list of
+                masks, a dictionary of ids and masks, or a result for that frame; see
+                :func:`~omgseg.inference.first_masks.given_objects`.
+            online: see :meth:`__call__`.
+
+        Returns:
+            The objects that are seen in each frame, with the given ids.
+
+        Raises:
+            UnsupportedRequest: the model does not follow objects.
+            FileNotFoundError, OSError, ValueError, TypeError: as :meth:`__call__`; or the masks do not fit the frames.
+        """
+        call = self._ask_to_follow(first_frame_masks)
+        return self._video(open_source(source, as_video=True), call, online)
+
+    def stream_track(
+        self, source: SourceInput | Source, first_frame_masks: ObjectInput
+    ) -> Iterator[SegmentationResult]:
+        """As :meth:`track`, frame by frame, with flat memory, see :meth:`stream`."""
+        call = self._ask_to_follow(first_frame_masks)
+        opened = open_source(source, as_video=True)
+        return self._stream(opened, call, opened.is_live)
+
+    def _ask(
+        self,
+        task: str,
+        vocabulary: Words | None,
+        prompts: Mapping[str, Any] | None,
+        background: Words | None,
+        min_score: float | None,
+        max_overlap: float,
+    ) -> _Call:
+        task = to_task(task)
+        require_task(self.segmenter, task)
+        prompts = _given_prompts(task, prompts)
+        limit = MIN_SCORE.get(task, 0.0) if min_score is None else check_share("min_score", min_score)
+        overlap = check_share("max_overlap", max_overlap)
+        if task is Task.VOS:
+            return _Call(task, objects=given_objects(prompts["masks"]), min_score=limit)
+        if task in IMAGE_TASKS:
+            names = choose_names(self.segmenter, vocabulary)
+            return _Call(task, names=names, prompts=prompts, min_score=limit, max_overlap=overlap)
+        words = choose_words(self.segmenter, vocabulary, background, self.vocabulary, task)
+        return _Call(task, words, min_score=limit, max_overlap=overlap)
+
+    def _ask_to_follow(self, objects: ObjectInput) -> _Call:
+        require_task(self.segmenter, Task.VOS)
+        return _Call(Task.VOS, objects=given_objects(objects))
+
+    def _mixed(
+        self,
+        entries: Sequence[Any],
+        call: _Call,
+        online: bool | None,
+        batch_size: int,
+        failures: Failures,
+    ) -> list[Result]:
+        """Images and videos in one list: each run of images as one source, each video by itself."""
+        results: list[Result] = []
+        for is_video, run in groupby(enumerate(entries), lambda entry: is_video_input(entry[1])):
+            if not is_video:
+                images = open_source([entry for _, entry in run])
+                results += map(_slim, self._images(images, call, batch_size, failures.add))
+                continue
+            for index, entry in run:
+                with failures.collect(entry, index):
+                    results.append(self._video(open_source(entry), call, online))
+        return results
+
+    def _images(
+        self, source: Source, call: _Call, batch_size: int, on_error: OnError | None = None
+    ) -> Iterator[SegmentationResult]:
+        """Results of independent images in their order; those that fail go to `on_error`, where there is one."""
+        if call.task is Task.VOS:
+            raise ValueError(
+                f"{source.name} is not a video; the task 'vos' follows objects through one (as_video=True?)"
+            )
+        frames = source.frames(on_error)
+        if call.task in IMAGE_TASKS:
+            return self._prompted(frames, call, on_error)
+        return self._predicted(frames, call, batch_size, on_error)
+
+    def _predicted(
+        self, frames: Iterable[Frame], call: _Call, batch_size: int, on_error: OnError | None
+    ) -> Iterator[SegmentationResult]:
+        def run(batch: list[Frame]) -> list[SegmentationResult | None]:
+            try:
+                with locked(self.segmenter):
+                    found = self.segmenter.predict([frame.image for frame in batch], call.request)
+            except ValueError as error:
+                if on_error is None:
+                    raise
+                if len(batch) > 1:  # which one is it?
+                    return [result for frame in batch for result in run([frame])]
+                on_error(_name(batch[0]), error)
+                return [None]
+            return [
+                result
+                for segments, frame in zip(found, batch, strict=True)
+                for result in call.to_results([segments], [frame], is_video=False)
+            ]
+
+        ahead = read_ahead(frames, depth=2 * batch_size)
+        try:
+            for result in run_in_batches(
+                ahead, lambda frame: self.segmenter.group_key(frame.image.shape[:2]), run, batch_size
+            ):
+                if result is not None:
+                    yield result
+        finally:
+            ahead.close()
+
+    def _prompted(
+        self, frames: Iterable[Frame], call: _Call, on_error: OnError | None
+    ) -> Iterator[SegmentationResult]:
+        """By a predictor of this call, so that no other one's image is replaced."""
+        predictor = InteractivePredictor(self.segmenter, call.names)
+        for frame in frames:
+            try:
+                predictor.set_image(frame.image)
+                if call.task is Task.EVERYTHING:
+                    found = predictor.segment_everything(
+                        min_score=call.min_score, max_overlap=call.max_overlap
+                    )
+                else:
+                    clicks_on_one = call.prompts.get("labels") is not None
+                    find = predictor.predict if clicks_on_one else predictor.predict_many
+                    found = find(**call.prompts).confident(call.min_score)
+            except UnsupportedRequest:
+                raise  # it is the same for every image
+            except ValueError as error:
+                if on_error is None:
+                    raise
+                on_error(_name(frame), error)
+                continue
+            yield found.replace(path=frame.path, name=frame.name)
+
+    def _video(self, source: Source, call: _Call, online: bool | None) -> VideoResult:
+        _check_video(source, call)
+        if source.is_live:
+            raise ValueError(
+                f"{source.name} has no end; use seg.stream, which gives results as they are ready"
+            )
+        frames = iter(source)
+        first = list(islice(frames, LONGEST_EXACT + 1)) if online is None else []
+        if not online and len(first) <= LONGEST_EXACT:
+            results = self._whole_video([*first, *frames], call)
+        else:
+            results = self._stream(chain(first, frames), call)
+            del first  # else these frames stay in memory until the end
+        return VideoResult(results, source.fps, source.path, source.name)
+
+    def _whole_video(self, frames: list[Frame], call: _Call) -> list[SegmentationResult]:
+        if not frames:
+            return []
+        images = [frame.image for frame in frames]
+        with locked(self.segmenter):
+            if call.objects is None:
+                found = self._video_model().predict_video(images, call.request)
+            else:
+                call.objects.check_size(images[0].shape[:2])
+                found = self.segmenter.track_video(images, call.objects.masks, call.objects.ids)
+        return call.to_results(found, frames, is_video=True)
+
+    def _stream(
+        self, frames: Iterable[Frame], call: _Call, is_live: bool = False
+    ) -> Iterator[SegmentationResult]:
+        """Results of the frames of a video clip by clip, as they are ready; memory does not grow.
+
+        Args:
+            is_live: where the model is too slow, clips are dropped rather than results delayed.
+        """
+        model = self._video_model() if call.objects is None else self.segmenter
+        steps: ClipStream | None = None
+        ahead = read_ahead(_clips(frames, model.clip_size), CLIPS_AHEAD, drop_oldest=is_live)
+        try:
+            for clip in ahead:
+                images = [frame.image for frame in clip]
+                with locked(self.segmenter):
+                    if steps is None and call.objects is None:
+                        steps = model.open_stream(call.request)
+                    elif steps is None:
+                        call.objects.check_size(images[0].shape[:2])
+                        steps = model.open_tracker()
+                        steps.add(call.objects.masks, call.objects.ids)
+                    found = steps.push(images)
+                yield from call.to_results(found, clip, is_video=True)
+        finally:
+            ahead.close()
+
+    def _video_model(self) -> VideoModel:
+        return self.segmenter if isinstance(self.segmenter, VideoModel) else FrameByFrame(self.segmenter)
+
+
+def to_task(name: str) -> Task:
+    """Raises ValueError for an unknown name, with the nearest one."""
+    known = [task.value for task in Task]
+    if name not in known:
+        near = get_close_matches(str(name), known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown task {name!r}{hint} (tasks are {', '.join(known)})")
+    return Task(name)
+
+
+def _given_prompts(task: Task, prompts: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The prompts that are not None; they are there if the task needs some, and are those that it takes.
+
+    Raises:
+        ValueError: says what is missing or too much.
+    """
+    known = PROMPTS.get(task, ())
+    if not known and prompts is not None:
+        raise ValueError(f"the task {task.value!r} takes no prompts; those with prompts: interactive, vos")
+    for key in prompts or {}:
+        if key not in known:
+            raise ValueError(
+                f"prompts of the task {task.value!r} have no key {key!r}; keys: {', '.join(known)}"
+            )
+    given = {key: value for key, value in (prompts or {}).items() if value is not None}
+    if task is Task.VOS and not given:
+        raise ValueError(
+            "the task 'vos' needs prompts={'masks': ...}, the objects in the first frame; or use seg.track"
+        )
+    if task is Task.INTERACTIVE and not {"points", "boxes"} & set(given):
+        raise ValueError("the task 'interactive' needs prompts={'points': [(x, y), ...]} or {'boxes': [...]}")
+    return given
+
+
+def _check_batch_size(batch_size: int) -> None:
+    if batch_size < 1:
+        raise ValueError(f"batch_size is a number of images from 1 up, not {batch_size}")
+
+
+def _check_video(source: Source, call: _Call) -> None:
+    if call.task is Task.INTERACTIVE:
+        raise ValueError(
+            f"{source.name} is a video; prompts are for images: give one of its frames, or use InteractiveVideo"
+        )
+    if call.task is Task.EVERYTHING:
+        raise ValueError(f"{source.name} is a video; the task 'everything' is for images, e.g. its frames")
+
+
+def _placed(found: Segments, frame: Frame, is_video: bool) -> SegmentationResult:
+    """What a model found, as the result for a frame."""
+    return SegmentationResult(
+        found.task,
+        found.size,
+        found.rles,
+        found.labels,
+        found.scores,
+        found.ids,
+        found.vocabulary,
+        path=frame.path,
+        name=frame.name,
+        frame_index=frame.index if is_video else None,
+        time=frame.time,
+        image=frame.image,
+    )
+
+
+def _slim(result: SegmentationResult) -> SegmentationResult:
+    """Without the pixels, where they can be read from a file again."""
+    return result if result.path is None else result.replace(image=None)
+
+
+def _name(frame: Frame) -> str:
+    return str(frame.path or frame.name)
+
+
+def _clips(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    iterator = iter(frames)
+    try:
+        while clip := list(islice(iterator, size)):
+            yield clip
+    finally:
+        if hasattr(iterator, "close"):
+            iterator.close()
+
+
+def _ending_with(found: Iterator[SegmentationResult], failures: Failures) -> Iterator[SegmentationResult]:
+    yield from found
+    failures.raise_or_warn()
