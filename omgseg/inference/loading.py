@@ -16,7 +16,7 @@ from mmengine.utils import import_modules_from_strings
 
 from omgseg.engine import ConfigError, check_arguments, read_checkpoint
 from omgseg.engine.run_folder import newest_checkpoint
-from omgseg.engine.vocabulary_hook import META_KEY
+from omgseg.engine.hooks import META_KEY
 from omgseg.messages import did_you_mean
 from omgseg.protocols import Segmenter
 from omgseg.registry import MODELS, SEGMENTERS

@@ -389,7 +389,7 @@ def build_model(config: Mapping[str, Any], weights: str | None) -> OMGSeg:
         The model in eval mode, on the CPU; its ``train_vocabulary`` is that of the checkpoint, if it has one.
     """
     from omgseg.engine.checkpoint import load_weights, read_checkpoint
-    from omgseg.engine.vocabulary_hook import META_KEY
+    from omgseg.engine.hooks import META_KEY
 
     config = dict(config)
     loaded = None if weights is None else read_checkpoint(weights)
