@@ -185,8 +185,9 @@ class InteractivePredictor:
         carry, last = None, self._last
         if mask is not None and last is not None and encode_masks([mask])[0] == last.rle:
             points, labels = np.concatenate([last.points, points]), np.concatenate([last.labels, labels])
-            carry = last.carry
-            if "masks" not in self.segmenter.abilities.prompts:  # it starts again, from all that was said
+            if "masks" in self.segmenter.abilities.prompts:
+                carry = last.carry
+            else:  # it starts again, from all that was said
                 boxes, mask = last.boxes, None
         prompts = self._prompts(points[None], labels[None], boxes, None if mask is None else mask[None], carry)
         found = self.segmenter.segment_prompts(self._state, prompts)

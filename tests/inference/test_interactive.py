@@ -162,6 +162,7 @@ def test_a_model_that_takes_no_masks_gets_what_was_said_before():
     found = predictor.predict(boxes=(1, 2, 30, 40))
     predictor.predict(points=[(7, 8)], labels=[0], mask=found.masks[0])
     assert model.last().masks is None and model.last().boxes.tolist() == [[1, 2, 30, 40]]
+    assert model.last().carry is None
     with pytest.raises(UnsupportedRequest, match=r"does not offer prompts by masks; it offers .* by points, labels, boxes"):
         predictor.predict(points=[(7, 8)], mask=np.ones((90, 140)))
 
