@@ -120,7 +120,32 @@ class OMGSegSegmenter:
         dtype: torch.dtype = torch.float32,
         scale: tuple[int, int] | None = None,
     ) -> None:
-        self.model = build_model(config["model"], weights).to(device)
+        self._set(build_model(config["model"], weights).to(device), config, device, dtype, scale)
+
+    @classmethod
+    def from_model(
+        cls, model: OMGSeg, config: Mapping[str, Any], dtype: torch.dtype = torch.float32
+    ) -> OMGSegSegmenter:
+        """A model in memory behind the seam, e.g. the one that a runner tests; it stays where it is.
+
+        Args:
+            model: in eval mode.
+            config: its test pipeline says to what size images are resized.
+            dtype: of the computation.
+        """
+        segmenter = cls.__new__(cls)
+        segmenter._set(model, config, next(model.parameters()).device, dtype)
+        return segmenter
+
+    def _set(
+        self,
+        model: OMGSeg,
+        config: Mapping[str, Any],
+        device: torch.device,
+        dtype: torch.dtype,
+        scale: tuple[int, int] | None = None,
+    ) -> None:
+        self.model = model
         self.device = device
         self.dtype = dtype
         self._input_size = input_size_of(config) if scale is None else InputSize(tuple(scale))
