@@ -13,17 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmcv.image import rescale_size
 from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import Tensor
 
 from omgseg.models.decoder import text_logits
+from omgseg.models.input_size import InputSize, input_size_of
 from omgseg.models.readout.clicks import refine_mask
 from omgseg.models.readout.results import geometry_of
 from omgseg.models.segmentor import Features, OMGSeg
@@ -37,33 +36,10 @@ from omgseg.structures.run_lengths import decode_masks, encode_masks
 
 WORD_TASKS = (Task.PANOPTIC, Task.INSTANCE, Task.SEMANTIC)
 """Tasks of images and videos that need words and no prompts."""
-DEFAULT_SCALE = (1333, 800)
-"""The published test size for photos, where a config has no test data to say another."""
 PROMPTS_AT_ONCE = 256
 """Prompts that are decoded together: what they take grows with their number."""
 LARGEST_ID = 2**31 - 1
 """Ids of followed objects are the values of int32 maps."""
-
-
-@dataclass(frozen=True)
-class InputSize:
-    """To what size images are resized.
-
-    Attributes:
-        scale: (width, height). With `keep_ratio` the longer number bounds an image's longer side, the shorter its
-            shorter side, whichever way the image is turned.
-        keep_ratio: keep the aspect ratio.
-    """
-
-    scale: tuple[int, int]
-    keep_ratio: bool = True
-
-    def shape_of(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) to which an image (height, width) is resized, at least 1."""
-        width, height = self.scale
-        if self.keep_ratio:
-            width, height = rescale_size(size[::-1], self.scale)
-        return max(int(height), 1), max(int(width), 1)
 
 
 @dataclass(frozen=True)
@@ -323,16 +299,8 @@ class OMGSegSegmenter:
 
     def _pack(self, frames: Sequence[np.ndarray], task: Task) -> tuple[Tensor, list[DetDataSample]]:
         """Resize frames of one size: uint8 (T, 3, h, w), and a sample of each."""
-        size = frames[0].shape[:2]
-        shape = self._input_size.shape_of(size)
-        pixels = np.empty((len(frames), 3, *shape), np.uint8)
-        for number, frame in enumerate(frames):
-            if frame.shape[:2] != size:
-                raise ValueError(
-                    f"frame {number} has the size {frame.shape[:2]}, the first one {size} (height, width)"
-                )
-            resized = cv2.resize(frame, shape[::-1], interpolation=cv2.INTER_LINEAR)
-            pixels[number] = resized.transpose(2, 0, 1)
+        pixels = self._input_size.resize(frames)
+        size, shape = frames[0].shape[:2], pixels.shape[-2:]
         sizes = dict(ori_shape=size, img_shape=shape, scale_factor=(shape[1] / size[1], shape[0] / size[0]))
         samples = [DetDataSample(metainfo=dict(sizes, tasks=(task.value,))) for _ in frames]
         return torch.from_numpy(pixels), samples
@@ -434,32 +402,6 @@ def build_model(config: Mapping[str, Any], weights: str | None) -> OMGSeg:
         words = (loaded.get("meta") or {}).get(META_KEY)
         model.train_vocabulary = Vocabulary.from_dict(json.loads(words)) if words else None
     return model.eval()
-
-
-def input_size_of(config: Mapping[str, Any]) -> InputSize:
-    """The size of the first test (else validation) dataset of a config whose pipeline resizes."""
-    for loader in ("test_dataloader", "val_dataloader"):
-        for dataset in _datasets((config.get(loader) or {}).get("dataset")):
-            for step in dataset["pipeline"]:
-                if str(step.get("type")).rpartition(".")[2] != "Resize":
-                    continue
-                scale = step.get("scale") or dataset.get("image_size")
-                if scale is not None:
-                    return InputSize(tuple(scale), step.get("keep_ratio", True))
-    return InputSize(DEFAULT_SCALE)
-
-
-def _datasets(node: Any) -> Iterator[Mapping[str, Any]]:
-    """The configs of datasets with a pipeline, inside wrappers too."""
-    if isinstance(node, Mapping):
-        if node.get("pipeline"):
-            yield node
-        else:
-            for value in node.values():
-                yield from _datasets(value)
-    elif isinstance(node, list | tuple):
-        for value in node:
-            yield from _datasets(value)
 
 
 def _check_task(request: Request) -> None:
