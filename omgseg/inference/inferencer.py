@@ -128,7 +128,9 @@ class OMGSegInferencer:
         elif (weights, device, dtype, scale) == (None, "auto", "auto", None):
             segmenter = config_or_run_or_segmenter
         else:
-            raise ValueError("the model is loaded already; give weights, device, dtype and scale to omgseg.load")
+            raise ValueError(
+                "the model is loaded already; give weights, device, dtype and scale to omgseg.load"
+            )
         self.segmenter = segmenter
         self.abilities: Abilities = abilities_of(segmenter)
         if words is not None and not self.abilities.open_vocabulary:

@@ -189,7 +189,9 @@ class InteractivePredictor:
                 carry = last.carry
             else:  # it starts again, from all that was said
                 boxes, mask = last.boxes, None
-        prompts = self._prompts(points[None], labels[None], boxes, None if mask is None else mask[None], carry)
+        prompts = self._prompts(
+            points[None], labels[None], boxes, None if mask is None else mask[None], carry
+        )
         found = self.segmenter.segment_prompts(self._state, prompts)
         self._last = _Answer(points, labels, boxes, found.rles[0], found.carry)
         return self._result(found)

@@ -190,7 +190,9 @@ class InteractiveVideo:
         for clip in clips:
             with locked(model):
                 for number, frame in enumerate(clip):
-                    given = {i: frames[frame.index] for i, frames in self._given.items() if frame.index in frames}
+                    given = {
+                        i: frames[frame.index] for i, frames in self._given.items() if frame.index in frames
+                    }
                     if given:
                         masks = decode_masks(list(given.values()), frame.image.shape[:2])
                         tracker.add(masks, np.array(list(given), np.int64), frame=number)

@@ -81,9 +81,7 @@ def _vocabulary(categories: list[Category]) -> Vocabulary:
     for category in categories:
         key = (category.words, category.is_thing)
         if category.id is None and key in seen:
-            raise ValueError(
-                f"category {category.name!r} (id {category.id}) occurs twice in the vocabulary"
-            )
+            raise ValueError(f"category {category.name!r} (id {category.id}) occurs twice in the vocabulary")
         seen.add(key)
     return Vocabulary(categories)
 

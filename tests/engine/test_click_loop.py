@@ -27,7 +27,7 @@ RED, BLUE, GREEN = (SCENE[..., channel] > 150 for channel in (0, 2, 1))
 class Wrapped(BaseModel):
     """What a runner tests; the factory of its class makes it clickable."""
 
-    class segmenter(ClickOnlyFake):  # noqa: N801 - the name that the loop asks for
+    class segmenter(ClickOnlyFake):
         made_of: list[Any] = []
 
         @classmethod
@@ -104,7 +104,11 @@ def run(tmp_path, model, data, **loop) -> tuple[dict[str, float], list[DetDataSa
 @pytest.mark.parametrize("kind", [Wrapped, Direct])
 def test_clicks_correct_the_largest_error(tmp_path, kind):
     """Of red and blue, the first click finds red, the second one adds blue; green is whole at once."""
-    data = [sample_of(tmp_path, "a", RED | BLUE, GREEN), sample_of(tmp_path, "none"), sample_of(tmp_path, "b", RED)]
+    data = [
+        sample_of(tmp_path, "a", RED | BLUE, GREEN),
+        sample_of(tmp_path, "none"),
+        sample_of(tmp_path, "b", RED),
+    ]
     values, samples = run(tmp_path, kind(), data, num_clicks=3)
     assert values["interactive/mIoU"] == pytest.approx(100 * 2.5 / 3, abs=0.01)
     assert values["interactive/mIoU_clicks1"] == values["interactive/mIoU"]
@@ -152,7 +156,9 @@ class NoNegatives(Direct):
 
 
 def test_models_that_take_no_clicks(tmp_path):
-    with pytest.raises(ConfigError, match="ClickLoop: Neither is not a PromptableModel, and its class attribute"):
+    with pytest.raises(
+        ConfigError, match="ClickLoop: Neither is not a PromptableModel, and its class attribute"
+    ):
         run(tmp_path, Neither(), [sample_of(tmp_path, "a", RED)])
     with pytest.raises(ConfigError, match="ClickLoop: NoNegatives does not take clicks"):
         run(tmp_path / "x", NoNegatives(), [sample_of(tmp_path, "a", RED)])

@@ -77,5 +77,7 @@ def test_the_largest_id_is_kept():
 
 @pytest.mark.parametrize("objects", [None, 3])
 def test_no_objects_at_all(objects):
-    with pytest.raises(TypeError, match=f"the objects of the first frame are a PNG.*not {type(objects).__name__}"):
+    with pytest.raises(
+        TypeError, match=f"the objects of the first frame are a PNG.*not {type(objects).__name__}"
+    ):
         given_objects(objects)

@@ -163,14 +163,18 @@ def test_a_model_that_takes_no_masks_gets_what_was_said_before():
     predictor.predict(points=[(7, 8)], labels=[0], mask=found.masks[0])
     assert model.last().masks is None and model.last().boxes.tolist() == [[1, 2, 30, 40]]
     assert model.last().carry is None
-    with pytest.raises(UnsupportedRequest, match=r"does not offer prompts by masks; it offers .* by points, labels, boxes"):
+    with pytest.raises(
+        UnsupportedRequest, match="does not offer prompts by masks; it offers .* labels, boxes"
+    ):
         predictor.predict(points=[(7, 8)], mask=np.ones((90, 140)))
 
 
 def test_prompts_that_a_model_does_not_take():
     _, predictor = told("points")
     assert len(predictor.predict(points=[(1, 1), (2, 2)], labels=[1, 1])) == 1
-    with pytest.raises(UnsupportedRequest, match=r"does not offer negative clicks \(labels\); it offers .* by points"):
+    with pytest.raises(
+        UnsupportedRequest, match=r"does not offer negative clicks \(labels\); it offers .* by points"
+    ):
         predictor.predict(points=[(1, 1), (2, 2)], labels=[1, 0])
     with pytest.raises(UnsupportedRequest, match="does not offer prompts by boxes"):
         predictor.predict(boxes=(1, 1, 9, 9))

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omgseg.inference import InteractivePredictor, InteractiveVideo, OMGSegInferencer, UnsupportedRequest, VideoResult
+from omgseg.inference import (
+    InteractivePredictor,
+    InteractiveVideo,
+    OMGSegInferencer,
+    UnsupportedRequest,
+    VideoResult,
+)
 from omgseg.structures import Task
 from omgseg.visualization import VideoWriter
 from tests.fakes import FakeSegmenter, ImageOnlyFake, moving_square, picture

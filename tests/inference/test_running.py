@@ -131,7 +131,9 @@ def test_a_lock_does_not_keep_its_model():
 
 def test_errors_of_single_inputs_are_collected():
     failures = Failures("raise")
-    for number, (entry, error) in enumerate([("a.png", OSError("gone")), (np.zeros(1), ValueError("too deep"))]):
+    for number, (entry, error) in enumerate(
+        [("a.png", OSError("gone")), (np.zeros(1), ValueError("too deep"))]
+    ):
         with failures.collect(entry, number):
             raise error
     with pytest.raises(UnreadableInputs, match=r"^2 inputs could not be read or segmented") as caught:

@@ -162,7 +162,9 @@ def test_panoptic_takes_as_many_words_as_its_encoding_holds():
     assert len(kept.asked) == len(kept.all) == MOST_PANOPTIC_WORDS, "words that nobody asked for give way"
     assert len(choose(many[:-2], task=Task.PANOPTIC).all) == MOST_PANOPTIC_WORDS
     assert len(choose(many, task=Task.INSTANCE).all) > MOST_PANOPTIC_WORDS
-    with pytest.raises(ValueError, match="takes up to 999 words, the vocabulary has 1203; choose task='instance'"):
+    with pytest.raises(
+        ValueError, match="takes up to 999 words, the vocabulary has 1203; choose task='instance'"
+    ):
         choose("lvis", task=Task.PANOPTIC)
     assert len(choose("lvis", task=Task.SEMANTIC).all) == 1203
 
@@ -180,7 +182,9 @@ def test_fixed_words_are_selected_and_all_compete():
 
 
 def test_other_words_than_the_fixed_ones_are_refused_with_the_nearest():
-    message = r"does not offer the word 'bleu' \(its nearest words: blue\); it offers the tasks .* its own 5 words"
+    message = (
+        r"does not offer the word 'bleu' \(its nearest words: blue\); it offers the tasks .* its own 5 words"
+    )
     for call in (
         lambda: OMGSegInferencer(ImageOnlyFake(), vocabulary=["bleu"]),
         lambda: OMGSegInferencer(ImageOnlyFake())(np.zeros((9, 9, 3), np.uint8), vocabulary=["red", "bleu"]),
