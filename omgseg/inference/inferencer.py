@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cached_property
 from itertools import chain, groupby, islice
 from pathlib import Path
@@ -24,6 +23,7 @@ from omgseg.inference.interactive import InteractivePredictor
 from omgseg.inference.loading import load
 from omgseg.inference.running import Failures, check_share, locked, run_in_batches, without_duplicates
 from omgseg.inference.words import WordChoice, Words, choose_names, choose_words, select_words, to_vocabulary
+from omgseg.messages import did_you_mean
 from omgseg.protocols import Abilities, ClipStream, Request, Segmenter, VideoModel
 from omgseg.structures import Segments, Task, Vocabulary
 
@@ -166,35 +166,30 @@ class OMGSegInferencer:
 
         Args:
             source: an image, many images, a video, or a list of them; see :func:`~omgseg.apis.sources.open_source`.
-            task: ``panoptic``, ``instance``, ``semantic``; ``interactive`` and ``everything`` on images; ``vos`` on
-                videos; as far as the model offers them.
+            task: ``panoptic``, ``instance``, ``semantic``; images: ``interactive``, ``everything``; videos: ``vos``.
             vocabulary: words to find, see :func:`~omgseg.inference.words.to_vocabulary`. Default: the model's own. A
                 model with fixed words finds those of its words that are given. For ``interactive`` and ``everything``:
                 words to name the masks with; default: masks have no names.
             prompts: for ``interactive`` ``{"points": [(x, y), ...]}`` or ``{"boxes": [(x1, y1, x2, y2), ...]}`` in
                 pixels, one object each; with ``"labels": [1, 0, ...]`` the points are clicks into (1) and beside (0)
                 one object. For ``vos`` ``{"masks": ...}``, see :meth:`track`.
-            background: words that compete for the scores, but are not found, so that what is none of the asked words
-                is rejected; see :func:`~omgseg.inference.words.choose_words`. ``[]``: none.
+            background: words that compete, but are not found; see :func:`~omgseg.inference.words.choose_words`.
             min_score: segments below are left out. Default: 0.3 for ``instance``, 0.8 for ``everything``, else 0.
-            max_overlap: of instances of one class, or of masks of ``everything``, that overlap more (IoU) one is kept:
-                the surest, in a video the first one. 1: all.
+            max_overlap: of instances of one class, or masks of ``everything``, that overlap more (IoU) the surest is
+                kept, in a video the first one. 1: all of them.
             as_video: the images of a folder or list are the frames of one video.
-            online: read a video out as a stream (memory does not grow, identities and classes follow from the past
-                alone) or as a whole (exact, as in benchmarks). Default: as a whole up to 40 frames.
+            online: read a video out as a stream (flat memory) or as a whole (exact). Default: a whole up to 40 frames.
             batch_size: images of one size that the model sees at a time.
-            on_error: what becomes of images among several that cannot be read or segmented: ``"raise"`` an error at
-                the end, which has the results of the others, or ``"skip"`` them with a warning.
+            on_error: what becomes of images among several that fail: ``"raise"`` an error at the end, which has the
+                results of the others, or ``"skip"`` them with a warning.
 
         Returns:
-            A :class:`SegmentationResult` for an image, a :class:`VideoResult` for a video; for a folder, glob or list
-            a list, in the order of the readable inputs.
+            One result for an image or a video; for a folder, glob or list a list, in the order of the readable inputs.
 
         Raises:
             UnreadableInputs: some of several inputs failed; ``results`` has all others.
-            UnsupportedRequest: the model does not do this; says what it does.
-            FileNotFoundError, OSError, ValueError, TypeError: an input, a task, a word or a prompt is wrong; says
-                which, and what is right.
+            UnsupportedRequest: the model does not offer this; says what it offers.
+            FileNotFoundError, OSError, ValueError, TypeError: an input, a task, a word or a prompt is wrong; says how.
         """
         call = self._ask(task, vocabulary, prompts, background, min_score, max_overlap)
         failures = Failures(on_error)
@@ -457,9 +452,7 @@ def to_task(name: str) -> Task:
     """Raises ValueError for an unknown name, with the nearest one."""
     known = [task.value for task in Task]
     if name not in known:
-        near = get_close_matches(str(name), known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown task {name!r}{hint} (tasks are {', '.join(known)})")
+        raise ValueError(f"unknown task {name!r}{did_you_mean(name, known)} (tasks are {', '.join(known)})")
     return Task(name)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from omgseg.apis.results import SegmentationResult
 from omgseg.datasets.vocabularies import load_vocabulary, shipped_vocabularies
 from omgseg.inference.abilities import UnsupportedRequest
+from omgseg.messages import did_you_mean
 from omgseg.protocols import MaskNamer
 from omgseg.structures import NO_CLASS, Category, Task, Vocabulary
 
@@ -109,8 +110,7 @@ def _load(name_or_path: str | Path) -> Vocabulary:
         return load_vocabulary(SHORT_NAMES.get(name.lower(), name))
     except FileNotFoundError as error:
         known = [*SHORT_NAMES, *shipped_vocabularies()]
-        near = get_close_matches(name.lower(), known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, known)
         raise FileNotFoundError(f'{error}{hint}; words are given as a list: ["{name}"]') from None
 
 
