@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from omgseg.cli.status import UsageError, user_errors
 
 if TYPE_CHECKING:
-    from omgseg.apis import OMGSegInferencer
+    from omgseg.inference import OMGSegInferencer
     from omgseg.structures import Vocabulary
 
 CONFIG_VARIABLE = "OMGSEG_CONFIG"
@@ -117,7 +117,7 @@ def build_inferencer(args: argparse.Namespace) -> OMGSegInferencer:
     """
     config, weights = model_files(args)
     with user_errors():
-        from omgseg.apis import OMGSegInferencer
+        from omgseg.inference import OMGSegInferencer
 
         return OMGSegInferencer(config, weights, device=args.device, dtype=args.dtype)
 

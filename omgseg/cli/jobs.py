@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omgseg.apis.sources import Source, expand, open_source
+from omgseg.inference.sources import Source, expand, open_source
 from omgseg.cli.status import UsageError
 from omgseg.files import safe_name, unique_name
 

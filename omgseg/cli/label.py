@@ -152,7 +152,7 @@ def _settings(args: argparse.Namespace, config: str, weights: str | None, vocabu
 
 def _header(settings: Settings, shard: Shard) -> dict[str, Any]:
     """What all records of a journal depend on. Weights count by their content, wherever a machine keeps them."""
-    from omgseg.apis.results.categories import CategoryTable
+    from omgseg.inference.results.coco import CategoryTable
     from omgseg.models.checkpoint_io import file_sha256
     from omgseg.models.hub import local_file
 

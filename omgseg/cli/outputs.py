@@ -7,15 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from omgseg.apis.results import (
-    CocoWriter,
-    MaskWriter,
-    PanopticWriter,
-    SegmentationResult,
-    VideoResult,
-    YouTubeVISWriter,
-)
-from omgseg.apis.results.pictures import DEFAULT_FPS
+from omgseg.inference.results import CocoWriter, MaskWriter, PanopticWriter, SegmentationResult, VideoResult, YouTubeVISWriter
+from omgseg.inference.results.files import DEFAULT_FPS
 from omgseg.cli.jobs import COLLECTED, Job
 from omgseg.visualization import VideoWriter
 

@@ -50,7 +50,7 @@ from omgseg.cli.arguments import (
 from omgseg.cli.status import INTERRUPTED, OK, SOME_FAILED, UsageError, user_errors
 
 if TYPE_CHECKING:
-    from omgseg.apis import OMGSegInferencer
+    from omgseg.inference import OMGSegInferencer
     from omgseg.cli.jobs import Job
     from omgseg.cli.outputs import Outputs
 
@@ -179,7 +179,7 @@ class _Work:
         self.done = 0
 
     def images(self, jobs: Sequence[Job], outputs: Outputs, batch_size: int) -> None:
-        from omgseg.apis import UnreadableInputs
+        from omgseg.inference import UnreadableInputs
 
         by_path = {job.source.path: job for job in jobs}
         if not jobs:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omgseg.apis.inputs import list_images, match_files, natural_key
+from omgseg.inference.sources import list_images, match_files, natural_key
 from omgseg.structures.images import IMAGE_SUFFIXES
 
 

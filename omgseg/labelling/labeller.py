@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from omgseg.apis import OMGSegInferencer, SegmentationResult, UnreadableInputs
+from omgseg.inference import OMGSegInferencer, SegmentationResult, UnreadableInputs
 from omgseg.structures import Vocabulary
 
 Record = dict[str, Any]

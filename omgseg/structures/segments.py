@@ -107,6 +107,13 @@ class Segments:
         )
         self._check()
 
+    @classmethod
+    def of(cls, segments: Segments) -> Self:
+        """The same segments as an object of this class; they share their content."""
+        same = cls.__new__(cls)
+        same.__dict__.update(segments.__dict__)
+        return same
+
     def _check(self) -> None:
         count, classes = len(self.rles), len(self.vocabulary)
         for field in ("labels", "scores", "ids"):

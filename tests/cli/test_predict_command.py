@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omgseg.apis import SegmentationResult, VideoResult
+from omgseg.inference import SegmentationResult, VideoResult
 from omgseg.structures.panoptic_png import decode_panoptic_png
 
 TOOL = Path(__file__).parents[2] / "tools" / "infer.py"

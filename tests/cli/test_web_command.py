@@ -3,7 +3,7 @@
 import sys
 import types
 
-from omgseg.apis import OMGSegInferencer
+from omgseg.inference import OMGSegInferencer
 
 
 def test_serves_the_model(run, model, monkeypatch):

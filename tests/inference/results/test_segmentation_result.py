@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omgseg.apis.results import SegmentationResult
+from omgseg.inference.results import SegmentationResult
 from omgseg.structures import Task
 from omgseg.structures.run_lengths import encode_masks
 

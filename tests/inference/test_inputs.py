@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from omgseg.apis.inputs import list_images, to_image
+from omgseg.inference.sources import list_images, to_image
 from omgseg.structures.images import read_image
 
 

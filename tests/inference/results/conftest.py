@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from omgseg.apis.results import SegmentationResult, VideoResult
+from omgseg.inference.results import SegmentationResult, VideoResult
 from omgseg.structures import Category, Vocabulary
 from omgseg.structures.run_lengths import encode_masks
 

@@ -12,31 +12,28 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from omgseg.apis.results.json_writer import shortest
 from omgseg.files import whole_file
 from omgseg.structures import Task, Vocabulary
 from omgseg.structures.run_lengths import check_counts
-
-if TYPE_CHECKING:
-    from omgseg.apis.results.result import SegmentationResult
-    from omgseg.apis.results.video import VideoResult
+from omgseg.structures.segments import Segments
+from omgseg.structures.video_segments import VideoSegments
 
 FORMAT, VERSION = "omgseg-result", 1
 _NUMBER = (int, float)
 _LARGEST = np.iinfo(np.int64).max
 
 
-def write_image(path: Path, result: SegmentationResult) -> None:
+def save_image_segments(path: Path, result: Segments) -> None:
     """Write the result of an image."""
     with whole_file(path) as temporary:
         temporary.write_text(_text({**_head("image", result, result), **_frame(result)}))
 
 
-def write_video(path: Path, video: VideoResult) -> None:
+def save_video_segments(path: Path, video: VideoSegments) -> None:
     """Write the results of a video, a frame at a time."""
     head = {**_head("video", video, video[0] if len(video) else None), "fps": video.fps}
     frames = ({**_source(frame), **_frame(frame)} for frame in video)
@@ -47,25 +44,24 @@ def write_video(path: Path, video: VideoResult) -> None:
         file.write("\n]}")
 
 
-def read_image(path: str | Path, make: type[SegmentationResult]) -> SegmentationResult:
+def load_image_segments(path: str | Path) -> Segments:
     """Read the result of an image.
 
     Raises:
-        FileNotFoundError, ValueError: see :meth:`SegmentationResult.load`.
+        FileNotFoundError: no such file.
+        ValueError: it holds something else; names the field.
     """
     content = _read(Path(path), "image")
     with _named(path):
-        return make(**_shared(content), **_frame_arguments(content, _size(content)))
+        return Segments(**_shared(content), **_frame_arguments(content, _size(content)))
 
 
-def read_video(path: str | Path, make: type[VideoResult]) -> VideoResult:
+def load_video_segments(path: str | Path) -> VideoSegments[Segments]:
     """Read the results of a video.
 
     Raises:
-        FileNotFoundError, ValueError: see :meth:`VideoResult.load`.
+        FileNotFoundError, ValueError: see :func:`load_image_segments`.
     """
-    from omgseg.apis.results.result import SegmentationResult
-
     content = _read(Path(path), "video")
     frames = []
     with _named(path):
@@ -74,31 +70,28 @@ def read_video(path: str | Path, make: type[VideoResult]) -> VideoResult:
         for index, entry in enumerate(entries):
             with _named(f"frames[{index}]"):
                 if not isinstance(entry, dict):
-                    raise ValueError("is no object")
-                arguments = _frame_arguments(entry, shared["size"])
-                frames.append(SegmentationResult(**shared, **arguments))
+                    raise ValueError("is not an object")
+                frames.append(Segments(**shared, **_frame_arguments(entry, shared["size"])))
         source = _source_arguments(content)
-        return make(frames, fps=_get(content, "fps", (*_NUMBER, type(None))), **source)
+        return VideoSegments(frames, fps=_get(content, "fps", (*_NUMBER, type(None))), **source)
 
 
 def _text(content: Any) -> str:
     return json.dumps(content, separators=(",", ":"), allow_nan=False)
 
 
-def _head(
-    kind: str, source: SegmentationResult | VideoResult, first: SegmentationResult | None
-) -> dict[str, Any]:
+def _head(kind: str, source: Segments | VideoSegments, first: Segments | None) -> dict[str, Any]:
     head: dict[str, Any] = {"format": FORMAT, "version": VERSION, "kind": kind, **_source(source)}
     if first is not None:
         head.update(task=first.task.value, size=list(first.size), vocabulary=first.vocabulary.to_dict())
     return head
 
 
-def _source(source: SegmentationResult | VideoResult) -> dict[str, Any]:
+def _source(source: Segments | VideoSegments) -> dict[str, Any]:
     return {"path": None if source.path is None else str(source.path), "name": source.name}
 
 
-def _frame(result: SegmentationResult) -> dict[str, Any]:
+def _frame(result: Segments) -> dict[str, Any]:
     return {
         "frame_index": result.frame_index,
         "time": result.time,
@@ -115,11 +108,13 @@ def _read(path: Path, kind: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
     except RecursionError as error:
-        raise ValueError(f"{path} is no result that was saved here: its lists are nested too deep") from error
+        raise ValueError(
+            f"{path} is not a result that was saved here: its lists are nested too deep"
+        ) from error
     except ValueError as error:
         raise ValueError(f"{path} is not complete JSON ({error}); write or copy it again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{path} is no result that was saved here: field 'format' is not {FORMAT!r}")
+        raise ValueError(f"{path} is not a result that was saved here: field 'format' is not {FORMAT!r}")
     if content.get("version") != VERSION:
         raise ValueError(
             f"{path}: field 'version' is {content.get('version')!r}, this program reads {VERSION}; update it, or save "
@@ -207,3 +202,8 @@ def _frame_arguments(content: dict[str, Any], size: tuple[int, int]) -> dict[str
         "frame_index": _get(content, "frame_index", (int, type(None))),
         "time": _get(content, "time", (*_NUMBER, type(None))),
     }
+
+
+def shortest(number: np.float32) -> float:
+    """The number with the fewest digits that gives this one back."""
+    return float(str(number))

@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -14,8 +15,23 @@ import cv2
 import numpy as np
 from mmengine.logging import print_log
 
-from omgseg.apis.frames import Frame
-
+VIDEO_SUFFIXES = (
+    ".mp4",
+    ".avi",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".m4v",
+    ".mpg",
+    ".mpeg",
+    ".gif",
+    ".ts",
+    ".mts",
+    ".m2ts",
+    ".wmv",
+    ".flv",
+    ".3gp",
+)
 OPEN_TIMEOUT = 10.0
 READ_TIMEOUT = 10.0
 """Seconds without an answer after which a stream counts as gone."""
@@ -23,6 +39,25 @@ MAX_FAILURES = 20
 """Damaged places in a row after which nothing readable is expected in a file."""
 CUT_OFF = 0.9
 """A file that ends before this part of the duration it states is incomplete."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An image, or a frame of a video.
+
+    Attributes:
+        image: RGB uint8 (H, W, 3).
+        path: the image file, or the video file; None for arrays, cameras and streams.
+        name: the image's file name without its ending; of a frame of a video file its number.
+        index: number in the video, from 0; a live stream counts the frames that were dropped, too. 0 for images.
+        time: in seconds from the start of the video, where known.
+    """
+
+    image: np.ndarray
+    path: Path | None
+    name: str
+    index: int = 0
+    time: float | None = None
 
 
 def probe_video(path: str | Path) -> tuple[float | None, int | None]:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from mmengine.logging import MMLogger
 
-from omgseg.apis import open_source
-from omgseg.apis.decoding import _upright
+from omgseg.inference import open_source
+from omgseg.inference.video_files import _upright
 
 HEIGHT, WIDTH, FRAMES, FPS = 48, 64, 12, 10
 

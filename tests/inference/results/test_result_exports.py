@@ -9,7 +9,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from omgseg.apis.results import (
+from omgseg.inference.results import (
     CocoWriter,
     MaskWriter,
     PanopticWriter,

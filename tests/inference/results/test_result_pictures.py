@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omgseg.apis.results import VideoResult
+from omgseg.inference.results import VideoResult
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omgseg.apis.results import VideoResult
+from omgseg.inference.results import VideoResult
 from omgseg.structures.run_lengths import encode_masks
 
 

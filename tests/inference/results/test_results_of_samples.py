@@ -6,7 +6,7 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData, PixelData
 
-from omgseg.apis.results import result_of
+from omgseg.inference.results import result_of
 from omgseg.structures import Task, Vocabulary
 from omgseg.structures.predictions import STUFF_ID
 from omgseg.structures.run_lengths import encode_masks

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omgseg.apis.frame_reader import FrameReader
+from omgseg.inference.sources import FrameReader
 from omgseg.visualization import VideoWriter
 
 FRAMES = 6

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from omgseg.apis.results import SegmentationResult
+from omgseg.inference.results import SegmentationResult
 
 
 def test_one_row_a_segment(panoptic):

@@ -1,0 +1,450 @@
+"""What can be segmented: images, many images, videos, cameras and streams, read one frame at a time.
+
+:func:`open_source` finds out what the user means, :class:`Source` reads it from the start, and :class:`FrameReader`
+any part of a video. A folder means its images and those of its sub-folders; as a video only its own ones.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlparse
+
+import numpy as np
+from PIL import Image
+
+from omgseg.inference.video_files import (
+    VIDEO_SUFFIXES,
+    Frame,
+    probe_video,
+    read_camera,
+    read_video,
+    shown_address,
+)
+from omgseg.structures.images import IMAGE_SUFFIXES, read_image, upright
+
+ImageInput = str | Path | np.ndarray | Image.Image
+"""An image file, RGB uint8 (H, W, 3), or a picture of Pillow."""
+OnError = Callable[[str, Exception], None]
+SourceInput = ImageInput | int | Sequence[ImageInput]
+LIVE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt")
+"""Streams that do not wait for the reader."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One image, many images, or a video. Iterating reads it: the pixels of one frame at a time.
+
+    Attributes:
+        name: of the image, folder or video.
+        is_video: the frames belong together, and all have one size.
+        is_single: one image.
+        path: the file or folder; None for arrays, cameras and streams.
+        fps: frames a second of a video, where known.
+        length: number of images or frames, where known; of video files the container's own word, which may be off.
+        is_live: frames arrive whether or not they are read.
+        images: what can be read in any order; None for video files, cameras and streams.
+    """
+
+    read: Callable[[OnError | None], Iterator[Frame]]
+    name: str
+    is_video: bool = False
+    is_single: bool = False
+    path: Path | None = None
+    fps: float | None = None
+    length: int | None = None
+    is_live: bool = False
+    images: Sequence[ImageInput] | None = None
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self.frames()
+
+    def frames(self, on_error: OnError | None = None) -> Iterator[Frame]:
+        """Read from the start.
+
+        Args:
+            on_error: called with the name of an image that cannot be read, and the error; the others go on.
+                None: such an image raises. In a video it always does, as its frames belong together.
+
+        Raises:
+            OSError, ValueError: names the file.
+        """
+        return self.read(on_error)
+
+
+def open_source(source: SourceInput | Source, as_video: bool = False) -> Source:
+    """Find out what the user means.
+
+    Args:
+        source: an image file; a video file; a folder, whose images, with those of its sub-folders, are independent,
+            or with `as_video` the frames of one video, without sub-folders; a glob (``"photos/**/*.jpg"``); an RGB
+            image uint8 (H, W, 3); a video uint8 (T, H, W, 3); a PIL image; the number of a camera; the URL of a
+            stream; or a list of images.
+        as_video: a folder's or a list's images are the frames of one video.
+
+    Raises:
+        FileNotFoundError: there is no such file, or a folder or glob without images.
+        ValueError: an array of another type or shape, an empty name or list, a video in a list.
+        TypeError: none of these.
+    """
+    if isinstance(source, Source):
+        return source
+    if isinstance(source, np.ndarray) and source.ndim == 4:
+        return _from_images(list(check_array(source, 3, 4)), "video", is_video=True)
+    if isinstance(source, (np.ndarray, Image.Image)):
+        if isinstance(source, np.ndarray):
+            check_array(source, 3, 4)
+        return _from_images([source], "image", is_single=True)
+    if isinstance(source, int) and not isinstance(source, bool):
+        return Source(lambda _: read_camera(source), f"camera{source}", is_video=True, is_live=True)
+    if isinstance(source, str) and "://" in source:
+        return _from_url(source)
+    if isinstance(source, (str, Path)):
+        return _from_path(_to_path(source), as_video)
+    if isinstance(source, Sequence):
+        return _from_list(source, as_video)
+    raise TypeError(
+        "a source is a path, a URL, a camera's number, an RGB array, a PIL image or a list of images, "
+        f"not {described(source)}"
+    )
+
+
+def expand(source: SourceInput | Source) -> list[ImageInput] | None:
+    """The elements of a list, a glob or a folder with its sub-folders; None where the source is one thing."""
+    if isinstance(source, (str, Path)) and "://" not in str(source):
+        path = _to_path(source)
+        if path.is_dir():
+            return list(list_images(path, recursive=True))
+        return list(_matches(path)) if not path.exists() and glob.has_magic(str(path)) else None
+    if isinstance(source, Sequence) and not isinstance(source, str):
+        if not len(source):
+            raise ValueError("the list of inputs is empty")
+        return [part for each in source for part in (expand(each) or [each])]
+    return None
+
+
+def is_video_input(source: object) -> bool:
+    """A video by the ending of its file, or by its dimensions."""
+    if isinstance(source, np.ndarray):
+        return source.ndim == 4
+    return isinstance(source, (str, Path)) and Path(source).suffix.lower() in VIDEO_SUFFIXES
+
+
+def _to_path(source: str | Path) -> Path:
+    if not str(source):
+        raise ValueError("the source is empty; '.' is the current folder")
+    return Path(source).expanduser()
+
+
+def _from_path(path: Path, as_video: bool) -> Source:
+    if path.is_dir():
+        images = list_images(path, recursive=not as_video)
+        return _from_images(images, path.resolve().name, path, is_video=as_video)
+    if not path.is_file():
+        if glob.has_magic(str(path)):
+            return _from_list(_matches(path), as_video, _folder_of(path).resolve().name)
+        raise FileNotFoundError(
+            f"{path} not found; a source is an image, a video, a folder of images or a glob"
+        )
+    if is_video_input(path):
+        fps, length = probe_video(path)
+        return Source(lambda _: read_video(path), path.stem, is_video=True, path=path, fps=fps, length=length)
+    return _from_images([path], path.stem, path, is_video=as_video, is_single=not as_video)
+
+
+def _folder_of(pattern: Path) -> Path:
+    """The folder that a glob looks in."""
+    return next(parent for parent in pattern.parents if not glob.has_magic(str(parent)))
+
+
+def _matches(pattern: Path) -> list[Path]:
+    """Image and video files that a glob names."""
+    return match_files(pattern, IMAGE_SUFFIXES + VIDEO_SUFFIXES)
+
+
+def _from_list(inputs: Sequence[ImageInput], as_video: bool, name: str = "list") -> Source:
+    entries = expand(inputs)
+    for entry in entries:
+        if is_video_input(entry):
+            which = "a video array" if isinstance(entry, np.ndarray) else shown_address(entry)
+            raise ValueError(f"{which} is a video among several inputs; open each video by itself")
+    return _from_images(entries, name, is_video=as_video)
+
+
+def _from_url(url: str) -> Source:
+    try:
+        parts = urlparse(url)
+    except ValueError as error:
+        raise ValueError(f"{shown_address(url)} is not an address ({error})") from None
+    path = Path(parts.path)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        raise ValueError(f"{shown_address(url)} is the address of an image; download it, and give the file")
+    # the address may hold a password, the name does not
+    return Source(
+        lambda _: read_video(url),
+        path.stem or parts.hostname or "stream",
+        is_video=True,
+        is_live=parts.scheme in LIVE_SCHEMES,
+    )
+
+
+def _from_images(
+    images: Sequence[ImageInput],
+    name: str,
+    path: Path | None = None,
+    is_video: bool = False,
+    is_single: bool = False,
+) -> Source:
+    def read(on_error: OnError | None) -> Iterator[Frame]:
+        shape = None
+        for index, image in enumerate(images):
+            file = Path(image) if isinstance(image, (str, Path)) else None
+            own_name = _image_name(image, name if is_single else f"{index:05d}")
+            try:
+                pixels = to_image(image)
+            except (OSError, ValueError, TypeError) as error:
+                if on_error is None or is_video:
+                    raise
+                on_error(str(file or f"input {index}"), error)
+                continue
+            if is_video:
+                shape = shape or pixels.shape
+                _check_size(str(file or f"frame {index}"), pixels.shape, shape)
+            yield Frame(pixels, file, own_name, index if is_video else 0)
+
+    return Source(read, name, is_video, is_single, path, length=len(images), images=images)
+
+
+def _image_name(image: ImageInput, default: str) -> str:
+    file = image if isinstance(image, (str, Path)) else getattr(image, "filename", "")
+    return Path(file).stem if file else default
+
+
+def _check_size(name: str, shape: tuple[int, ...], first: tuple[int, ...]) -> None:
+    if shape != first:
+        raise ValueError(
+            f"{name} has {shape[1]}x{shape[0]} pixels, the first frame {first[1]}x{first[0]} (width x height): the "
+            "frames of a video must agree; leave out as_video to segment the images one by one"
+        )
+
+
+class FrameReader:
+    """Reads parts of one video.
+
+    Folders, lists and arrays are read where they are asked for. Video files are decoded from their start, since
+    their own index is not to be trusted; who goes on where the last part ended pays nothing for that.
+
+    Args:
+        source: a video file, a folder of frames, a video uint8 (T, H, W, 3), a list of frames.
+
+    Attributes:
+        in_memory: the pixels are the caller's, and stay there anyway.
+
+    Raises:
+        ValueError: a camera or another live stream, which has no frames to go back to.
+    """
+
+    def __init__(self, source: SourceInput | Source) -> None:
+        opened = open_source(source, as_video=True)
+        if opened.is_live:
+            raise ValueError(
+                f"{opened.name} is live: there is no going back in it; record it to a file first"
+            )
+        self.name, self.fps, self.path = opened.name, opened.fps, opened.path
+        images = opened.images
+        self.in_memory = images is not None and not any(isinstance(image, (str, Path)) for image in images)
+        self._source = opened
+        self._length = None if images is None else len(images)
+        self._frames: Iterator[Frame] = iter(())
+        self._next = -1
+
+    def frame(self, index: int) -> Frame:
+        """One frame.
+
+        Raises:
+            IndexError: the video has no such frame.
+            OSError, ValueError: it cannot be read.
+        """
+        for frame in self.read(index, index + 1):
+            return frame
+        raise IndexError(f"{self.name} has no frame {index}")
+
+    def read(self, start: int, stop: int | None = None) -> Iterator[Frame]:
+        """Frames from `start` to before `stop`, or to the end.
+
+        Raises:
+            IndexError: `start` is negative.
+            OSError, ValueError: a frame cannot be read.
+        """
+        if start < 0:
+            raise IndexError(f"frames are counted from 0; there is no frame {start}")
+        past_end = self._length is not None and start >= self._length
+        if past_end or (stop is not None and stop <= start):
+            return
+        if self._source.images is not None:
+            part = open_source(self._source.images[start:stop], as_video=True)
+            for index, frame in enumerate(part, start):
+                name = frame.name if frame.path is not None else f"{index:05d}"
+                yield replace(frame, name=name, index=index)
+            return
+        if start < self._next or self._next < 0:
+            self._frames, self._next = iter(self._source), 0
+        try:
+            for frame in self._frames:
+                self._next = frame.index + 1
+                if frame.index >= start:
+                    yield frame
+                if self._next == stop:
+                    return
+        except Exception:
+            self._next = -1
+            raise
+        self._length, self._next = self._next, -1  # the iterator has no more to give
+
+
+def to_image(image: ImageInput) -> np.ndarray:
+    """Any image as uint8 RGB (H, W, 3), as it is meant to be seen.
+
+    Raises:
+        FileNotFoundError, OSError, ValueError: see :func:`~omgseg.structures.images.read_image`; or an array of
+            another type or shape.
+        TypeError: none of the kinds of :data:`ImageInput`.
+    """
+    if isinstance(image, (str, Path)):
+        return read_image(image)
+    if isinstance(image, Image.Image):
+        return upright(image, "the picture")
+    if isinstance(image, np.ndarray):
+        return check_array(image, 3)
+    raise TypeError(
+        f"an image is a file, an RGB array uint8 (H, W, 3) or a PIL image, not {described(image)}"
+    )
+
+
+def check_array(array: np.ndarray, *dimensions: int) -> np.ndarray:
+    """The array, if it holds an RGB image (3 dimensions) or a video of them (4).
+
+    Raises:
+        ValueError: another type or shape; says how to convert it.
+    """
+    if array.dtype == np.uint8 and array.ndim in dimensions and array.shape[-1] == 3 and 0 not in array.shape:
+        return array
+    kinds = {3: "an RGB image uint8 (H, W, 3)", 4: "a video uint8 (T, H, W, 3)"}
+    expected = " or ".join(kinds[number] for number in dimensions)
+    raise ValueError(f"expected {expected}, got {array.dtype} {array.shape}{_conversion(array)}")
+
+
+def _conversion(array: np.ndarray) -> str:
+    """What makes an RGB image uint8 (H, W, 3) of an array, for the error."""
+    steps = []
+    if np.issubdtype(array.dtype, np.floating):
+        in_unit = bool(array.size) and 0 <= float(array.min()) and float(array.max()) <= 1
+        steps.append(f"({'image * 255' if in_unit else 'image'}).round().astype(np.uint8)")
+    elif array.dtype == np.uint16:
+        steps.append("(image >> 8).astype(np.uint8)")
+    elif array.dtype != np.uint8:
+        steps.append("image.astype(np.uint8), if it holds 0 to 255")
+    if array.ndim == 2:
+        steps.append("np.stack([image] * 3, axis=-1), as it is grey")
+    elif array.ndim == 3 and array.shape[-1] == 1:
+        steps.append("np.repeat(image, 3, axis=-1), as it is grey")
+    elif array.ndim == 3 and array.shape[-1] == 4:
+        steps.append("image[..., :3], which leaves the transparency out")
+    elif array.ndim == 3 and array.shape[0] == 3 != array.shape[-1]:
+        steps.append("image.transpose(1, 2, 0), as the channels come first")
+    return f"; convert it with {', then '.join(steps)}" if steps else ""
+
+
+def described(value: object) -> str:
+    """The type of something that is not an input, with what to do about it."""
+    kind = type(value).__name__
+    if hasattr(value, "permute") and hasattr(value, "numpy"):
+        shape = tuple(value.shape)
+        order = ".permute(1, 2, 0)" if len(shape) == 3 and shape[0] in (1, 3) else ""
+        return f"{kind} {shape}; give the array image{order}.cpu().numpy(), uint8 (H, W, 3)"
+    if isinstance(value, (Set, Iterator)):
+        return f"{kind}, which has no order or no length; give a list: list(...)"
+    return kind
+
+
+def list_images(folder: str | Path, recursive: bool = False) -> list[Path]:
+    """The images of a folder in natural order (2 before 10); hidden files, such as ``._a.jpg`` of macOS, do not count.
+
+    Args:
+        recursive: with its sub-folders, also through links, but each folder once and no hidden ones.
+
+    Raises:
+        FileNotFoundError: it has none; says what it has.
+    """
+    folder = Path(folder)
+    folders = _walk(folder) if recursive else [folder]
+    files = [
+        path
+        for each in folders
+        for path in each.iterdir()
+        if not path.name.startswith(".") and path.suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES
+        if path.is_file()
+    ]
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not images:
+        videos = len(files)
+        hint = f"; for its {videos} video files give {folder}/*" if videos else ""
+        raise FileNotFoundError(f"folder {folder} has no images ({', '.join(IMAGE_SUFFIXES)}){hint}")
+    return natural_order(images)
+
+
+def match_files(pattern: str | Path, suffixes: Sequence[str]) -> list[Path]:
+    """Files with these endings that a glob names, in natural order; ``**`` stands for sub-folders, each once.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+    found = dict.fromkeys(_expand_glob(Path(pattern)))
+    files = [path for path in found if path.suffix.lower() in suffixes and path.is_file()]
+    if not files:
+        kind = "image or video" if set(VIDEO_SUFFIXES) <= set(suffixes) else "image"
+        raise FileNotFoundError(f"no {kind} matches {pattern}")
+    return natural_order(files)
+
+
+def natural_order(paths: Iterable[Path]) -> list[Path]:
+    """Sorted by :func:`natural_key`."""
+    return sorted(paths, key=lambda path: natural_key(path.as_posix()))
+
+
+def natural_key(name: str) -> tuple[list[tuple[bool, int, str]], str]:
+    """Sort key of a name in which numbers count as numbers: 2 before 10."""
+    parts = re.findall(r"\d+|\D+", name)
+    return [(False, int(part), "") if part.isdecimal() else (True, 0, part) for part in parts], name
+
+
+def _expand_glob(pattern: Path) -> Iterator[Path]:
+    # glob.glob follows a link to a parent folder forty times, and two of them for ever
+    if "**" not in pattern.parts:
+        yield from map(Path, glob.glob(str(pattern)))
+        return
+    place = pattern.parts.index("**")
+    tail = pattern.parts[place + 1 :] or ("*",)
+    for start in map(Path, glob.glob(str(Path(*pattern.parts[:place])))):
+        for folder in _walk(start):
+            yield from _expand_glob(Path(glob.escape(str(folder)), *tail))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """A folder and those below it, without hidden ones; of several ways to a folder one."""
+    seen: set[str] = set()
+    waiting = deque([folder])
+    while waiting:
+        folder = waiting.popleft()
+        if os.path.realpath(folder) in seen or not folder.is_dir():
+            continue
+        seen.add(os.path.realpath(folder))
+        yield folder
+        with os.scandir(folder) as entries:
+            below = [entry.path for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+        waiting.extend(map(Path, sorted(below)))
