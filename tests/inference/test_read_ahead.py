@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from omgseg.apis.prefetch import read_ahead
+from omgseg.inference.running import read_ahead
 
 
 def readers() -> int:
