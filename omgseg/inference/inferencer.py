@@ -12,7 +12,6 @@ from typing import Any
 from mmengine.config import Config
 
 from omgseg.apis.frames import Frame
-from omgseg.apis.prefetch import read_ahead
 from omgseg.apis.results import SegmentationResult, VideoResult
 from omgseg.apis.sources import Source, SourceInput, expand, is_video_input, open_source
 from omgseg.inference.abilities import UnsupportedRequest, abilities_of, require_task
@@ -21,7 +20,14 @@ from omgseg.inference.frame_by_frame import FrameByFrame
 from omgseg.inference.interactive import MIN_SCORE as EVERYTHING_MIN_SCORE
 from omgseg.inference.interactive import InteractivePredictor
 from omgseg.inference.loading import load
-from omgseg.inference.running import Failures, check_share, locked, run_in_batches, without_duplicates
+from omgseg.inference.running import (
+    Failures,
+    check_share,
+    locked,
+    read_ahead,
+    run_in_batches,
+    without_duplicates,
+)
 from omgseg.inference.words import WordChoice, Words, choose_names, choose_words, select_words, to_vocabulary
 from omgseg.messages import did_you_mean
 from omgseg.protocols import Abilities, ClipStream, Request, Segmenter, VideoModel
@@ -36,6 +42,8 @@ LONGEST_EXACT = 40
 """Videos of up to so many frames are read out as a whole (YouTube-VIS has up to 36), longer ones as streams."""
 CLIPS_AHEAD = 2
 PROMPTS = {Task.INTERACTIVE: ("points", "labels", "boxes"), Task.VOS: ("masks",)}
+DEFAULT_TASKS = (Task.PANOPTIC, Task.INSTANCE, Task.SEMANTIC, Task.EVERYTHING)
+"""A call that names no task does the first of these that the model offers."""
 IMAGE_TASKS = (Task.INTERACTIVE, Task.EVERYTHING)
 """Done by an :class:`InteractivePredictor`, one image after the other."""
 
@@ -137,6 +145,13 @@ class OMGSegInferencer:
             words = select_words(segmenter, words)
         self.vocabulary = words or self.abilities.vocabulary
 
+    @property
+    def default_task(self) -> Task:
+        """Of calls that name none: ``panoptic``, or what the model offers of ``instance``, ``semantic`` and
+        ``everything``, in this order."""
+        offered = (task for task in DEFAULT_TASKS if task in self.abilities.tasks)
+        return next(offered, Task.PANOPTIC)
+
     @cached_property
     def interactive(self) -> InteractivePredictor:
         """A predictor of the model for clicks, the same at each use. It holds one image; calls of this object do not
@@ -150,7 +165,7 @@ class OMGSegInferencer:
     def __call__(
         self,
         source: SourceInput | Source,
-        task: str = "panoptic",
+        task: str | None = None,
         vocabulary: Words | None = None,
         prompts: Mapping[str, Any] | None = None,
         *,
@@ -167,9 +182,9 @@ class OMGSegInferencer:
         Args:
             source: an image, many images, a video, or a list of them; see :func:`~omgseg.apis.sources.open_source`.
             task: ``panoptic``, ``instance``, ``semantic``; images: ``interactive``, ``everything``; videos: ``vos``.
-            vocabulary: words to find, see :func:`~omgseg.inference.words.to_vocabulary`. Default: the model's own. A
-                model with fixed words finds those of its words that are given. For ``interactive`` and ``everything``:
-                words to name the masks with; default: masks have no names.
+                Default: :attr:`default_task`.
+            vocabulary: words to find, see :func:`~omgseg.inference.words.to_vocabulary`. Default: the model's own. For
+                ``interactive`` and ``everything``: words to name the masks with; default: masks have no names.
             prompts: for ``interactive`` ``{"points": [(x, y), ...]}`` or ``{"boxes": [(x1, y1, x2, y2), ...]}`` in
                 pixels, one object each; with ``"labels": [1, 0, ...]`` the points are clicks into (1) and beside (0)
                 one object. For ``vos`` ``{"masks": ...}``, see :meth:`track`.
@@ -211,7 +226,7 @@ class OMGSegInferencer:
     def stream(
         self,
         source: SourceInput | Source,
-        task: str = "panoptic",
+        task: str | None = None,
         vocabulary: Words | None = None,
         prompts: Mapping[str, Any] | None = None,
         *,
@@ -279,14 +294,14 @@ class OMGSegInferencer:
 
     def _ask(
         self,
-        task: str,
+        task: str | None,
         vocabulary: Words | None,
         prompts: Mapping[str, Any] | None,
         background: Words | None,
         min_score: float | None,
         max_overlap: float,
     ) -> _Call:
-        task = to_task(task)
+        task = self.default_task if task is None else to_task(task)
         require_task(self.segmenter, task)
         prompts = _given_prompts(task, prompts)
         limit = MIN_SCORE.get(task, 0.0) if min_score is None else check_share("min_score", min_score)

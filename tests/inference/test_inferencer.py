@@ -464,6 +464,18 @@ def test_what_a_model_cannot_do_is_said_in_one_sentence(image):
         assert str(caught.value) == f"the model does not offer {wanted}; {offers}"
 
 
+def test_the_task_of_calls_that_name_none(image):
+    assert OMGSegInferencer(FakeSegmenter())(image).task is Task.PANOPTIC
+    model = FakeSegmenter()
+    for left in (Task.SEMANTIC, Task.INSTANCE):
+        model.abilities = Abilities(frozenset({Task.SEMANTIC, left}), vocabulary=WORDS)
+        seg = OMGSegInferencer(model)
+        assert seg.default_task is left
+        assert seg(image).task is left and next(seg.stream(image)).task is left
+    model.abilities = Abilities(frozenset())
+    assert OMGSegInferencer(model)(image).task is Task.EVERYTHING
+
+
 def test_abilities_follow_from_what_a_model_implements():
     model = ImageOnlyFake()
     model.abilities = Abilities(frozenset(Task), open_vocabulary=True)
