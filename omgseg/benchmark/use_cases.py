@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from omgseg.apis import OMGSegInferencer
+from omgseg.inference import OMGSegInferencer
 
 
 def make_picture(size: tuple[int, int]) -> np.ndarray:

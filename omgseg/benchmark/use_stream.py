@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from omgseg.apis import OMGSegInferencer, read_image
-from omgseg.apis.frames import Frame
-from omgseg.apis.sources import Source
 from omgseg.benchmark.fresh_process import run_fresh
 from omgseg.benchmark.use_cases import make_picture
 from omgseg.engine.benchmarks import process_bytes
+from omgseg.inference import OMGSegInferencer, read_image
+from omgseg.inference.sources import Frame, Source
 
 EARLY = 50
 """Memory is read after so many frames, when everything that a stream needs has been there, and at the end."""

@@ -1,1 +1,1 @@
-"""The console script `omgseg`: one file a sub-command, each thin over :mod:`omgseg.apis`."""
+"""The console script `omgseg`: one file a sub-command, each thin over :mod:`omgseg.inference`."""

@@ -102,7 +102,7 @@ def model_files(args: argparse.Namespace) -> tuple[str, str | None]:
     if weights is None and path.is_file():
         raise UsageError(f"{path} is a config, which needs --weights FILE (or --weights {NONE}: random ones)")
     with user_errors():
-        from omgseg.apis.run_folder import locate_run
+        from omgseg.inference.loading import locate_model as locate_run
 
         log_to_stderr()
         file, found = locate_run(path, weights)
@@ -147,7 +147,7 @@ def vocabulary_of(args: argparse.Namespace) -> Vocabulary | None:
         UsageError: a file is no vocabulary, or a word occurs twice.
     """
     with user_errors():
-        from omgseg.apis.words import to_vocabulary
+        from omgseg.inference.words import to_vocabulary
 
         stuff = split_words(args.stuff)
         words = args.vocabulary
@@ -173,7 +173,7 @@ def background_of(args: argparse.Namespace) -> list[str] | None:
 
 
 def _is_name(word: str) -> bool:
-    from omgseg.apis.words import SHORT_NAMES
     from omgseg.datasets.vocabularies import shipped_vocabularies
+    from omgseg.inference.words import SHORT_NAMES
 
     return word.endswith(".json") or word.lower() in SHORT_NAMES or word in shipped_vocabularies()

@@ -48,10 +48,10 @@ def run(args: argparse.Namespace) -> int:
     if not Path(args.config).exists():
         raise UsageError(f"{args.config} not found; give the folder of a training, or a config file")
     with user_errors():
-        from omgseg.apis.building import read_config, test_resize
-        from omgseg.apis.checkpoint_words import checkpoint_words
-        from omgseg.apis.run_folder import locate_run
         from omgseg.benchmark.model_cost import model_cost
+        from omgseg.inference.building import test_resize
+        from omgseg.inference.loading import checkpoint_words, read_config
+        from omgseg.inference.loading import locate_model as locate_run
 
         log_to_stderr(logging.ERROR)  # that no weights are loaded is no news here
         config_file, weights = locate_run(args.config, None if args.weights == NONE else args.weights)
@@ -107,7 +107,7 @@ def _print_memory(parts: list[PartCost]) -> None:
 
 
 def _print_sizes(config: Any) -> None:
-    from omgseg.apis.building import test_resize
+    from omgseg.inference.building import test_resize
 
     width, height = test_resize(config).scale
     test = config.model.get("test_cfg") or {}

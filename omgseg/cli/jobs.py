@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omgseg.inference.sources import Source, expand, open_source
 from omgseg.cli.status import UsageError
 from omgseg.files import safe_name, unique_name
+from omgseg.inference.sources import Source, expand, open_source
 
 IMAGE_FORMATS = ("png", "json", "coco", "panoptic", "masks")
 VIDEO_FORMATS = ("mp4", "gif", "png", "json", "coco", "panoptic", "masks", "youtube-vis")

@@ -128,7 +128,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _settings(args: argparse.Namespace, config: str, weights: str | None, vocabulary: Any) -> Settings:
     """With the words that will be used, so that journals of other words are recognised."""
-    from omgseg.apis.checkpoint_words import checkpoint_words
+    from omgseg.inference.loading import checkpoint_words
     from omgseg.labelling.labeller import Settings
 
     if vocabulary is None and weights is not None:

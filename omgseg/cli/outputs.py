@@ -7,9 +7,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from omgseg.inference.results import CocoWriter, MaskWriter, PanopticWriter, SegmentationResult, VideoResult, YouTubeVISWriter
-from omgseg.inference.results.files import DEFAULT_FPS
 from omgseg.cli.jobs import COLLECTED, Job
+from omgseg.inference.results import (
+    CocoWriter,
+    MaskWriter,
+    PanopticWriter,
+    SegmentationResult,
+    VideoResult,
+    YouTubeVISWriter,
+)
+from omgseg.inference.results.files import DEFAULT_FPS
 from omgseg.visualization import VideoWriter
 
 FILMS = ("mp4", "gif")

@@ -50,9 +50,9 @@ from omgseg.cli.arguments import (
 from omgseg.cli.status import INTERRUPTED, OK, SOME_FAILED, UsageError, user_errors
 
 if TYPE_CHECKING:
-    from omgseg.inference import OMGSegInferencer
     from omgseg.cli.jobs import Job
     from omgseg.cli.outputs import Outputs
+    from omgseg.inference import OMGSegInferencer
 
 TASKS = ("panoptic", "instance", "semantic", "interactive", "vos")
 FORMATS = ("png", "mp4", "gif", "json", "coco", "panoptic", "masks", "youtube-vis")

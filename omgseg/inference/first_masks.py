@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from omgseg.apis.results import SegmentationResult
+from omgseg.inference.results import SegmentationResult
 from omgseg.structures.png import read_index_png
 
 Mask = np.ndarray | Tensor | str | Path

@@ -11,15 +11,13 @@ from typing import Any
 
 from mmengine.config import Config
 
-from omgseg.apis.frames import Frame
-from omgseg.apis.results import SegmentationResult, VideoResult
-from omgseg.apis.sources import Source, SourceInput, expand, is_video_input, open_source
 from omgseg.inference.abilities import UnsupportedRequest, abilities_of, require_task
 from omgseg.inference.first_masks import GivenObjects, ObjectInput, given_objects
 from omgseg.inference.frame_by_frame import FrameByFrame
 from omgseg.inference.interactive import MIN_SCORE as EVERYTHING_MIN_SCORE
 from omgseg.inference.interactive import InteractivePredictor
 from omgseg.inference.loading import load
+from omgseg.inference.results import SegmentationResult, VideoResult
 from omgseg.inference.running import (
     Failures,
     check_share,
@@ -28,6 +26,7 @@ from omgseg.inference.running import (
     run_in_batches,
     without_duplicates,
 )
+from omgseg.inference.sources import Frame, Source, SourceInput, expand, is_video_input, open_source
 from omgseg.inference.words import WordChoice, Words, choose_names, choose_words, select_words, to_vocabulary
 from omgseg.messages import did_you_mean
 from omgseg.protocols import Abilities, ClipStream, Request, Segmenter, VideoModel
@@ -180,7 +179,7 @@ class OMGSegInferencer:
         """Segment everything, then return.
 
         Args:
-            source: an image, many images, a video, or a list of them; see :func:`~omgseg.apis.sources.open_source`.
+            source: an image, many images, a video, or a list of them; see :func:`~omgseg.inference.sources.open_source`.
             task: ``panoptic``, ``instance``, ``semantic``; images: ``interactive``, ``everything``; videos: ``vos``.
                 Default: :attr:`default_task`.
             vocabulary: words to find, see :func:`~omgseg.inference.words.to_vocabulary`. Default: the model's own. For

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from omgseg.apis.inputs import ImageInput, to_image
-from omgseg.apis.results import SegmentationResult
 from omgseg.inference.abilities import UnsupportedRequest, require_prompts
+from omgseg.inference.results import SegmentationResult
 from omgseg.inference.running import check_share, locked
+from omgseg.inference.sources import ImageInput, to_image
 from omgseg.inference.words import Words, choose_names
 from omgseg.protocols import ImageState, MaskSet, PromptableModel, Prompts, Proposer
 from omgseg.structures import NO_CLASS, Task, Vocabulary

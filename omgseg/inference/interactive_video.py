@@ -13,14 +13,12 @@ import numpy as np
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from omgseg.apis.frame_reader import FrameReader
-from omgseg.apis.frames import Frame
-from omgseg.apis.results import SegmentationResult, VideoResult
-from omgseg.apis.sources import Source, SourceInput
 from omgseg.inference.abilities import require_task
 from omgseg.inference.first_masks import check_id
 from omgseg.inference.interactive import Coordinates, InteractivePredictor, check_mask
+from omgseg.inference.results import SegmentationResult, VideoResult
 from omgseg.inference.running import locked
+from omgseg.inference.sources import Frame, FrameReader, Source, SourceInput
 from omgseg.structures import NO_CLASS, Task
 from omgseg.structures.run_lengths import decode_masks, encode_masks
 
@@ -62,7 +60,7 @@ class InteractiveVideo:
 
     Raises:
         UnsupportedRequest: the model does not follow objects.
-        FileNotFoundError, OSError, ValueError, TypeError: see :func:`~omgseg.apis.sources.open_source`; or a live
+        FileNotFoundError, OSError, ValueError, TypeError: see :func:`~omgseg.inference.sources.open_source`; or a live
             stream.
     """
 

@@ -15,8 +15,8 @@ from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
 
 from omgseg.engine import ConfigError, check_arguments, read_checkpoint
-from omgseg.engine.run_folder import newest_checkpoint
 from omgseg.engine.hooks import META_KEY
+from omgseg.engine.run_folder import newest_checkpoint
 from omgseg.messages import did_you_mean
 from omgseg.protocols import Segmenter
 from omgseg.registry import MODELS, SEGMENTERS

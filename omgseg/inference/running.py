@@ -15,7 +15,7 @@ import numpy as np
 from mmengine.logging import print_log
 from pycocotools import mask as coco_mask
 
-from omgseg.apis.results import SegmentationResult
+from omgseg.inference.results import SegmentationResult
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from omgseg.apis.results import SegmentationResult
 from omgseg.datasets.vocabularies import load_vocabulary, shipped_vocabularies
 from omgseg.inference.abilities import UnsupportedRequest
+from omgseg.inference.results import SegmentationResult
 from omgseg.messages import did_you_mean
 from omgseg.protocols import MaskNamer
 from omgseg.structures import NO_CLASS, Category, Task, Vocabulary

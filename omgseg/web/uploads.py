@@ -10,7 +10,7 @@ import av
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from omgseg.apis.inputs import VIDEO_SUFFIXES
+from omgseg.inference.video_files import VIDEO_SUFFIXES
 from omgseg.web.limits import MEGABYTE, Limits, Refused
 
 PICTURES = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")

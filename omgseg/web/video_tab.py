@@ -13,7 +13,7 @@ from typing import Any
 
 import gradio as gr
 
-from omgseg.apis.results import VideoResult
+from omgseg.inference.results import VideoResult
 from omgseg.structures import Vocabulary
 from omgseg.visualization import VideoWriter
 from omgseg.web import controls

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from omgseg.apis import OMGSegInferencer
-from omgseg.apis.run_folder import locate_run
+from omgseg.inference import OMGSegInferencer
+from omgseg.inference.loading import locate_model as locate_run
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import torch
 from mmengine.logging import MMLogger
 from PIL import Image
 
-from omgseg.apis.building import build_model, read_config
 from omgseg.cli.main import main
+from omgseg.inference.building import build_model
+from omgseg.inference.loading import read_config
 
 TOY = Path(__file__).parents[2] / "configs" / "toy" / "joint.py"
 CONFIG = f"""\

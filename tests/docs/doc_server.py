@@ -28,7 +28,7 @@ NAMES = ("make", "omgseg", "pip", "python", "srun")
 """Commands that are stood in for."""
 PRELOADED = (
     "mmdet.evaluation",
-    "omgseg.apis",
+    "omgseg.inference",
     "omgseg.benchmark.cases",
     "omgseg.benchmark.model_cost",
     "omgseg.cli.main",

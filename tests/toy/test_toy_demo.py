@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from omgseg.apis import OMGSegInferencer
+from omgseg.inference import OMGSegInferencer
 from omgseg.toy.demo import run_demo
 from omgseg.toy.demo.evaluations import EVALUATIONS
 from omgseg.toy.demo.report import shortfalls

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from omgseg.apis.results import SegmentationResult
+from omgseg.inference.results import SegmentationResult
 from omgseg.structures import NO_CLASS, Vocabulary
 
 COLORS = {"red": (220, 30, 30), "blue": (30, 60, 220), "green": (40, 160, 60), "grey": (150, 150, 150)}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omgseg.apis.results import SegmentationResult, VideoResult
+from omgseg.inference.results import SegmentationResult, VideoResult
 
 RED, BLUE = (80, 60), (100, 145)  # places in the scene, x and y
 SIZE = (320, 200)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omgseg.apis import OMGSegInferencer, VideoResult
+from omgseg.inference import OMGSegInferencer, VideoResult
 from omgseg.structures import Category, Vocabulary
 
 TOY = Path(__file__).parents[2] / "configs" / "toy" / "joint.py"
@@ -57,7 +57,7 @@ def test_picture_clicks_and_video(page, photo, scene, film, tmp_path):
 
 
 def _config() -> dict:
-    from omgseg.apis.building import read_config
+    from omgseg.inference.loading import read_config
 
     config = read_config(TOY)
     for encoder in ("image_encoder", "text_encoder"):

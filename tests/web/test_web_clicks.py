@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pycocotools import mask as coco_mask
 
-from omgseg.apis.results import SegmentationResult
+from omgseg.inference.results import SegmentationResult
 from omgseg.web.clicks import LONGEST_VIEW, Clicks, Step, draw_view, resized, view_scale
 
 

@@ -9,6 +9,9 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from omgseg.evaluation.functional.average_precision import evaluate_instances, evaluate_tracks
+from omgseg.evaluation.functional.panoptic import PanopticAnnotations
+from omgseg.evaluation.metrics import CocoPanopticMetric
 from omgseg.inference.results import (
     CocoWriter,
     MaskWriter,
@@ -17,9 +20,6 @@ from omgseg.inference.results import (
     VideoResult,
     YouTubeVISWriter,
 )
-from omgseg.evaluation.functional.average_precision import evaluate_instances, evaluate_tracks
-from omgseg.evaluation.functional.panoptic import PanopticAnnotations
-from omgseg.evaluation.metrics import CocoPanopticMetric
 from omgseg.structures import Vocabulary
 from omgseg.structures.panoptic_png import decode_panoptic_png
 from omgseg.structures.png import davis_palette, read_index_png
