@@ -62,6 +62,15 @@ def unique_name(name: str, used: set[str]) -> str:
     return unique
 
 
+def file_sha256(path: str | Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """A temporary file beside `path` to write; it gets its name when the block ends, and is deleted on an error.

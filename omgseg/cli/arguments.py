@@ -24,18 +24,19 @@ NO_WORDS = 'the weights hold no words of a training; give some, e.g. --vocabular
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument(
+        "--model",
         "--run",
         "--config",
         dest="config",
-        metavar="RUN|CONFIG",
-        help="folder of a training, whose newest weights are used; or a config file, with --weights. "
-        f"Default: ${CONFIG_VARIABLE}",
+        metavar="NAME|RUN|CONFIG",
+        help="a name of `omgseg models`; the folder of a training, whose newest weights are used; or a config file, "
+        f"with --weights. Default: ${CONFIG_VARIABLE}",
     )
     group.add_argument(
         "--weights",
         metavar="FILE",
         help="weights, also hf://owner/repository/file; 'none': random ones, to try whether all works. "
-        f"Default: the run's newest, or ${WEIGHTS_VARIABLE} with ${CONFIG_VARIABLE}",
+        f"Default: those of the name, the run's newest, or ${WEIGHTS_VARIABLE} with ${CONFIG_VARIABLE}",
     )
     group.add_argument(
         "--device", default="auto", help="cpu, cuda:1, ...; default: the accelerator if there is one"
@@ -91,22 +92,48 @@ def model_files(args: argparse.Namespace) -> tuple[str, str | None]:
     if config is None:
         config = os.environ.get(CONFIG_VARIABLE)
         weights = weights or os.environ.get(WEIGHTS_VARIABLE)
-    if config is None:
+    if not config:
         raise UsageError(
-            "no model: give --run FOLDER of a training (`make demo` writes work_dirs/demo/train), or --config FILE "
-            f"--weights FILE; ${CONFIG_VARIABLE} and ${WEIGHTS_VARIABLE} are used where they are set"
+            "no model: give --model NAME (`omgseg models` lists them), --run FOLDER of a training (`make demo` writes "
+            f"work_dirs/demo/train), or --config FILE --weights FILE; ${CONFIG_VARIABLE} and ${WEIGHTS_VARIABLE} are "
+            "used where they are set"
         )
+    return locate(config, weights)
+
+
+def locate(config: str, weights: str | None, needs_weights: bool = True) -> tuple[str, str | None]:
+    """The config file and the weights of a name, of the folder of a training, or of a config file.
+
+    Args:
+        weights: None: the model's own; "none": random ones.
+        needs_weights: whether a config file alone is refused.
+
+    Raises:
+        UsageError: something is not there.
+    """
     path = Path(config).expanduser()
-    if not path.exists():
-        raise UsageError(f"{path} not found; --run is the folder of a training, --config a config file")
-    if weights is None and path.is_file():
+    if needs_weights and weights is None and path.is_file():
         raise UsageError(f"{path} is a config, which needs --weights FILE (or --weights {NONE}: random ones)")
+    if weights not in (None, NONE) and "://" not in weights and not Path(weights).expanduser().is_file():
+        raise UsageError(f"--weights {weights} not found")
     with user_errors():
-        from omgseg.inference.loading import locate_model as locate_run
+        from omgseg.inference.loading import RANDOM, locate_model
 
         log_to_stderr()
-        file, found = locate_run(path, weights)
-    return str(file), None if weights == NONE else str(found)
+        file, found = locate_model(str(path), RANDOM if weights == NONE else weights)
+    return str(file), None if found is None else str(found)
+
+
+def load_model(config: str, weights: str | None, args: argparse.Namespace) -> OMGSegInferencer:
+    """Load what :func:`locate` found.
+
+    Raises:
+        UsageError: config, weights or device cannot be used.
+    """
+    with user_errors():
+        from omgseg.inference import OMGSegInferencer
+
+        return OMGSegInferencer(config, weights, device=args.device, dtype=args.dtype)
 
 
 def build_inferencer(args: argparse.Namespace) -> OMGSegInferencer:
@@ -115,11 +142,7 @@ def build_inferencer(args: argparse.Namespace) -> OMGSegInferencer:
     Raises:
         UsageError: config, weights or device cannot be used.
     """
-    config, weights = model_files(args)
-    with user_errors():
-        from omgseg.inference import OMGSegInferencer
-
-        return OMGSegInferencer(config, weights, device=args.device, dtype=args.dtype)
+    return load_model(*model_files(args), args)
 
 
 def log_to_stderr(level: int = logging.WARNING) -> None:

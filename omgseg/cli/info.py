@@ -1,6 +1,7 @@
-"""Show what a model is: parameters, operations and memory by part, its words, and its test sizes.
+"""Show what a model is: what it can do, its words and sizes, and what it costs.
 
 examples:
+  omgseg info NAME                                                     a name of `omgseg models`
   omgseg info work_dirs/demo/train                                     the folder of a training
   omgseg info configs/omg_coco_vipseg_ytvis.py                         no weights are needed
   omgseg info configs/omg_coco_vipseg_ytvis.py --size 1200x800 --classes 133
@@ -18,8 +19,8 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omgseg.cli.arguments import NONE, log_to_stderr
-from omgseg.cli.status import OK, UsageError, user_errors
+from omgseg.cli.arguments import NONE, locate, log_to_stderr
+from omgseg.cli.status import OK, UsageError, one_line, user_errors
 
 if TYPE_CHECKING:
     from omgseg.benchmark.model_cost import PartCost
@@ -27,13 +28,18 @@ if TYPE_CHECKING:
 
 DEFAULT_CLASSES = 133
 """Those of COCO panoptic, where the words are not known."""
+DEFAULT_SIZE = (1024, 1024)
+"""Where the model takes images as they are."""
+MAX_PIXELS = 50_000_000
 _MIB = 2**20
 _ADAM_BYTES = 12
 """Of a trainable float32 parameter: gradient and two moments."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", metavar="RUN|CONFIG", help="folder of a training, or a config file")
+    parser.add_argument(
+        "config", metavar="NAME|RUN|CONFIG", help="a name, the folder of a training, or a config file"
+    )
     parser.add_argument("--weights", metavar="FILE", help="to read the words of the training from")
     parser.add_argument("--size", metavar="WxH", help="of the image; default: the config's test size")
     parser.add_argument(
@@ -45,38 +51,71 @@ def run(args: argparse.Namespace) -> int:
     size = None if args.size is None else _parse_size(args.size)
     if args.classes is not None and args.classes < 1:
         raise UsageError(f"--classes {args.classes} is not positive")
-    if not Path(args.config).exists():
-        raise UsageError(f"{args.config} not found; give the folder of a training, or a config file")
+    config_file, weights = _locate(args)
     with user_errors():
-        from omgseg.benchmark.model_cost import model_cost
-        from omgseg.inference.building import test_resize
-        from omgseg.inference.loading import checkpoint_words, read_config
-        from omgseg.inference.loading import locate_model as locate_run
+        from omgseg.inference.loading import RANDOM, checkpoint_words, load, read_config
 
         log_to_stderr(logging.ERROR)  # that no weights are loaded is no news here
-        config_file, weights = locate_run(args.config, None if args.weights == NONE else args.weights)
         config = read_config(config_file)
-        words = None if weights is None else checkpoint_words(weights)
-        width, height = size or test_resize(config).scale
-        classes = args.classes or (len(words) if words else DEFAULT_CLASSES)
-        parts = model_cost(config.model, (height, width), classes)
+        model = load(config, RANDOM, device="cpu")  # what it can do does not depend on its weights
+        words = model.abilities.vocabulary
+        if weights is not None and Path(weights).is_file():
+            words = checkpoint_words(weights) or words
     print(f"config   {config_file}")
     print(f"weights  {weights or 'none given'}\n")
-    _print_parts(parts, (width, height), classes)
+    _print_abilities(model)
+    print()
+    _print_words(words, model.abilities.open_vocabulary)
+    print()
+    classes = args.classes or (len(words) if words else DEFAULT_CLASSES)
+    size = size or model.abilities.test_size or DEFAULT_SIZE
+    parts, reason = _cost(config, size, classes)
+    if parts is None:
+        print(f"cost: cannot be measured ({reason})")
+        return OK
+    _print_parts(parts, size, classes)
     print()
     _print_memory(parts)
-    print()
-    _print_sizes(config)
-    print()
-    _print_words(words)
     return OK
+
+
+def _locate(args: argparse.Namespace) -> tuple[str, str | None]:
+    """Config and weights; a name whose weights are not here is shown without them."""
+    try:
+        return locate(args.config, args.weights, needs_weights=False)
+    except UsageError:
+        if args.weights is not None or Path(args.config).expanduser().exists():
+            raise
+        return locate(args.config, NONE)
+
+
+def _cost(config: Any, size: tuple[int, int], classes: int) -> tuple[list[PartCost] | None, str]:
+    """What the parts of a model cost; None and the reason for a model that cannot be followed part by part.
+
+    Args:
+        config: of the model.
+        size: (width, height).
+        classes: number of words.
+    """
+    if "model" not in config:
+        return None, "the config has no key 'model', so the model comes from elsewhere"
+    try:
+        from omgseg.benchmark.model_cost import model_cost
+
+        return model_cost(config.model, size[::-1], classes), ""
+    except (AttributeError, KeyError, TypeError, RuntimeError, NotImplementedError) as error:
+        kind = config.model.get("type")
+        return None, f"a model of type {kind!r} is not followed part by part: {one_line(error)[:100]}"
 
 
 def _parse_size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     if match is None or "0" in match.groups():
         raise UsageError(f"--size {text} is not WIDTHxHEIGHT, for example 1200x800")
-    return int(match[1]), int(match[2])
+    width, height = int(match[1]), int(match[2])
+    if width * height > MAX_PIXELS:
+        raise UsageError(f"--size {text} has more than {MAX_PIXELS / 1e6:.0f} million pixels")
+    return width, height
 
 
 def _print_parts(parts: list[PartCost], size: tuple[int, int], classes: int) -> None:
@@ -106,24 +145,50 @@ def _print_memory(parts: list[PartCost]) -> None:
     )
 
 
-def _print_sizes(config: Any) -> None:
-    from omgseg.inference.building import test_resize
-
-    width, height = test_resize(config).scale
-    test = config.model.get("test_cfg") or {}
-    print("test sizes:")
-    print(f"  images are resized to fit {width}x{height}")
-    if "clip_size" in test:
-        print(f"  videos are read in clips of {test['clip_size']} frames")
-
-
-def _print_words(words: Vocabulary | None) -> None:
-    if words is None:
-        print("words: not known here (no weights, or they hold none); any can be given with --vocabulary")
-        return
-    print(
-        f"words of the training ({words.num_things} things, {words.num_stuff} stuff); any others can be given:"
+def _print_abilities(model: Any) -> None:
+    """What the protocols say."""
+    from omgseg.inference.abilities import abilities_of
+    from omgseg.protocols import (
+        PROMPT_KINDS,
+        MaskNamer,
+        PromptableModel,
+        Proposer,
+        TrackingModel,
+        VideoModel,
     )
+    from omgseg.structures import Task
+
+    abilities = abilities_of(model)
+    prompts = [kind for kind in PROMPT_KINDS if kind in abilities.prompts]
+    size = "as they are" if abilities.test_size is None else "to fit {}x{}".format(*abilities.test_size)
+    videos = "frame by frame, without a memory of its own"
+    if isinstance(model, VideoModel):
+        videos = f"yes, in clips of {model.clip_size} frames"
+    rows = {
+        "tasks": ", ".join(task.value for task in Task if task in abilities.tasks) or "none",
+        "prompts": ", ".join(prompts) if isinstance(model, PromptableModel) else "none",
+        "words": "any" if abilities.open_vocabulary else "its own" if abilities.vocabulary else "none",
+        "videos": videos,
+        "tracking": _yes(isinstance(model, TrackingModel), "follows given objects"),
+        "everything": _yes(isinstance(model, Proposer), "finds all masks without words"),
+        "names": _yes(isinstance(model, MaskNamer), "says which words fit a mask"),
+        "test size": f"images are resized {size}" if abilities.test_size else f"images are taken {size}",
+    }
+    print("abilities:")
+    for name, value in rows.items():
+        print(f"  {name:<12}{value}")
+
+
+def _yes(can: bool, what: str) -> str:
+    return f"yes: {what}" if can else "no"
+
+
+def _print_words(words: Vocabulary | None, is_open: bool) -> None:
+    others = "; any can be given with --vocabulary" if is_open else ""
+    if words is None:
+        print(f"words: {'not known here (no weights, or they hold none)' if is_open else 'none'}{others}")
+        return
+    print(f"words of the training ({words.num_things} things, {words.num_stuff} stuff){others}:")
     for kind, is_thing in (("things", True), ("stuff", False)):
         names = ", ".join(category.name for category in words if category.is_thing == is_thing)
         print(textwrap.fill(f"{kind}: {names or 'none'}", 100, initial_indent="  ", subsequent_indent="    "))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omgseg.cli.status import UsageError
+from omgseg.cli.status import UsageError, user_errors
 from omgseg.files import safe_name, unique_name
 from omgseg.inference.sources import Source, expand, open_source
 
@@ -42,20 +42,23 @@ class Job:
 
     def files(self, out: Path) -> list[Path]:
         """Files and folders of its own."""
-        own = [form for form in self.formats if form not in COLLECTED]
+        single = [form for form in self.formats if form not in COLLECTED]
         return [
             out / (self.name if form == "png" and self.source.is_video else f"{self.name}.{form}")
-            for form in own
+            for form in single
         ]
 
 
-def plan(inputs: Sequence[str], formats: Sequence[str], as_video: bool) -> tuple[list[Job], list[str]]:
+def plan(
+    inputs: Sequence[str], formats: Sequence[str], as_video: bool, out: Path
+) -> tuple[list[Job], list[str]]:
     """Open the inputs.
 
     Args:
         inputs: as on the command line; a number is a camera unless it is a file.
         formats: default: a picture for an image, a film for a video.
         as_video: a folder is one video.
+        out: the folder of results; what lies there is no input unless it is named itself.
 
     Returns:
         The jobs, each image once, and the errors of inputs that cannot be opened.
@@ -68,7 +71,7 @@ def plan(inputs: Sequence[str], formats: Sequence[str], as_video: bool) -> tuple
     used = {*COLLECTED}
     seen: set[Path] = set()
     for text in inputs:
-        for entry in _entries(text, as_video):
+        for entry in _entries(text, as_video, out.resolve()):
             try:
                 source = open_source(entry, as_video)
             except FileNotFoundError as error:
@@ -97,26 +100,28 @@ def check_free(jobs: Sequence[Job], out: Path) -> None:
             raise UsageError(f"{path} exists; give another --out, or --overwrite")
 
 
-def _entries(text: str, as_video: bool) -> Sequence[object]:
+def _entries(text: str, as_video: bool, out: Path) -> Sequence[object]:
     if text.isdecimal() and not Path(text).exists():
         return [int(text)]
     if as_video:
         return [text]
-    try:
-        return expand(text) or [text]
-    except FileNotFoundError as error:
-        raise UsageError(str(error)) from error
+    with user_errors():
+        entries = expand(text)
+    if entries is None:
+        return [text]
+    # a second run in the folder of the images must not take the first one's results for images
+    return [entry for entry in entries if not entry.resolve().is_relative_to(out)] or entries
 
 
 def _formats_of(source: Source, formats: Sequence[str]) -> tuple[str, ...]:
     if not formats:
         return ("mp4",) if source.is_video else ("png",)
     possible = VIDEO_FORMATS if source.is_video else IMAGE_FORMATS
-    own = tuple(form for form in dict.fromkeys(formats) if form in possible)
-    if not own:
+    possible_ones = tuple(form for form in dict.fromkeys(formats) if form in possible)
+    if not possible_ones:
         kind = "a video" if source.is_video else "an image"
         raise UsageError(
             f"{source.path or source.name} is {kind}, which is not written as {', '.join(formats)}; add one of "
             f"--format {' '.join(possible)}"
         )
-    return own
+    return possible_ones

@@ -6,25 +6,28 @@ those. Images that cannot be read are counted, listed and skipped, and tried aga
 examples:
   omgseg label photos/ --out coco.json --run RUN                       a folder with all its sub-folders
   omgseg label photos/ --out coco.json --run RUN --vocabulary "dog, red kite" --min-score 0.3
+  omgseg label photos/ --out coco.json --model NAME --task everything  all masks, without words
   omgseg label photos/ --out coco.json --run RUN --shard 2/8           one of eight machines; then, on any of them:
   omgseg label --merge --out coco.json                                 one file of all shards in coco.json.parts/
   omgseg label --merge a/1-of-2.jsonl b/2-of-2.jsonl --out coco.json   or of shards that were copied together
   omgseg label photos/ --out coco.json --run RUN --engine ray --workers 8   a Ray cluster ($RAY_ADDRESS) or machine
 
 The file has images in the order of their names, and for each object category_id, segmentation (compressed run lengths),
-bbox, area and score. Progress is kept in <out>.parts/, a file a shard; delete it when you have no more images to add.
+bbox, area and score. Progress is kept in <out>.parts/, a file per shard; delete it when you have no more images to add.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omgseg.cli.arguments import (
-    NO_WORDS,
     add_model_arguments,
     add_word_arguments,
     background_of,
@@ -33,12 +36,14 @@ from omgseg.cli.arguments import (
     vocabulary_of,
 )
 from omgseg.cli.status import OK, SOME_FAILED, UsageError, user_errors
+from omgseg.files import file_sha256
 
 if TYPE_CHECKING:
-    from omgseg.labelling import Journal, Shard
-    from omgseg.labelling.labeller import Record, Settings
+    from omgseg.labelling import Journal, Labeller, Shard
+    from omgseg.labelling.labeller import Record
+    from omgseg.structures import Vocabulary
 
-TASKS = ("instance", "panoptic", "semantic")
+TASKS = ("instance", "panoptic", "semantic", "everything")
 LISTED = 10
 """Unreadable images that the closing report names; all are in the file's ``info``."""
 
@@ -58,7 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--task",
         default=TASKS[0],
         choices=TASKS,
-        help="instance; panoptic: objects that do not overlap; semantic: a mask a class. Default: %(default)s",
+        help="instance; panoptic: objects that do not overlap; semantic: a mask per class; everything: all masks, "
+        "named where there is a --vocabulary. Default: %(default)s",
     )
     group.add_argument(
         "--min-score",
@@ -100,13 +106,13 @@ def run(args: argparse.Namespace) -> int:
 
         shard = Shard.parse(args.shard)
         images = {name: path for name, path in collect_images(args.sources).items() if shard.has(name)}
-        settings = _settings(args, config, weights, vocabulary)
         path = _parts(args.out) / f"{shard.number}-of-{shard.count}.jsonl"
         if shard.count == 1 and args.out.exists() and not path.exists() and not args.overwrite:
             raise UsageError(f"{args.out} exists and was not made here; give another --out, or --overwrite")
-        journal = Journal(path, _header(settings, shard), restart=args.overwrite)
+        labeller = _labeller(args, config, weights, vocabulary)
+        journal = Journal(path, _header(labeller, shard), restart=args.overwrite)
     with journal:
-        _label(args, settings, images, journal)
+        _label(args, labeller, images, journal)
         journal.finish()
     if shard.count == 1:
         return _write(args.out, [path], images)
@@ -126,17 +132,15 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"--threads {args.threads} is not positive")
 
 
-def _settings(args: argparse.Namespace, config: str, weights: str | None, vocabulary: Any) -> Settings:
-    """With the words that will be used, so that journals of other words are recognised."""
-    from omgseg.inference.loading import checkpoint_words
+def _labeller(
+    args: argparse.Namespace, config: str, weights: str | None, vocabulary: Vocabulary | None
+) -> Labeller:
+    """The loaded model, which says whether it can do this, and what its words are."""
+    from omgseg.labelling import Labeller
     from omgseg.labelling.labeller import Settings
 
-    if vocabulary is None and weights is not None:
-        vocabulary = checkpoint_words(weights)
-    if vocabulary is None:
-        raise UsageError(NO_WORDS)
     background = background_of(args)
-    return Settings(
+    settings = Settings(
         config,
         weights,
         args.device,
@@ -148,26 +152,52 @@ def _settings(args: argparse.Namespace, config: str, weights: str | None, vocabu
         args.batch_size,
         args.threads,
     )
+    # Ray's workers load models of their own; this one only answers questions, and takes no memory of a GPU
+    return Labeller(replace(settings, device="cpu") if args.engine == "ray" else settings)
 
 
-def _header(settings: Settings, shard: Shard) -> dict[str, Any]:
-    """What all records of a journal depend on. Weights count by their content, wherever a machine keeps them."""
+def _header(labeller: Labeller, shard: Shard) -> dict[str, Any]:
+    """What all records of a journal depend on. Config and weights count by their content, wherever a machine keeps
+    them."""
     from omgseg.inference.results.coco import CategoryTable
-    from omgseg.models.checkpoint_io import file_sha256
-    from omgseg.models.hub import local_file
+    from omgseg.structures import NO_CLASS
 
-    weights = "random" if settings.weights is None else f"sha256:{file_sha256(local_file(settings.weights))}"
+    settings = labeller.settings
+    categories = CategoryTable(labeller.vocabulary)
+    if settings.task == "everything":
+        categories.id_of(NO_CLASS)  # a mask need not fit any name
     return {
         "settings": {
             "task": settings.task,
             "min_score": settings.min_score,
             "background": settings.background,
-            "config": Path(settings.config).name,
-            "weights": weights,
+            "config": f"sha256:{_config_digest(settings.config)}",
+            "weights": _weights_digest(settings.weights),
         },
         "shard": str(shard),
-        "categories": CategoryTable(settings.vocabulary).entries(),
+        "categories": categories.entries(),
     }
+
+
+def _config_digest(config: str) -> str:
+    """Of what the labels depend on, with all that the file inherits."""
+    from omgseg.inference.loading import read_config
+
+    content = read_config(config)
+    parts = {key: content.get(key) for key in ("model", "segmenter", "test_dataloader", "custom_imports")}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=_name_of).encode()).hexdigest()
+
+
+def _name_of(value: object) -> str:
+    """Of a class or function, whose address in memory does not matter."""
+    return getattr(value, "__qualname__", None) or repr(value)
+
+
+def _weights_digest(weights: str | None) -> str:
+    if weights is None:
+        return "random"
+    path = Path(weights).expanduser()
+    return f"sha256:{file_sha256(path)}" if path.is_file() else weights
 
 
 def _parts(out: Path) -> Path:
@@ -175,7 +205,7 @@ def _parts(out: Path) -> Path:
 
 
 def _label(
-    args: argparse.Namespace, settings: Settings, images: Mapping[str, Path], journal: Journal
+    args: argparse.Namespace, labeller: Labeller, images: Mapping[str, Path], journal: Journal
 ) -> None:
     """Label what the journal does not have yet."""
     from tqdm import tqdm
@@ -187,7 +217,7 @@ def _label(
         return
     with tqdm(total=len(images), initial=before, unit="image", desc="label") as progress:
         try:
-            for record in _records(args, settings, todo):
+            for record in _records(args, labeller, todo):
                 journal.add(record)
                 if "error" in record:
                     progress.write(f"skipped: {record['error']}", file=sys.stderr)
@@ -198,16 +228,15 @@ def _label(
 
 
 def _records(
-    args: argparse.Namespace, settings: Settings, images: list[tuple[str, Path]]
+    args: argparse.Namespace, labeller: Labeller, images: list[tuple[str, Path]]
 ) -> Iterator[Record]:
+    if args.engine == "local":
+        return labeller(images)
     with user_errors():
-        if args.engine == "ray":
-            from omgseg.labelling.ray_engine import label_with_ray
+        from omgseg.labelling.ray_engine import label_with_ray
 
-            return label_with_ray(settings, [(name, path.resolve()) for name, path in images], args.workers)
-        from omgseg.labelling import Labeller
-
-        return Labeller(settings)(images)
+        settings = replace(labeller.settings, device=args.device)
+        return label_with_ray(settings, [(name, path.resolve()) for name, path in images], args.workers)
 
 
 def _merge(args: argparse.Namespace) -> int:

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 import omgseg
 from omgseg.cli import check, info, label, predict, web
-from omgseg.cli.status import INTERRUPTED, USAGE, UsageError
+from omgseg.cli.status import INTERRUPTED, OK, SOME_FAILED, USAGE, UsageError, one_line
 
 COMMANDS = {"predict": predict, "label": label, "info": info, "check": check, "web": web}
 DESCRIPTION = """\
-One model for all segmentation: images, videos, any words, clicks.
+Segment images and videos: any words, clicks, tracks, with the models of this package and those of others.
 
   omgseg predict photo.jpg --run work_dirs/demo/train              a picture with everything found in it
   omgseg predict film.mp4 --run RUN --vocabulary "dog, red kite"   a video, with your own words
@@ -29,8 +29,8 @@ RUN is the folder of a training (`make demo` writes work_dirs/demo/train). `omgs
 EPILOG = """\
 exit status:
   0  all is done
-  1  some inputs failed, all others are done; each failure is a line on standard error
-  2  nothing was started: the command line, a config, weights or words are wrong
+  1  some inputs failed, or the disk is full; all others are done; each failure is a line on standard error
+  2  nothing was started: the command line, a config, weights or words are wrong, or the model cannot do it
   130  interrupted"""
 
 
@@ -74,4 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:  # `omgseg info ... | head`; the interpreter must not try to flush again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return OK
+    except OSError as error:  # the disk is full, or a file cannot be written
+        print(f"error: {one_line(error)}; what was finished before is kept", file=sys.stderr)
+        return SOME_FAILED

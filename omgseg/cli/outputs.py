@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from omgseg.cli.jobs import COLLECTED, Job
@@ -29,6 +30,21 @@ _WRITERS: dict[str, type[Writer]] = {
     "masks": MaskWriter,
     "youtube-vis": YouTubeVISWriter,
 }
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of a video.
+
+    Attributes:
+        files: of its own.
+        found: number of identities by name.
+        interrupted: it ended with Ctrl-C.
+    """
+
+    files: list[Path]
+    found: Counter[str]
+    interrupted: bool
 
 
 class Outputs:
@@ -62,17 +78,18 @@ class Outputs:
         self._collect(job, result)
         return files
 
-    def add_video(self, job: Job, results: Iterable[SegmentationResult]) -> tuple[list[Path], Counter[str]]:
+    def add_video(self, job: Job, results: Iterable[SegmentationResult]) -> Written:
         """Write the files of a video while its frames come.
 
-        Pixels are not kept. A live source ends with Ctrl-C, and what came until then is written.
+        Pixels are not kept. Ctrl-C ends the video, and what came until then is written.
 
-        Returns:
-            Its own files, and the number of identities by name.
+        Raises:
+            KeyboardInterrupt: before the first frame.
         """
         keep = not set(job.formats) <= set(WHILE_READING)
         kept: list[SegmentationResult] = []
         found: dict[int, str] = {}
+        count, interrupted = 0, False
         with ExitStack() as stack:
             fps = job.source.fps or DEFAULT_FPS
             films = [
@@ -80,17 +97,23 @@ class Outputs:
                 for form in job.formats
                 if form in FILMS
             ]
-            for result in _until_interrupt(results) if job.source.is_live else results:
-                found.update(zip(result.ids.tolist(), result.names, strict=True))
-                self._add_frame(job, result, films)
-                if keep:
-                    kept.append(result.replace(image=None))
+            try:
+                for result in results:
+                    self._add_frame(job, result, films)
+                    count += 1
+                    found.update(zip(result.ids.tolist(), result.names, strict=True))
+                    if keep:
+                        kept.append(result.replace(image=None))
+            except KeyboardInterrupt:
+                if not count:
+                    raise
+                interrupted = True
         if kept:
             video = VideoResult(kept, job.source.fps, job.source.path, job.name)
             if "json" in job.formats:
                 video.save(self.folder / f"{job.name}.json")
             self._collect(job, video)
-        return job.files(self.folder), Counter(found.values())
+        return Written(job.files(self.folder), Counter(found.values()), interrupted)
 
     def _add_frame(self, job: Job, result: SegmentationResult, films: list[VideoWriter]) -> None:
         if films:
@@ -108,10 +131,3 @@ class Outputs:
                     writer = _WRITERS[form](self.folder / COLLECTED[form][0], first.vocabulary)
                     self._writers[form] = self._stack.enter_context(writer)
                 self._writers[form].add(result)
-
-
-def _until_interrupt(results: Iterable[SegmentationResult]) -> Iterator[SegmentationResult]:
-    try:
-        yield from results
-    except KeyboardInterrupt:
-        return

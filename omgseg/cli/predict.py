@@ -1,7 +1,9 @@
 """Segment images and videos: pictures to look at, and files to compute with.
 
-A source is an image, a video file, a folder of images, a glob, the number of a camera (0), or the address of a stream.
-Videos are read while the model runs, however long they are; a camera or stream runs until Ctrl-C.
+A source is an image, a video file, a folder of images (with its sub-folders), a glob, the number of a camera (0), or
+the address of a stream. With --video the images of a folder, without sub-folders, are the frames of one video. Videos
+are read while the model runs, however long they are. Ctrl-C ends a camera, a stream or a video; what was done until
+then is kept.
 
 examples:
   omgseg predict photo.jpg --run work_dirs/demo/train                       results/photo.png
@@ -14,15 +16,17 @@ examples:
   omgseg predict photo.jpg --run RUN --task interactive --points 320,200 60,75 --labels 1 0   clicks on one
   omgseg predict frames/ --run RUN --task vos --first-mask objects.png      follow objects through a video
   omgseg predict 0 --run RUN                                                the camera, into results/camera0.mp4
+  omgseg predict photo.jpg --model NAME --vocabulary coco                   a published model, see `omgseg models`
   omgseg predict photo.jpg --config CONFIG --weights omg_seg.safetensors    without the folder of a training
+  omgseg predict photo.jpg --model NAME --task everything                   all masks, without words
 
 formats, in the folder --out:
-  png           <name>.png; of a video a folder <name>/ with a picture a frame     (default for images)
+  png           <name>.png; of a video a folder <name>/ with a picture per frame   (default for images)
   mp4, gif      <name>.mp4: the video with what was found                          (default for videos)
   json          <name>.json: masks, scores and names, read by SegmentationResult.load and VideoResult.load
   coco          coco.json: COCO instances of all inputs
   panoptic      panoptic.json and panoptic/*.png: COCO panoptic of all inputs
-  masks         masks/*.png: a number a pixel, of the class (see masks/vocabulary.json) or, without classes, the object
+  masks         masks/*.png: a number per pixel: the class (see masks/vocabulary.json), without classes the object
   youtube-vis   youtube-vis.json: tracks of all videos
 
 Of videos, png, mp4 and gif are written while they are read; the other formats keep run lengths in memory until the end.
@@ -34,7 +38,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,14 +51,25 @@ from omgseg.cli.arguments import (
     check_limits,
     vocabulary_of,
 )
-from omgseg.cli.status import INTERRUPTED, OK, SOME_FAILED, UsageError, user_errors
+from omgseg.cli.status import (
+    DISK_ERRORS,
+    INTERRUPTED,
+    OK,
+    SOME_FAILED,
+    UsageError,
+    complain,
+    user_errors,
+)
 
 if TYPE_CHECKING:
     from omgseg.cli.jobs import Job
     from omgseg.cli.outputs import Outputs
-    from omgseg.inference import OMGSegInferencer
+    from omgseg.inference import OMGSegInferencer, SegmentationResult
 
-TASKS = ("panoptic", "instance", "semantic", "interactive", "vos")
+TASKS = ("panoptic", "instance", "semantic", "everything", "interactive", "vos")
+DEFAULT_TASKS = TASKS[:4]
+"""The first of them that the model offers is the default."""
+WITH_WORDS = TASKS[:3]
 FORMATS = ("png", "mp4", "gif", "json", "coco", "panoptic", "masks", "youtube-vis")
 
 
@@ -69,7 +84,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of the results; default: %(default)s",
     )
-    parser.add_argument("--task", default=TASKS[0], choices=TASKS, help="default: %(default)s")
+    parser.add_argument(
+        "--task",
+        choices=TASKS,
+        help=f"default: the first of {', '.join(DEFAULT_TASKS)} that the model offers",
+    )
     parser.add_argument(
         "--format", nargs="+", default=[], choices=FORMATS, metavar="F", help=", ".join(FORMATS)
     )
@@ -84,7 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--min-score",
         type=float,
         metavar="S",
-        help="leave out what is less certain, 0 to 1; default: 0.3 for instance, else 0",
+        help="leave out what is less certain, 0 to 1; default: 0.3 for instance, 0.8 for everything, else 0",
     )
     group.add_argument("--batch-size", type=int, default=1, metavar="N", help="images at a time; default: 1")
     group = parser.add_argument_group("prompts")
@@ -120,22 +139,21 @@ def run(args: argparse.Namespace) -> int:
         from omgseg.cli.jobs import check_free, plan
         from omgseg.cli.outputs import Outputs
 
-        jobs, failures = plan(args.sources, args.format, args.video or args.task == "vos")
+        jobs, failures = plan(args.sources, args.format, args.video or args.task == "vos", args.out)
     if not args.overwrite:
         check_free(jobs, args.out)
     for failure in failures:
-        _complain(failure)
+        complain(failure)
     seg = build_inferencer(args)
-    if args.task not in ("interactive", "vos") and not settings["vocabulary"] and not seg.vocabulary:
-        raise UsageError(NO_WORDS)
-    work = _Work(seg, settings)
+    settings["task"] = args.task or _default_task(seg)
+    if settings["task"] in WITH_WORDS and not settings["vocabulary"] and not seg.vocabulary:
+        if seg.abilities.open_vocabulary:
+            raise UsageError(NO_WORDS)
+    work = _Work(seg, settings, jobs, args.batch_size)
     interrupted = False
     with Outputs(args.out) as outputs:
         try:
-            work.images([job for job in jobs if not job.source.is_video], outputs, args.batch_size)
-            for job in jobs:
-                if job.source.is_video:
-                    work.video(job, outputs)
+            work.run(outputs)
         except KeyboardInterrupt:
             interrupted = True
     for path in outputs.collected:
@@ -144,6 +162,11 @@ def run(args: argparse.Namespace) -> int:
     if interrupted:
         return INTERRUPTED
     return OK if work.done == len(jobs) + len(failures) else SOME_FAILED
+
+
+def _default_task(seg: OMGSegInferencer) -> str:
+    offered = {task.value for task in seg.abilities.tasks}
+    return next((task for task in DEFAULT_TASKS if task in offered), DEFAULT_TASKS[0])
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
@@ -171,46 +194,76 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 class _Work:
-    """Runs jobs, tells what becomes of them, and counts the finished ones in `done`."""
+    """Runs jobs, tells what becomes of them, and counts the finished ones in `done`.
 
-    def __init__(self, seg: OMGSegInferencer, settings: dict[str, Any]) -> None:
-        self.seg = seg
-        self.settings = settings
+    Raises:
+        UsageError: the model cannot do what is asked; nothing was started.
+    """
+
+    def __init__(
+        self, seg: OMGSegInferencer, settings: dict[str, Any], jobs: Sequence[Job], batch_size: int
+    ) -> None:
         self.done = 0
+        self._images = {job.source.path: job for job in jobs if not job.source.is_video}
+        videos = [job for job in jobs if job.source.is_video]
+        with user_errors():  # asks the model; nothing is read before the first result is taken
+            self._image_results = (
+                seg.stream(list(self._images), batch_size=batch_size, **settings)
+                if self._images
+                else iter(())
+            )
+            self._video_results = [(job, seg.stream(job.source, **settings)) for job in videos]
 
-    def images(self, jobs: Sequence[Job], outputs: Outputs, batch_size: int) -> None:
+    def run(self, outputs: Outputs) -> None:
+        """All jobs: the images first.
+
+        Raises:
+            KeyboardInterrupt: after what was done is written.
+        """
+        if self._images:
+            self._run_images(outputs)
+        for job, results in self._video_results:
+            self._run_video(job, results, outputs)
+
+    def _run_images(self, outputs: Outputs) -> None:
         from omgseg.inference import UnreadableInputs
 
-        by_path = {job.source.path: job for job in jobs}
-        if not jobs:
-            return
-        with self._progress(len(jobs), "image") as progress:
+        with self._progress(len(self._images), "image") as progress:
             try:
-                for result in self.seg.stream(list(by_path), batch_size=batch_size, **self.settings):
-                    job = by_path[result.path]
-                    files = outputs.add_image(job, result)
-                    self._finish(job, files, Counter(result.names), progress)
+                for result in self._image_results:
+                    job = self._images[result.path]
+                    try:
+                        files = outputs.add_image(job, result)
+                    except ValueError as error:
+                        complain(error)
+                    else:
+                        self._finish(job, files, Counter(result.names), progress)
                     progress.update()
             except UnreadableInputs as error:
                 for name, reason in error.failures:
-                    _complain(reason if name in str(reason) else f"{name}: {reason}")
-            except (OSError, ValueError) as error:
-                _complain(error)
+                    complain(reason if name in str(reason) else f"{name}: {reason}")
 
-    def video(self, job: Job, outputs: Outputs) -> None:
+    def _run_video(self, job: Job, results: Iterator[SegmentationResult], outputs: Outputs) -> None:
         with self._progress(job.source.length, "frame") as progress:
 
-            def frames():
-                for result in self.seg.stream(job.source, **self.settings):
+            def counted() -> Iterator[SegmentationResult]:
+                for result in results:
                     yield result
                     progress.update()
 
             try:
-                files, found = outputs.add_video(job, frames())
-            except (OSError, ValueError) as error:
-                _complain(error)
+                written = outputs.add_video(job, counted())
+            except ValueError as error:
+                complain(error)
+            except OSError as error:
+                if error.errno in DISK_ERRORS:
+                    raise
+                complain(error)
             else:
-                self._finish(job, files, found, progress)
+                self._finish(job, written.files, written.found, progress)
+                if written.interrupted and not job.source.is_live:
+                    self.done -= 1
+                    raise KeyboardInterrupt
 
     def _finish(self, job: Job, files: Sequence[Path], found: Counter[str], progress: Any) -> None:
         self.done += 1
@@ -222,7 +275,3 @@ class _Work:
         from tqdm import tqdm
 
         return tqdm(total=total, unit=unit, disable=None, leave=False)
-
-
-def _complain(error: object) -> None:
-    print(f"error: {error}", file=sys.stderr)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,14 +17,30 @@ class UsageError(Exception):
     """What the user gave cannot be used; the message names it and the fix, in one line."""
 
 
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""No mistake of the user's command: a disk that is full, or fails."""
+
+
 @contextmanager
 def user_errors() -> Iterator[None]:
     """Around what reads the user's config, weights and words: errors that name what is wrong end the command.
 
     Raises:
-        UsageError: instead of any OSError, ValueError or ImportError.
+        UsageError: instead of any ValueError or ImportError, and of any OSError that is not of :data:`DISK_ERRORS`.
     """
     try:
         yield
     except (OSError, ValueError, ImportError) as error:
-        raise UsageError(str(error) or type(error).__name__) from error
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            raise
+        raise UsageError(one_line(error)) from error
+
+
+def complain(error: object) -> None:
+    """Tell of one failure; the others go on."""
+    print(f"error: {one_line(error)}", file=sys.stderr)
+
+
+def one_line(error: object) -> str:
+    """What an error says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__

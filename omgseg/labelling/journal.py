@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -48,7 +49,7 @@ class Journal:
                 self._file.truncate(0)
             self._read(json.loads(json.dumps(header)))
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def __enter__(self) -> Journal:
@@ -59,12 +60,16 @@ class Journal:
 
     def close(self) -> None:
         """Let other processes write the file."""
-        self._file.close()
+        with suppress(OSError):  # a record that the full disk did not take; its error was raised by `add`
+            self._file.close()
 
     def add(self, record: dict[str, Any]) -> None:
         """Keep the record of an image: ``file``, and either ``error`` or ``height``, ``width`` and ``annotations``.
 
         It is in the hands of the operating system when this returns: the end of the process does not lose it.
+
+        Raises:
+            OSError: it cannot be written; what was added before is kept.
         """
         self._write(record)
         self._note(record)
@@ -103,8 +108,13 @@ class Journal:
             self.failed.pop(name, None)
 
     def _write(self, record: dict[str, Any]) -> None:
-        self._file.write(json.dumps(record, separators=(",", ":")).encode() + b"\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(record, separators=(",", ":")).encode() + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise OSError(
+                error.errno, f"{error.strerror}: the same command goes on from here", self.path
+            ) from error
 
 
 def read_lines(path: Path) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
@@ -136,14 +146,19 @@ def check_header(path: Path, found: dict[str, Any], expected: dict[str, Any]) ->
     """
     if found.get("version") != VERSION:
         raise ValueError(f"{path}: version {found.get('version')!r}, this program reads {VERSION}")
-    for key, value in expected.items():
-        old = found.get(key)
+    for key, value in _flat(expected).items():
+        old = _flat(found).get(key)
         if old != value:
             was, now = _short(old), _short(value)
             raise ValueError(
                 f"{path} was made with another {key}: {was}, not {now}. Give the same arguments to go on, another "
                 "--out, or --overwrite to start again"
             )
+
+
+def _flat(header: dict[str, Any]) -> dict[str, Any]:
+    """Settings are compared one by one, so that the error names the one that differs."""
+    return {**header, **(header.get("settings") or {}), "settings": None}
 
 
 def _short(value: Any, limit: int = 60) -> str:

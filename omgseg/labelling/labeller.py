@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from omgseg.inference import OMGSegInferencer, SegmentationResult, UnreadableInputs
-from omgseg.structures import Vocabulary
+from omgseg.inference.abilities import require_task
+from omgseg.structures import Task, Vocabulary
 
 Record = dict[str, Any]
 """What :meth:`Journal.add` takes."""
@@ -25,8 +26,8 @@ class Settings:
 
     Attributes:
         config, weights, device, dtype: see :class:`OMGSegInferencer`.
-        task: ``instance``, ``panoptic`` (things that do not overlap) or ``semantic``.
-        vocabulary: None: the words of the training.
+        task: ``instance``, ``panoptic`` (things that do not overlap), ``semantic`` or ``everything`` (all masks).
+        vocabulary: None: the words of the training; for ``everything`` masks without names.
         background: see :meth:`OMGSegInferencer.__call__`.
         min_score: less certain objects are left out.
         batch_size: images of one size that the model sees at a time.
@@ -46,13 +47,13 @@ class Settings:
 
 
 class Labeller:
-    """Builds the model; then each call labels images.
+    """Loads the model; then each call labels images.
 
     Attributes:
-        vocabulary: the words that are looked for.
+        vocabulary: the words that are looked for; empty where masks have no names.
 
     Raises:
-        OSError, ValueError: see :class:`OMGSegInferencer`; or there are no words.
+        OSError, ValueError: see :class:`OMGSegInferencer`; the model does not offer the task; or there are no words.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -60,12 +61,20 @@ class Labeller:
             torch.set_num_threads(settings.threads)
         self.settings = settings
         self.seg = OMGSegInferencer(
-            settings.config, settings.weights, device=settings.device, dtype=settings.dtype
+            settings.config,
+            settings.weights,
+            device=settings.device,
+            dtype=settings.dtype,
+            vocabulary=settings.vocabulary,
         )
-        words = settings.vocabulary or self.seg.vocabulary
-        if words is None:
+        task = Task(settings.task)
+        require_task(self.seg.segmenter, task)
+        words = self.seg.vocabulary
+        if task is Task.EVERYTHING:  # names are given to masks only where they are asked for
+            words = None if settings.vocabulary is None else words
+        elif words is None and self.seg.abilities.open_vocabulary:
             raise ValueError("the weights hold no words of a training; give some with --vocabulary")
-        self.vocabulary = words
+        self.vocabulary = words or Vocabulary()
 
     def __call__(self, images: Iterable[tuple[str, Path]]) -> Iterator[Record]:
         """Label images, given by name and path: a record for each of them, also for one that cannot be read."""
@@ -78,7 +87,7 @@ class Labeller:
         results = self.seg.stream(
             list(names),
             settings.task,
-            self.vocabulary,
+            self.vocabulary if len(self.vocabulary) else None,
             background=None if settings.background is None else list(settings.background),
             min_score=settings.min_score,
             batch_size=settings.batch_size,

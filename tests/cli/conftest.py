@@ -1,53 +1,40 @@
-"""A tiny model with random weights, and the command line in this process."""
+"""The fake model, and the command line in this process."""
 
 import logging
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 from mmengine.logging import MMLogger
 from PIL import Image
 
 from omgseg.cli.main import main
-from omgseg.inference.building import build_model
-from omgseg.inference.loading import read_config
-
-TOY = Path(__file__).parents[2] / "configs" / "toy" / "joint.py"
-CONFIG = f"""\
-_base_ = ["{TOY}"]
-model = dict(
-    image_encoder=dict(pretrained=None),
-    text_encoder=dict(pretrained=None),
-    query_decoder=dict(num_queries=6),
-    test_cfg=dict(panoptic=dict(iou_thr=0.0, filter_low_score=False), max_per_image=4, clip_size=2),
-)
-"""
-
-
-@pytest.fixture(scope="session")
-def config_file(tmp_path_factory) -> Path:
-    """The toy model, whose read-outs keep every segment, as random masks overlap."""
-    file = tmp_path_factory.mktemp("config") / "tiny.py"
-    file.write_text(CONFIG)
-    return file
-
-
-@pytest.fixture(scope="session")
-def weights(config_file, spread_weights, tmp_path_factory) -> Path:
-    """Random ones that find something everywhere; the file holds no words."""
-    model = build_model(read_config(config_file), None, "cpu")
-    spread_weights(model, 0.3)
-    file = tmp_path_factory.mktemp("weights") / "tiny.pth"
-    torch.save(model.state_dict(), file)
-    return file
+from tests.fakes import picture, write_config
 
 
 @pytest.fixture
-def model(config_file, weights) -> list[str]:
-    """Arguments that choose the tiny model and two words."""
-    words = ["--vocabulary", "dog, red kite", "--background", "none"]
-    return ["--config", str(config_file), "--weights", str(weights), "--device", "cpu", *words]
+def config_file(tmp_path_factory) -> Path:
+    """Of a model that can do everything."""
+    return write_config(tmp_path_factory.mktemp("config") / "fake.py")
+
+
+@pytest.fixture
+def fake(tmp_path_factory):
+    """Arguments that choose another fake model, and no words; see ``more_fakes.py``."""
+
+    def fake(kind: str) -> list[str]:
+        file = tmp_path_factory.mktemp("config") / "other.py"
+        imports = ["tests.fakes", "tests.cli.more_fakes"]
+        file.write_text(f"custom_imports = dict(imports={imports})\nsegmenter = dict(type={kind!r})\n")
+        return ["--model", str(file), "--weights", "none", "--device", "cpu"]
+
+    return fake
+
+
+@pytest.fixture
+def model(config_file) -> list[str]:
+    """Arguments that choose the model and two words."""
+    words = ["--vocabulary", "red, blue", "--background", "none"]
+    return ["--config", str(config_file), "--weights", "none", "--device", "cpu", *words]
 
 
 @pytest.fixture(autouse=True)
@@ -77,12 +64,10 @@ def run(capsys):
     return run
 
 
-def picture(shift: int = 0) -> Image.Image:
-    """96x64 pixels: a bright square on a gradient."""
-    y, x = np.mgrid[:64, :96]
-    image = np.stack([x * 2, y * 3, (x + y) % 256], axis=-1).astype(np.uint8)
-    image[10:40, 20 + shift : 50 + shift] = (250, 240, 20)
-    return Image.fromarray(image)
+def scene(shift: int = 0) -> Image.Image:
+    """96x64 pixels: a red square that moves, a blue one that stays, and green stuff below."""
+    red = ("red", 10, 20 + shift, 30, 40 + shift)
+    return Image.fromarray(picture(64, 96, red, ("blue", 5, 2, 25, 12), ("green", 50, 0, 64, 96)))
 
 
 @pytest.fixture
@@ -91,7 +76,7 @@ def photos(tmp_path) -> Path:
     folder = tmp_path / "photos"
     (folder / "more").mkdir(parents=True)
     for number, name in enumerate(["1.png", "10.png", "more/2.png"]):
-        picture(10 * number).save(folder / name)
+        scene(10 * number).save(folder / name)
     return folder
 
 
@@ -101,5 +86,5 @@ def frames(tmp_path) -> Path:
     folder = tmp_path / "clip"
     folder.mkdir()
     for number in range(3):
-        picture(5 * number).save(folder / f"{number:03d}.png")
+        scene(5 * number).save(folder / f"{number:03d}.png")
     return folder

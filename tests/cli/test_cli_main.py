@@ -1,5 +1,6 @@
 """The parser: what every command has in common."""
 
+import resource
 import subprocess
 import sys
 import time
@@ -49,6 +50,11 @@ def test_wrong_command_lines(run):
     [
         (UsageError("no such thing"), 2, "error: no such thing\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
+        (
+            OSError(28, "No space left on device", "a.png"),
+            1,
+            "error: [Errno 28] No space left on device: 'a.png'; what was finished before is kept\n",
+        ),
     ],
 )
 def test_ends_are_one_line(run, monkeypatch, raised, status, line):
@@ -63,10 +69,10 @@ def test_the_model_must_be_named(run, photos, config_file, monkeypatch):
     for variable in ("OMGSEG_CONFIG", "OMGSEG_WEIGHTS"):
         monkeypatch.delenv(variable, raising=False)
     image = photos / "1.png"
-    assert "give --run FOLDER" in run("predict", image)[2]
+    assert "give --model NAME" in run("predict", image)[2]
     assert "needs --weights FILE" in run("predict", image, "--config", config_file)[2]
-    status, _, error = run("predict", image, "--run", "nowhere")
-    assert status == 2 and "nowhere not found" in error
+    status, _, error = run("predict", image, "--run", "no/where")
+    assert status == 2 and "no/where not found" in error
     status, _, error = run("predict", image, "--run", photos)
     assert status == 2 and "has no config" in error
 
@@ -79,3 +85,43 @@ def test_the_model_from_the_environment(run, photos, config_file, monkeypatch, t
     status, _, error = run("predict", photos / "1.png", *arguments)
     assert status == 0, error
     assert (out / "1.png").is_file()
+
+
+@pytest.mark.parametrize("device", ["cda", "cuda:77", "meta:x"])
+def test_a_device_that_is_not_there_is_one_line(run, photos, model, device, tmp_path):
+    for command in ("predict", "label"):
+        out = ["--out", tmp_path / "out"]
+        status, _, error = run(command, photos, *model, "--device", device, *out)
+        assert status == 2 and error.count("\n") == 1
+        assert f"device {device!r} cannot be used here" in error
+
+
+@pytest.mark.parametrize("command", ["predict", "label"])
+def test_an_empty_source_is_not_the_current_folder(run, photos, model, command, monkeypatch, tmp_path):
+    monkeypatch.chdir(photos)
+    status, _, error = run(command, "", *model, "--out", tmp_path / "out")
+    assert status == 2 and "empty; '.' is the current folder" in error
+
+
+def _with_a_full_disk(limit: int, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a command that cannot write files of more than `limit` bytes."""
+    return subprocess.run(
+        [sys.executable, "-m", "omgseg.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+
+
+def test_a_full_disk_is_one_line(run, photos, model, tmp_path):
+    out = tmp_path / "out"
+    done = _with_a_full_disk(700, "predict", photos, *model, "--out", out, "--format", "json", "coco")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "error: [Errno 27] File too large" in done.stderr
+    assert not [path for path in out.rglob("*") if path.suffix == ".tmp"]
+    out = tmp_path / "coco.json"
+    done = _with_a_full_disk(900, "label", photos, *model, "--out", out)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "the same command goes on from here: " in done.stderr and "1-of-1.jsonl" in done.stderr
+    status, _, error = run("label", photos, *model, "--out", out)
+    assert status == 0 and "0 of them labelled before" not in error

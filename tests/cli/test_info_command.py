@@ -25,15 +25,34 @@ def test_the_published_model(run, request):
     assert "1333x800" in out and "clips of 5 frames" in out
 
 
-def test_a_run_tells_its_words(run, config_file, tmp_path):
+def test_a_run_tells_its_words(run, request, tmp_path):
     words = Vocabulary.from_names(["dog", "red kite"])
     meta = {META_KEY: json.dumps(words.to_dict())}
     torch.save({"state_dict": {"x": torch.zeros(1)}, "meta": meta}, tmp_path / "iter_7.pth")
-    (tmp_path / "tiny.py").write_text(config_file.read_text())
+    toy = request.config.rootpath / "configs" / "toy" / "joint.py"
+    (tmp_path / "tiny.py").write_text(f'_base_ = ["{toy}"]\n')
     status, out, error = run("info", tmp_path)
     assert status == 0, error
     assert str(tmp_path / "iter_7.pth") in out
     assert "things: dog, red kite" in out and "128x128" in out and ", 2 classes" in out
+
+
+def test_any_model_tells_what_it_can_do(run, fake):
+    status, out, error = run("info", fake("FakeSegmenter")[1])
+    assert status == 0, error
+    assert "semantic, instance, panoptic, interactive, everything, vos" in out
+    assert "points, labels, boxes, masks" in out and "in clips of 2 frames" in out and "to fit 80x60" in out
+    assert "things: red, blue, yellow" in out and "any can be given" in out
+    assert "cost: cannot be measured (the config has no key 'model'" in out
+    status, out, _ = run("info", fake("ImageOnlyFake")[1])
+    rows = {line.split()[0]: line.split(maxsplit=1)[1] for line in out.splitlines() if line.startswith("  ")}
+    assert (rows["prompts"], rows["tracking"], rows["everything"], rows["names"]) == (
+        "none",
+        "no",
+        "no",
+        "no",
+    )
+    assert rows["words"] == "its own" and "frame by frame" in rows["videos"]
 
 
 @pytest.mark.parametrize(
@@ -41,6 +60,7 @@ def test_a_run_tells_its_words(run, config_file, tmp_path):
     [
         (["nothing.py"], "nothing.py not found"),
         ([MAIN, "--size", "800"], "WIDTHxHEIGHT"),
+        ([MAIN, "--size", "100000x100000"], "more than 50 million pixels"),
         ([MAIN, "--classes", "0"], "not positive"),
         ([MAIN, "--weights", "nothing.pth"], "nothing.pth"),
     ],

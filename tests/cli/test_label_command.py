@@ -9,9 +9,8 @@ import sys
 import time
 
 import pytest
+from PIL import Image
 from pycocotools.coco import COCO
-
-from omgseg.labelling import Labeller
 
 ANY_SCORE = ["--min-score", "0"]
 
@@ -30,7 +29,7 @@ def test_a_folder_becomes_a_coco_file(label, tmp_path):
     names = [image["file_name"] for image in coco.loadImgs(coco.getImgIds())]
     assert names == ["1.png", "10.png", "more/2.png"]
     words = [category["name"] for category in coco.loadCats(coco.getCatIds())]
-    assert words == ["dog", "red kite"]
+    assert words == ["red", "blue"]
     annotations = coco.loadAnns(coco.getAnnIds())
     assert f"{len(annotations)} objects in 3 images" in lines and annotations
     for annotation in annotations:
@@ -53,27 +52,16 @@ def test_unreadable_images_are_counted_and_tried_again(label, photos, tmp_path):
     assert (tmp_path / "fresh.json").read_bytes() == (tmp_path / "coco.json").read_bytes()
 
 
-def test_images_that_are_added_are_labelled_and_those_that_are_gone_left_out(
-    label, photos, tmp_path, monkeypatch
-):
+def test_images_that_are_added_are_labelled_and_those_that_are_gone_left_out(label, photos, tmp_path):
     assert label(tmp_path / "coco.json")[0] == 0
     shutil.copy(photos / "1.png", photos / "4.png")
     (photos / "10.png").unlink()
-    asked = []
-    monkeypatch.setattr(Labeller, "__call__", _recording(asked, Labeller.__call__))
-    assert label(tmp_path / "coco.json")[0] == 0
-    assert asked == ["4.png"]
+    Image.new("RGB", (4, 4)).save(photos / "1.png")  # is not read again
+    status, _, error = label(tmp_path / "coco.json")
+    assert status == 0 and "3 images, 2 of them labelled before" in error
     content = json.loads((tmp_path / "coco.json").read_text())
     assert [image["file_name"] for image in content["images"]] == ["1.png", "4.png", "more/2.png"]
-
-
-def _recording(asked, call):
-    def recording(self, images):
-        images = list(images)
-        asked.extend(name for name, _ in images)
-        return call(self, images)
-
-    return recording
+    assert [image["width"] for image in content["images"]] == [96, 96, 96]
 
 
 def test_shards_make_the_same_file(label, run, tmp_path):
@@ -124,7 +112,7 @@ def test_a_second_run_loses_nothing(label, tmp_path):
     assert label(out, "--overwrite")[0] == 0
     before = out.read_bytes()
     status, _, error = label(out, "--task", "panoptic")
-    assert status == 2 and "another settings" in error and "--overwrite" in error
+    assert status == 2 and "another task" in error and "--overwrite" in error
     assert out.read_bytes() == before
     assert label(out, "--task", "panoptic", "--overwrite")[0] == 0
 
@@ -145,9 +133,54 @@ def test_label_mistakes(label, tmp_path, arguments, message):
     assert not list(tmp_path.glob("coco.json*"))
 
 
-def test_there_must_be_images_and_words(run, model, config_file, photos, tmp_path):
+def test_there_must_be_images_and_words(run, model, fake, photos, tmp_path):
     out = ["--out", tmp_path / "coco.json"]
     assert "no images" in run("label", *out, *model)[2]
     assert "missing not found" in run("label", tmp_path / "missing", *out, *model)[2]
-    assert "no words" in run("label", photos, *out, "--config", config_file, "--weights", "none")[2]
+    assert "no words" in run("label", photos, *out, *fake("WordlessFake"))[2]
     assert "no journals of shards" in run("label", "--merge", *out)[2]
+
+
+def test_an_edited_config_is_noticed(label, config_file, tmp_path):
+    out = tmp_path / "coco.json"
+    assert label(out)[0] == 0
+    base = config_file.with_name("base.py")
+    base.write_text(config_file.read_text())
+    config_file.write_text('_base_ = ["base.py"]\n')
+    assert label(out)[0] == 0  # the same content
+    base.write_text(base.read_text() + 'segmenter["batch_by_size"] = False\n')
+    status, _, error = label(out)
+    assert status == 2 and "was made with another config: sha256:" in error and "--overwrite" in error
+
+
+def test_all_masks_without_words(run, fake, photos, tmp_path):
+    everything = [photos, "--task", "everything", "--min-score", "0"]
+    status, _, error = run("label", *everything, *fake("ProposerFake"), "--out", tmp_path / "a.json")
+    assert status == 0, error
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert [category["name"] for category in content["categories"]] == ["object"]
+    assert len(content["annotations"]) == 9 and {a["category_id"] for a in content["annotations"]} == {1}
+    named = [*fake("FakeSegmenter"), "--vocabulary", "red, green", "--out", tmp_path / "b.json"]
+    assert run("label", *everything, *named)[0] == 0
+    content = json.loads((tmp_path / "b.json").read_text())
+    assert [category["name"] for category in content["categories"]] == ["red", "green", "object"]
+    assert {a["category_id"] for a in content["annotations"]} >= {1, 2}
+
+
+def test_what_the_model_cannot_do_is_refused_before_it_starts(run, fake, photos, tmp_path):
+    for arguments, message in (
+        (["--task", "everything", *fake("ImageOnlyFake")], "does not offer the task 'everything'"),
+        (fake("ClickOnlyFake"), "does not offer the task 'instance'"),
+        ([*fake("ImageOnlyFake"), "--vocabulary", "dog"], "dog"),
+    ):
+        status, _, error = run("label", photos, "--out", tmp_path / "coco.json", *arguments)
+        assert status == 2 and message in error and error.count("\n") == 1
+        assert not list(tmp_path.glob("coco.json*"))
+
+
+def test_a_name_that_is_not_utf_8_stops_nothing(label, photos, tmp_path):
+    shutil.copy(photos / "1.png", photos / os.fsdecode(b"caf\xe9.png"))
+    status, _, error = label(tmp_path / "coco.json", "--shard", "1/1")
+    assert status == 0, error
+    names = [image["file_name"] for image in json.loads((tmp_path / "coco.json").read_text())["images"]]
+    assert sorted(names) == ["1.png", "10.png", "caf\\xe9.png", "more/2.png"]

@@ -24,7 +24,7 @@ def test_an_image_becomes_a_picture(run, model, photos, tmp_path):
     status, lines, error = run("predict", photos / "1.png", "--out", out, *model)
     assert status == 0, error
     assert names(out) == {"1.png"}
-    assert lines.startswith(f"{out / '1.png'}  ") and "dog" in lines
+    assert lines.startswith(f"{out / '1.png'}  ") and "1 red, 1 blue" in lines
     drawn, bare = (np.asarray(Image.open(file)).astype(int) for file in (out / "1.png", photos / "1.png"))
     assert drawn.shape == bare.shape
     assert np.abs(drawn - bare).mean() > 5
@@ -34,7 +34,7 @@ def test_many_inputs_and_formats(run, model, photos, tmp_path):
     out = tmp_path / "out"
     status, _, error = run(
         "predict", photos, photos / "more" / "*.png", photos / "1.png", "--out", out, *model,
-        "--stuff", "sky", "road", "--format", "json", "coco", "panoptic", "masks", "--batch-size", "2",
+        "--stuff", "green", "white", "--format", "json", "coco", "panoptic", "masks", "--batch-size", "2",
     )  # fmt: skip
     assert status == 0, error
     assert "3 of 3 inputs done" in error  # the file that is named twice counts once
@@ -47,7 +47,7 @@ def test_many_inputs_and_formats(run, model, photos, tmp_path):
     }
     result = SegmentationResult.load(out / "10.json")
     assert result.size == (64, 96) and len(result)
-    assert result.vocabulary.names == ["dog", "red kite", "sky", "road"] and result.vocabulary.num_stuff == 2
+    assert result.vocabulary.names == ["red", "blue", "green", "white"] and result.vocabulary.num_stuff == 2
     assert len(json.loads((out / "coco.json").read_text())["images"]) == 3
     content = json.loads((out / "panoptic.json").read_text())
     for entry in content["annotations"]:
@@ -184,8 +184,8 @@ def test_mistakes_are_named_before_anything_is_written(run, model, photos, tmp_p
     assert not (tmp_path / "out").exists()
 
 
-def test_words_are_needed_where_the_weights_hold_none(run, config_file, photos, tmp_path):
-    arguments = ["--config", config_file, "--weights", "none", "--out", tmp_path / "out", "--device", "cpu"]
+def test_words_are_needed_where_the_weights_hold_none(run, fake, photos, tmp_path):
+    arguments = [*fake("WordlessFake"), "--out", tmp_path / "out"]
     status, _, error = run("predict", photos / "1.png", *arguments)
     assert status == 2 and "no words of a training" in error
     assert run("predict", photos / "1.png", *arguments, "--vocabulary", "coco", "--format", "json")[0] == 0
@@ -200,3 +200,62 @@ def test_the_tool_is_the_same_command(monkeypatch, model, photos, tmp_path):
         runpy.run_path(str(TOOL), run_name="__main__")
     assert end.value.code == 0
     assert names(out) == {"1.png"}
+
+
+def test_what_the_model_cannot_do_is_refused_before_it_starts(run, fake, photos, frames, tmp_path):
+    first = tmp_path / "first.png"
+    Image.new("L", (96, 64), 1).save(first)
+    points = ["--task", "interactive", "--points", "1,1"]
+    for source, arguments, message in (
+        (photos, ["--task", "everything", *fake("ImageOnlyFake")], "does not offer the task 'everything'"),
+        (photos, [*points, *fake("ImageOnlyFake")], "does not offer the task 'interactive'"),
+        (frames, ["--task", "vos", "--first-mask", first, *fake("ImageOnlyFake")], "the task 'vos'"),
+        (photos, fake("ClickOnlyFake"), "does not offer the task 'panoptic'; it offers the task"),
+        (photos, [*fake("ImageOnlyFake"), "--vocabulary", "dog"], "dog"),
+    ):
+        status, _, error = run("predict", source, "--out", tmp_path / "out", *arguments)
+        assert status == 2 and message in error and error.count("\n") == 1
+        assert not (tmp_path / "out").exists()
+
+
+def test_the_task_of_the_model_is_the_default(run, fake, photos, tmp_path):
+    arguments = [*fake("ProposerFake"), "--out", tmp_path / "out", "--format", "json"]
+    status, _, error = run("predict", photos / "1.png", *arguments)
+    assert status == 0, error
+    result = SegmentationResult.load(tmp_path / "out" / "1.json")
+    assert result.task.value == "everything" and len(result) == 2  # of a score of 0.8 or more
+
+
+def test_one_image_that_fails_does_not_lose_the_others(run, fake, photos, tmp_path):
+    Image.new("RGB", (10, 10)).save(photos / "5.png")
+    points = ["--task", "interactive", "--points", "50,40", "--out", tmp_path / "out"]
+    status, _, error = run("predict", photos, *points, *fake("FakeSegmenter"))
+    assert status == 1 and "5.png" in error and "lies outside of the image" in error
+    assert names(tmp_path / "out") == {"1.png", "2.png", "10.png"}
+
+
+def test_what_is_done_before_ctrl_c_is_kept(run, fake, photos, frames, tmp_path):
+    for number in range(3, 8):
+        (frames / f"00{number}.png").write_bytes((frames / "000.png").read_bytes())
+    out = tmp_path / "film"
+    formats = ["--format", "mp4", "json", "coco", "youtube-vis"]
+    status, _, error = run("predict", frames, "--video", "--out", out, *formats, *fake("StoppedFake"))
+    assert status == 130 and "0 of 1 inputs done" in error
+    assert len(VideoResult.load(out / "clip.json")) == 2
+    with av.open(str(out / "clip.mp4")) as film:
+        assert len(list(film.decode(video=0))) == 2
+    assert len(json.loads((out / "coco.json").read_text())["images"]) == 2
+    assert names(out) == {"clip.mp4", "clip.json", "coco.json", "youtube-vis.json"}
+
+    out = tmp_path / "images"
+    status, _, error = run("predict", photos, "--out", out, "--format", "png", "coco", *fake("StoppedFake"))
+    assert status == 130 and "1 of 3 inputs done" in error
+    assert names(out) == {"1.png", "coco.json"}
+
+
+def test_results_in_the_folder_of_the_images_are_no_inputs(run, model, photos, monkeypatch):
+    monkeypatch.chdir(photos)
+    for _ in range(2):
+        status, _, error = run("predict", ".", "--overwrite", *model)
+        assert status == 0 and "3 of 3 inputs done" in error
+    assert names(photos / "results") == {"1.png", "10.png", "2.png"}

@@ -65,7 +65,7 @@ def test_what_cannot_be_merged(tmp_path):
         ([first], "shards are missing: 2/3, 3/3"),
         ([first, second], "2 is not finished"),
         ([first, other], "different divisions"),
-        ([first, changed], "another settings"),
+        ([first, changed], "another task"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
             merge_journals(paths, out)

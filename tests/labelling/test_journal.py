@@ -61,7 +61,7 @@ def test_refuses_other_settings_and_foreign_files(tmp_path):
     path = tmp_path / "journal.jsonl"
     with Journal(path, HEADER) as journal:
         journal.add(record("a"))
-    with pytest.raises(ValueError, match="another settings.*panoptic.*--overwrite"):
+    with pytest.raises(ValueError, match="another task.*panoptic.*--overwrite"):
         Journal(path, {**HEADER, "settings": {"task": "panoptic"}})
     with Journal(path, {**HEADER, "settings": {"task": "panoptic"}}, restart=True) as journal:
         assert not journal.done

@@ -1,0 +1,45 @@
+"""Models for single tests of the command line."""
+
+from dataclasses import replace
+
+from omgseg.protocols import Abilities
+from omgseg.registry import SEGMENTERS
+from omgseg.structures import Task
+from tests.fakes import FakeSegmenter, _AnswersPrompts, _FindsEverything
+
+
+@SEGMENTERS.register_module(force=True)
+class WordlessFake(FakeSegmenter):
+    """Takes any words, and has none of its own, as weights without those of their training."""
+
+    abilities = replace(FakeSegmenter.abilities, vocabulary=None)
+
+
+@SEGMENTERS.register_module(force=True)
+class ProposerFake(_AnswersPrompts, _FindsEverything):
+    """Finds masks, and knows no words."""
+
+    abilities = Abilities(
+        tasks=frozenset({Task.INTERACTIVE, Task.EVERYTHING}), prompts=frozenset({"points", "labels", "boxes"})
+    )
+
+    def predict(self, images, request):
+        raise AssertionError("its abilities have no such task")
+
+
+@SEGMENTERS.register_module(force=True)
+class StoppedFake(FakeSegmenter):
+    """The user presses Ctrl-C while it works on the fourth frame or the second image."""
+
+    seen = 0
+
+    def _frames(self, frames, request, start):
+        if start + len(frames) > 3:
+            raise KeyboardInterrupt
+        return super()._frames(frames, request, start)
+
+    def predict(self, images, request):
+        self.seen += 1
+        if self.seen == 2:
+            raise KeyboardInterrupt
+        return super().predict(images, request)
