@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 
 import omgseg
-from omgseg.cli import check, info, label, predict, web
+from omgseg.cli import check, info, label, models, predict, web
 from omgseg.cli.status import INTERRUPTED, OK, SOME_FAILED, USAGE, UsageError, one_line
 
-COMMANDS = {"predict": predict, "label": label, "info": info, "check": check, "web": web}
+COMMANDS = {"predict": predict, "label": label, "models": models, "info": info, "check": check, "web": web}
 DESCRIPTION = """\
 Segment images and videos: any words, clicks, tracks, with the models of this package and those of others.
 
@@ -22,6 +22,7 @@ Segment images and videos: any words, clicks, tracks, with the models of this pa
   omgseg predict film.mp4 --run RUN --vocabulary "dog, red kite"   a video, with your own words
   omgseg label photos/ --out coco.json --run RUN                   annotations for a folder of images
   omgseg web --run RUN                                             the same in the browser
+  omgseg models                                                    the models that have a name
   omgseg info RUN                                                  size, cost and words of a model
   omgseg check                                                     what is installed here
 

@@ -1,0 +1,179 @@
+"""The table of models: names instead of paths.
+
+``configs/models.json`` lists the models whose configs are there, ``projects/<name>/models.json`` those of a project.
+Reading the table loads no framework and opens no connection.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import huggingface_hub
+
+from omgseg.protocols import PROMPT_KINDS
+from omgseg.structures import Task
+
+FILE = "models.json"
+_PACKAGE = Path(__file__).parent
+_REQUIRED = ("name", "title", "config", "weights", "licence", "tasks", "prompts", "parameters")
+_OPTIONAL = ("megabytes", "sha256", "open_vocabulary", "figures", "paper", "note")
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model that can be named.
+
+    Attributes:
+        name: lower case, words joined by ``-``.
+        title: one line.
+        config: its config file.
+        weights: where its published weights are, ``hf://owner/repository/file[@revision]`` or ``https://...``; None if
+            none are published.
+        licence: of the weights, as an SPDX name where there is one, or ``"unknown"``.
+        tasks: what it can be asked for.
+        prompts: of :data:`omgseg.protocols.PROMPT_KINDS`.
+        parameters: how many, frozen ones included.
+        open_vocabulary: whether it takes any words.
+        megabytes, sha256: of the file of the weights; None where they are not known.
+        figures: what its paper reports, such as ``{"COCO PQ": 53.8}``.
+        paper: where that is published.
+        note: what else users should know before they choose it.
+    """
+
+    name: str
+    title: str
+    config: Path
+    weights: str | None
+    licence: str
+    tasks: frozenset[Task]
+    prompts: frozenset[str]
+    parameters: int
+    open_vocabulary: bool = False
+    megabytes: int | None = None
+    sha256: str | None = None
+    figures: Mapping[str, float] = field(default_factory=dict, hash=False)
+    paper: str | None = None
+    note: str | None = None
+
+
+def configs_dir() -> Path:
+    """Folder of the configs: in the installed package, or at the top of the repository.
+
+    Raises:
+        FileNotFoundError: it is in neither place.
+    """
+    return _shipped("configs")
+
+
+def projects_dir() -> Path:
+    """Folder of the projects; see :func:`configs_dir`."""
+    return _shipped("projects")
+
+
+def _shipped(name: str) -> Path:
+    """A folder of the repository's top, which the wheel brings into the package.
+
+    In a clone, ``omgseg/projects`` holds only the ``__init__.py`` that leads to ``projects/``, hence the table is what
+    tells one from the other.
+    """
+    for place in (_PACKAGE, _PACKAGE.parent):
+        if (place / "configs" / FILE).is_file():
+            return place / name
+    raise FileNotFoundError(
+        f"{_PACKAGE / 'configs' / FILE} not found: this installation of omgseg is not complete; install it again"
+    )
+
+
+def list_models() -> list[ModelEntry]:
+    """All models of the table: those of ``configs/``, then those of the projects by the projects' names.
+
+    Raises:
+        ValueError: a table is not valid; the message names file, row and field.
+    """
+    return list(_table(configs_dir(), projects_dir()).values())
+
+
+def find_model(name: str) -> ModelEntry:
+    """The model of a name.
+
+    Raises:
+        FileNotFoundError: there is none; the message gives near names, or all.
+    """
+    table = _table(configs_dir(), projects_dir())
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(name.lower(), table, n=3) or [
+        known for known in table if name.lower() in known
+    ]
+    hint = f"did you mean {' or '.join(near)}?" if near else f"the names are {', '.join(table)}"
+    raise FileNotFoundError(
+        f"{name!r} is neither a model nor a file or folder here; {hint} (`omgseg models` shows them)"
+    )
+
+
+@functools.cache
+def _table(configs: Path, projects: Path) -> Mapping[str, ModelEntry]:
+    table: dict[str, ModelEntry] = {}
+    for file in (configs / FILE, *sorted(projects.glob(f"*/{FILE}"))):
+        for entry in read_table(file):
+            if entry.name in table:
+                raise ValueError(f"{file}: {entry.name!r} is already the name of {table[entry.name].config}")
+            table[entry.name] = entry
+    return MappingProxyType(table)
+
+
+def is_local(location: str | Path) -> bool:
+    """Whether weights can be read without a download: a file that exists, or ``hf://`` weights in the cache of
+    huggingface_hub. Opens no connection."""
+    text = str(location)
+    if not text.startswith("hf://"):
+        return Path(location).expanduser().is_file()
+    place, _, revision = text.removeprefix("hf://").partition("@")
+    parts = place.split("/", 2)
+    if len(parts) < 3:
+        return False
+    owner, repository, file = parts
+    cached = huggingface_hub.try_to_load_from_cache(f"{owner}/{repository}", file, revision=revision or None)
+    return isinstance(cached, str)
+
+
+def read_table(file: Path) -> list[ModelEntry]:
+    """The rows of one table; their configs are relative to its folder.
+
+    Raises:
+        ValueError: not JSON, or a row is not valid.
+    """
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is not valid JSON: {error}") from error
+    if not isinstance(rows, list):
+        raise ValueError(f"{file}: the table is a list of rows, not {type(rows).__name__}")
+    return [_entry(file, number, row) for number, row in enumerate(rows, 1)]
+
+
+def _entry(file: Path, number: int, row: Any) -> ModelEntry:
+    where = f"{file}, row {number}"
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: a row is an object, not {type(row).__name__}")
+    if missing := [key for key in _REQUIRED if key not in row]:
+        raise ValueError(f"{where}: {', '.join(missing)} missing")
+    if surplus := sorted(set(row) - {*_REQUIRED, *_OPTIONAL}):
+        raise ValueError(f"{where}: unknown field {', '.join(surplus)}")
+    config = file.parent / row["config"]
+    if not config.is_file():
+        raise ValueError(f"{where}, config: {config} not found")
+    try:
+        tasks = frozenset(Task(task) for task in row["tasks"])
+    except ValueError as error:
+        raise ValueError(f"{where}, tasks: {error}") from error
+    if unknown := sorted(set(row["prompts"]) - set(PROMPT_KINDS)):
+        raise ValueError(f"{where}, prompts: {', '.join(unknown)} is none of {', '.join(PROMPT_KINDS)}")
+    return ModelEntry(**{**row, "config": config, "tasks": tasks, "prompts": frozenset(row["prompts"])})

@@ -1,0 +1,113 @@
+"""The table of models: what stands in it is true, and mistakes in it are named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from omgseg.model_table import find_model, is_local, list_models, read_table
+from omgseg.protocols import PROMPT_KINDS
+from omgseg.registry import MODELS
+from omgseg.structures import Task
+
+ROW = {
+    "name": "a-model",
+    "title": "of the test",
+    "config": "a.py",
+    "weights": None,
+    "licence": "unknown",
+    "tasks": ["panoptic"],
+    "prompts": ["points"],
+    "parameters": 7,
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    (tmp_path / "a.py").write_text("model = dict(type='OMGSeg')\n")
+
+    def write_table(*rows: dict, text: str | None = None) -> Path:
+        file = tmp_path / "models.json"
+        file.write_text(json.dumps(rows) if text is None else text)
+        return file
+
+    return write_table
+
+
+@pytest.mark.parametrize("entry", list_models(), ids=lambda entry: entry.name)
+def test_a_row_agrees_with_its_config(entry):
+    config = Config.fromfile(entry.config)
+    assert entry.name == entry.name.lower() and " " not in entry.name
+    assert entry.tasks and entry.licence
+    assert entry.weights is None or entry.weights.startswith(("hf://", "https://"))
+    if "model" not in config or config.model.type != "OMGSeg":
+        return  # a project's own tests know how its model is built
+    assert entry.tasks == set(Task) and entry.prompts == set(PROMPT_KINDS) and entry.open_vocabulary
+    for encoder in (config.model.image_encoder, config.model.text_encoder):
+        encoder.pretrained = None
+    with torch.device("meta"):
+        model = MODELS.build(config.model)
+    assert sum(parameter.numel() for parameter in model.parameters()) == entry.parameters
+
+
+def test_a_name_finds_its_config_and_weights():
+    entry = find_model("omg-seg-convnext-l")
+    assert entry.config.name == "omg_coco_vipseg_ytvis.py" and entry.config.is_file()
+    assert entry.weights == "hf://LXT/OMG_Seg/omg_seg_convl.pth" and entry.figures["COCO PQ"] == 53.8
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("omg-seg-convnext", "did you mean omg-seg-convnext-l or omg-seg-convnext-xxl"),
+        ("OMG-Seg-ConvNeXt-L", "did you mean omg-seg-convnext-l"),
+        ("qqqqqq", "the names are omg-seg-convnext-l, omg-seg-convnext-xxl"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_near_ones(name, hint):
+    with pytest.raises(FileNotFoundError, match=hint):
+        find_model(name)
+
+
+def test_a_row_is_read_relative_to_its_table(write, tmp_path):
+    (entry,) = read_table(write(ROW))
+    assert entry.config == tmp_path / "a.py" and entry.tasks == {Task.PANOPTIC} and entry.parameters == 7
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"config": "b.py"}, "row 1, config: .*b.py not found"),
+        ({"tasks": ["panoptik"]}, "row 1, tasks: 'panoptik'"),
+        ({"prompts": ["clicks"]}, "row 1, prompts: clicks is none of points"),
+        ({"license": "MIT"}, "row 1: unknown field license"),
+    ],
+)
+def test_a_wrong_row_is_named(write, change, message):
+    with pytest.raises(ValueError, match=message):
+        read_table(write({**ROW, **change}))
+
+
+def test_a_table_that_is_none_is_named(write):
+    with pytest.raises(ValueError, match=r"models.json is not valid JSON"):
+        read_table(write(text="[{]"))
+    with pytest.raises(ValueError, match="row 1: name, title, config"):
+        read_table(write({}))
+
+
+def test_weights_are_local_when_the_cache_has_them(tmp_path, monkeypatch):
+    location = "hf://owner/name/folder/file.pth"
+    assert not is_local(location) and not is_local("hf://owner") and not is_local(tmp_path / "file.pth")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / "models--owner--name"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("abc")
+    (repository / "snapshots" / "abc" / "folder").mkdir(parents=True)
+    (repository / "snapshots" / "abc" / "folder" / "file.pth").touch()
+    assert is_local(location) and is_local(f"{location}@main") and not is_local(f"{location}@other")
+    (tmp_path / "file.pth").touch()
+    assert is_local(tmp_path / "file.pth")
