@@ -6,12 +6,12 @@
 
 head: decoder, read-out and losses against mmdet's Mask2FormerHead and MaskFormerFusionHead, with the same weights and
     sizes, in one process, taking turns. Time is the median; memory is the growth of the high-water mark of a fresh
-    process a side. Also checks that both compute the same. Needs Linux, about 6 GB of memory and a few minutes.
+    process per side. Also checks that both compute the same. Needs Linux, about 6 GB of memory and a few minutes.
 metrics: seconds per 100 images of PQ, VPQ and STQ, mask AP, J&F and track AP, without and with workers, and of mask AP
     with pycocotools in place of faster-coco-eval; files are generated, and reading them counts. Time is that of the
     fastest run. Also checks that all ways give the same values. Needs about 1 GB of memory and two minutes.
 use: of a trained model, seconds for a whole image (panoptic) and for setting an image that is to be clicked on,
-    milliseconds of a click, and its share of a whole image in the same run; medians. Frames a second of a stream, and
+    milliseconds of a click, and its share of a whole image in the same run; medians. Frames per second of a stream, and
     the memory of its process after 50 frames and at the end: equal where it is flat. Pictures are generated, or of
     --picture.
 """
@@ -24,12 +24,14 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is imported from here
+
 import torch
 
-from omgseg.benchmark import metrics_report, use_report
-from omgseg.benchmark.cases import CASES
-from omgseg.benchmark.report import environment, run_case, run_checks, table
-from omgseg.benchmark.sizes import HeadSizes
+from benchmarks import metrics, use
+from benchmarks.head import CASES, run_case, run_checks, table
+from benchmarks.head_sides import HeadSizes
+from benchmarks.processes import environment
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -37,15 +39,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True, metavar="{head,metrics,use}")
-    metrics = commands.add_parser("metrics", help="see above")
-    metrics.set_defaults(run=metrics_report.benchmark_metrics)
-    metrics_report.add_arguments(metrics)
-    use = commands.add_parser("use", help="see above")
-    use.set_defaults(run=use_report.benchmark_use)
-    use_report.add_arguments(use)
+    for name, module in (("metrics", metrics), ("use", use)):
+        command = commands.add_parser(name, help="see above")
+        command.set_defaults(run=module.run)
+        module.add_arguments(command)
     head = commands.add_parser("head", help="see above")
     head.set_defaults(run=benchmark_head)
-    head.add_argument("--repeats", type=int, default=5, help="measured runs a side (default 5)")
+    head.add_argument("--repeats", type=int, default=5, help="measured runs per side (default 5)")
     head.add_argument("--threads", type=int, help="threads of PyTorch (default: PyTorch's own choice)")
     head.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="default: all")
     head.add_argument("--json", type=Path, help="also write the numbers to this file")

@@ -23,7 +23,7 @@ from omgseg.cli.arguments import NONE, locate, log_to_stderr
 from omgseg.cli.status import OK, UsageError, one_line, user_errors
 
 if TYPE_CHECKING:
-    from omgseg.benchmark.model_cost import PartCost
+    from omgseg.engine.model_cost import PartCost
     from omgseg.structures import Vocabulary
 
 DEFAULT_CLASSES = 133
@@ -100,7 +100,7 @@ def _cost(config: Any, size: tuple[int, int], classes: int) -> tuple[list[PartCo
     if "model" not in config:
         return None, "the config has no key 'model', so the model comes from elsewhere"
     try:
-        from omgseg.benchmark.model_cost import model_cost
+        from omgseg.engine.model_cost import model_cost
 
         return model_cost(config.model, size[::-1], classes), ""
     except (AttributeError, KeyError, TypeError, RuntimeError, NotImplementedError) as error:

@@ -179,7 +179,8 @@ class OMGSegInferencer:
         """Segment everything, then return.
 
         Args:
-            source: an image, many images, a video, or a list of them; see :func:`~omgseg.inference.sources.open_source`.
+            source: an image, many images, a video, or a list of them; see
+                :func:`~omgseg.inference.sources.open_source`.
             task: ``panoptic``, ``instance``, ``semantic``; images: ``interactive``, ``everything``; videos: ``vos``.
                 Default: :attr:`default_task`.
             vocabulary: words to find, see :func:`~omgseg.inference.words.to_vocabulary`. Default: the model's own. For

@@ -27,13 +27,13 @@ from typing import Any
 NAMES = ("make", "omgseg", "pip", "python", "srun")
 """Commands that are stood in for."""
 PRELOADED = (
+    "benchmarks.head",
     "mmdet.evaluation",
     "omgseg.inference",
-    "omgseg.benchmark.cases",
-    "omgseg.benchmark.model_cost",
     "omgseg.cli.main",
     "omgseg.datasets.transforms",
     "omgseg.engine.benchmarks",
+    "omgseg.engine.model_cost",
     "omgseg.evaluation.metrics",
     "omgseg.labelling",
     "omgseg.models.isolated_reader",

@@ -7,13 +7,17 @@ import sys
 import pytest
 import torch
 
-from omgseg.benchmark import inputs
-from omgseg.benchmark.cases import CASES, SIDES, mmdet_targets, our_targets
-from omgseg.benchmark.checks import CHECKS, SharedPoints
-from omgseg.benchmark.heads import build_mmdet, build_ours
-from omgseg.benchmark.peak_memory import peak_growth
-from omgseg.benchmark.sizes import TINY
-from omgseg.benchmark.timing import take_turns
+from benchmarks.head import (
+    CASES,
+    CHECKS,
+    SIDES,
+    SharedPoints,
+    mmdet_targets,
+    our_targets,
+    peak_growth,
+    take_turns,
+)
+from benchmarks.head_sides import TINY, build_mmdet, build_ours, pixel_features
 from omgseg.models.decoder import DecoderOutput
 
 SMALL = """
@@ -53,7 +57,7 @@ def test_losses_and_their_gradients_equal_those_of_mmdet():
     head, mmdet = build_ours(TINY), build_mmdet(TINY)
     targets, criterion = our_targets(TINY)
     with torch.no_grad():
-        outputs = head.decode(*inputs.pixel_features(TINY, TINY.train_size))
+        outputs = head.decode(*pixel_features(TINY, TINY.train_size))
     features = outputs[0].mask_features.clone().requires_grad_()
     embeddings = [output.mask_embeddings.clone().requires_grad_() for output in outputs]
     classes = [output.class_logits.clone().requires_grad_() for output in outputs]

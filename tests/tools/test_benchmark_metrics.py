@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from omgseg.benchmark import metrics_cases
-from omgseg.benchmark.metrics_cases import METRIC_CASES, run_metric_case
-from omgseg.benchmark.metrics_data import MetricSizes
+from benchmarks import metrics
+from benchmarks.metrics import METRIC_CASES, run_metric_case
+from benchmarks.metrics_data import MetricSizes
 
 SMALL = """
     --images 6 --instance-images 4 --size 48 64 --vos-size 48 85 --segments 6 --objects 4 --clip 3 --track-videos 2
@@ -55,7 +55,7 @@ def test_predictions_are_neither_perfect_nor_lost(name, key, tmp_path):
 
 
 def test_different_values_are_reported(root, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(metrics_cases, "summarize_ap", lambda *_: {"AP": 0.123})
+    monkeypatch.setattr(metrics, "summarize_ap", lambda *_: {"AP": 0.123})
     monkeypatch.setattr(sys, "argv", ["benchmark.py", "metrics", *SMALL.split(), "--cases", "ap"])
     with pytest.raises(SystemExit) as stop:
         runpy.run_path(str(root / "tools" / "benchmark.py"), run_name="__main__")

@@ -7,8 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from omgseg.benchmark.use_cases import make_picture
-from omgseg.benchmark.use_stream import SHIFT, StreamSettings, _moving
+from benchmarks.use import SHIFT, StreamSettings, make_picture, moving
 
 SMALL = "--size 80x60 --scale 96x64 --repeats 1 --clicks 3 --frames 52"
 
@@ -47,7 +46,7 @@ def test_frames_show_the_given_picture_and_move(tmp_path):
     assert picture.shape == (20, 30, 3) and len(np.unique(picture)) > 10
     Image.fromarray(picture).save(tmp_path / "picture.png")
     settings = StreamSettings("run", (8, 8), str(tmp_path / "picture.png"), None, frames=3, threads=1)
-    first, second, third = _moving(settings.read_picture(), settings.frames)
+    first, second, third = moving(settings.read_picture(), settings.frames)
     assert np.array_equal(first.image, picture) and third.index == 2
     assert np.array_equal(second.image[:, SHIFT:], picture[:, :-SHIFT])
 

@@ -1,23 +1,29 @@
-"""What is measured of the metrics, and how."""
+"""The speed of our metrics, without and with workers, and that all ways give the same values."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import copy
 import gc
 import io
+import json
+import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from omgseg.benchmark import metrics_data
-from omgseg.benchmark.metrics_data import MetricSizes, Scenes
+from benchmarks import metrics_data
+from benchmarks.metrics_data import MetricSizes, Scenes
+from benchmarks.processes import environment
 from omgseg.evaluation.functional.average_precision import summarize_ap
 from omgseg.evaluation.metrics import (
     CocoInstanceMetric,
@@ -107,16 +113,16 @@ def run_metric_case(
     if case.peer is not None:
         ways[case.peer_name] = lambda: case.peer(num_workers=0, **scenes.arguments)
     results = _take_turns(ways, scenes, repeats)
-    own = results[f"workers {workers[0]}"].values
+    values = results[f"workers {workers[0]}"].values
     deviations = {
-        name: max(abs(own[key] - value) for key, value in result.values.items())
+        name: max(abs(values[key] - value) for key, value in result.values.items())
         for name, result in results.items()
     }
     return {
         "scores": case.title,
         "images": scenes.images,
         "seconds_per_100": {name: 100 * r.seconds / scenes.images for name, r in results.items()},
-        "values": own,
+        "values": values,
         "deviation": deviations,
         "passed": all(
             value <= (TOLERANCE if name == case.peer_name else 0) for name, value in deviations.items()
@@ -146,3 +152,62 @@ def _take_turns(
 
 def _defined(values: dict[str, float]) -> dict[str, float]:
     return {name: float(value) for name, value in values.items() if not np.isnan(value)}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repeats", type=int, default=3, help="measured runs of each way (default 3)")
+    parser.add_argument(
+        "--cases", nargs="+", choices=METRIC_CASES, default=list(METRIC_CASES), help="default: all"
+    )
+    parser.add_argument("--workers", type=int, nargs="+", default=[0, 2], help="threads (default: 0 2)")
+    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
+    for entry in fields(MetricSizes):
+        flag = f"--{entry.name.replace('_', '-')}"
+        if isinstance(entry.default, tuple):
+            parser.add_argument(flag, type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), default=entry.default)
+        else:
+            parser.add_argument(flag, type=int, default=entry.default)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Returns 0, or 1 when two ways of scoring do not give the same values."""
+    # threads within a metric's own libraries would hide what its workers gain
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    sizes = MetricSizes(**{f.name: _as_field(getattr(args, f.name)) for f in fields(MetricSizes)})
+    result: dict[str, Any] = {
+        "environment": environment(),
+        "repeats": args.repeats,
+        "sizes": asdict(sizes),
+        "cases": {},
+    }
+    for name in args.cases:
+        print(f"measuring {name} ...", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            result["cases"][name] = run_metric_case(
+                METRIC_CASES[name], sizes, args.workers, args.repeats, Path(folder)
+            )
+    print("\n" + "\n".join(metrics_table(result["cases"])))
+    if args.json:
+        args.json.write_text(json.dumps(result, indent=2) + "\n")
+    return int(not all(case["passed"] for case in result["cases"].values()))
+
+
+def metrics_table(cases: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Lines to print."""
+    ways = list(dict.fromkeys(way for case in cases.values() for way in case["seconds_per_100"]))
+    yield f"| seconds per 100 | images | {' | '.join(ways)} | values |"
+    yield "|---" * (len(ways) + 3) + "|"
+    for name, case in cases.items():
+        seconds = (case["seconds_per_100"].get(way) for way in ways)
+        cells = " | ".join("" if value is None else f"{value:.2f}" for value in seconds)
+        deviation = max(case["deviation"].values())
+        equal = "equal" if case["passed"] else f"DIFFERENT by {deviation:.1e}"
+        yield f"| {name} | {case['images']} | {cells} | {equal} |"
+    yield ""
+    for name, case in cases.items():
+        yield f"{name}: {case['scores']}"
+
+
+def _as_field(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -8,8 +8,8 @@ from mmengine.config import Config
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from omgseg.benchmark import model_cost as costs
-from omgseg.benchmark.model_cost import model_cost
+from omgseg.engine import model_cost as costs
+from omgseg.engine.model_cost import model_cost
 from omgseg.registry import MODELS
 
 TOY = Path(__file__).parents[2] / "configs" / "toy" / "joint.py"
