@@ -49,7 +49,6 @@ SEAM = {"models/omgseg/adapter.py": {"engine"}}
 SHORT_WITH_REASON: dict[str, str] = {
     "omgseg.structures.category": "a concept of its own, re-exported with the vocabulary",
     "omgseg.structures.task": "a concept of its own, re-exported",
-    "omgseg.compat.quiet": "one workaround per file, so that each can go when its cause goes",
     "omgseg.cli.status": "exit codes, the contract of the command line",
     "omgseg.cli.models": "a command of the command line",
     "omgseg.cli.check": "a command of the command line",

@@ -141,7 +141,7 @@ def test_an_installed_wheel_predicts_in_an_empty_folder(run, tmp_path):
     Image.fromarray(noise).save(tmp_path / "photo.png")
     info = run(tmp_path, "-m", "omgseg.cli", "info", "shipped-small")
     assert info.returncode == 0 and "parameters" in info.stdout, info.stderr
-    predict = ["predict", "photo.png", "--config", "shipped-small", "--weights", "random"]
+    predict = ["predict", "photo.png", "--model", "shipped-small", "--weights", "none"]
     done = run(tmp_path, "-m", "omgseg.cli", *predict, "--vocabulary", "car, person", "--device", "cpu")
     assert done.returncode == 0, done.stderr
     assert Image.open(tmp_path / "results" / "photo.png").size == (64, 48)

@@ -37,6 +37,7 @@ PRELOADED = (
     "omgseg.evaluation.metrics",
     "omgseg.labelling",
     "omgseg.models.isolated_reader",
+    "omgseg.projects",
     "omgseg.toy",
     "torch.distributed.run",
     "torch.utils.tensorboard",
@@ -91,10 +92,18 @@ def answer(connection: socket.socket) -> None:
         os.environ.update(request["env"])
         os.chdir(request["cwd"])
         sys.path[:0] = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        use_projects_of(request["cwd"])
         leave(command, request["argv"], os.environ.get("OMGSEG_DOCS") == "parse")
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     connection.sendall(f"{code % 256}\n".encode())
     os._exit(0)
+
+
+def use_projects_of(folder: str) -> None:
+    """The reader's folder stands for a clone: its projects are those of the package."""
+    import omgseg.projects
+
+    omgseg.projects.__path__ = [str(Path(folder) / "projects")]
 
 
 def leave(function: Callable[..., int], *arguments: Any) -> None:
