@@ -24,7 +24,6 @@ from omgseg.engine.config import ConfigError
 from omgseg.engine.runner import MissingCheckpointError, Runner
 from omgseg.files import whole_file
 from omgseg.messages import did_you_mean
-from omgseg.models.losses import frames_of
 from omgseg.tables import markdown_table
 
 _PROCESS = Path("/proc/self")
@@ -106,7 +105,7 @@ class _Stopwatch(Hook):
         outputs: Sequence[Any] | None = None,
     ) -> None:
         self.end = time.perf_counter()
-        self.images += sum(len(frames_of(sample)) for sample in outputs or ())
+        self.images += sum(len(getattr(one, "video_data_samples", (one,))) for one in outputs or ())
 
     def seconds_per_image(self) -> float:
         seconds, images = torch.tensor(self.end - self.start), torch.tensor(float(self.images))
@@ -176,7 +175,9 @@ def _check_listed(outcome: Outcome) -> None:
 
 def _outcome_of(config: Config) -> Outcome:
     figures = config.get("benchmark", {})
-    return Outcome(Path(config.filename).stem, listed={key: dict(own or {}) for key, own in figures.items()})
+    return Outcome(
+        Path(config.filename).stem, listed={key: dict(paper or {}) for key, paper in figures.items()}
+    )
 
 
 PAPER = {"convnext_l": "paper, ConvNeXt-L", "convnext_xxl": "paper, XXL"}

@@ -75,7 +75,7 @@ def _check_option(cfg: Config, dotted: str) -> None:
         elif isinstance(node, Sequence) and not isinstance(node, str):
             if not part.isdigit() or int(part) >= len(node):
                 raise ConfigError(
-                    f"--cfg-options {dotted}: {where} is a list of {len(node)}; {part!r} is no index of it"
+                    f"--cfg-options {dotted}: {where} is a list of {len(node)}; {part!r} is not an index of it"
                 )
             node = node[int(part)]
         else:
@@ -134,7 +134,7 @@ def unknown_names_as_config_errors() -> Iterator[None]:
         if found is None:
             raise
         name, kind = found.groups()
-        known = [one for each in _all_registries() if each.name == kind for one in _names(each)]
+        known = [one for group in _all_registries() if group.name == kind for one in _names(group)]
         raise ConfigError(
             f"type={name!r}: there is no {kind} of this name{did_you_mean(name, known)}"
         ) from error
@@ -234,8 +234,8 @@ def _with_default_type(node: Any, section: _Section) -> Any:
 
 
 def _unknown_name(path: str, name: str, registries: Sequence[Registry]) -> str:
-    kinds = " or ".join(dict.fromkeys(each.name.replace("_", " ") for each in registries))
-    known = [one for each in registries for one in _names(each)]
+    kinds = " or ".join(dict.fromkeys(group.name.replace("_", " ") for group in registries))
+    known = [one for group in registries for one in _names(group)]
     return f"{path}.type: there is no {kinds} of the name {name!r}{did_you_mean(name, known)}"
 
 
@@ -266,9 +266,9 @@ def _typed_dicts(node: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]
 def _find(name: str | type, registries: tuple[Registry, ...]) -> Any:
     if not isinstance(name, str):
         return name
-    for each in registries:
+    for group in registries:
         try:
-            found = each.get(name)
+            found = group.get(name)
         except RuntimeError:  # mmengine's answer to an unknown name
             continue
         if found is not None:

@@ -170,7 +170,7 @@ def _panels(history: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray
 class DumpHook(Hook):
     """Writes every test sample into a folder, see :mod:`omgseg.evaluation.dump`; ``tools/score.py`` reads it.
 
-    Each process writes its own samples, one file a sample; a sample that pads the data set to the number of processes
+    Each process writes its own samples, one file per sample; a sample that pads the data set to the number of processes
     is written twice, as the same file.
 
     Args:

@@ -243,9 +243,9 @@ class Runner(MMEngineRunner):
         # where the folder is a copy, the best checkpoint that the hook will delete must be the copy's own
         state = checkpoint["message_hub"].get("runtime_info", {})
         for key in [key for key in state if key.startswith("best_ckpt") and state[key]]:
-            own = Path(self.work_dir) / Path(state[key]).name
-            if own.is_file():
-                state[key] = str(own)
+            copied = Path(self.work_dir) / Path(state[key]).name
+            if copied.is_file():
+                state[key] = str(copied)
             elif "out_dir" not in (self.cfg.get("default_hooks", {}).get("checkpoint") or {}):
                 state[key] = None
 

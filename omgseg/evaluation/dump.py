@@ -1,4 +1,4 @@
-"""Predictions on disk, for scoring without the model: one file a sample, and a manifest.
+"""Predictions on disk, for scoring without the model: one file per sample, and a manifest.
 
 ``<folder>/manifest.json`` says what was predicted, ``<folder>/samples/<id>.npz`` holds a sample: a NumPy archive
 whose member ``structure`` is JSON (UTF-8 bytes) with everything but arrays, which are members of their own. Nothing
@@ -78,7 +78,7 @@ class Manifest:
         try:
             return cls(**json.loads(path.read_text()))
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{path} is no manifest of dumped predictions: {error}") from error
+            raise ValueError(f"{path} is not a manifest of dumped predictions: {error}") from error
 
 
 def sample_file(folder: str | Path, key: int | str) -> Path:
@@ -120,7 +120,7 @@ def read_sample(folder: str | Path, key: int | str) -> dict[str, Any]:
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} (predictions of {key!r}) not found") from None
     except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is damaged, or no dumped sample: {error}") from error
+        raise ValueError(f"{path} is damaged, or not a dumped sample: {error}") from error
 
 
 def _pack(value: Any, arrays: dict[str, np.ndarray], where: str) -> Any:

@@ -33,8 +33,8 @@ def zip_path(path: str | Path) -> Path:
 class TrackSubmission:
     """The format of the YouTube-VIS and OVIS servers: ``results.json``, alone in a zip.
 
-    A list with ``video_id``, ``category_id``, ``score`` and ``segmentations`` of each track, one run-length mask a
-    frame and null where the track is absent (https://youtube-vos.org/dataset/vis/, "Submission").
+    A list with ``video_id``, ``category_id``, ``score`` and ``segmentations`` of each track, one run-length mask
+    per frame and null where the track is absent (https://youtube-vos.org/dataset/vis/, "Submission").
 
     Args:
         path: the zip file.

@@ -70,8 +70,7 @@ def render(
     top = top_map(shapes, result.size)
     picture = tint(image, top, colors, opacity)
     if contours:
-        edges = [edge_of(color) for color in colors]
-        draw_outlines(picture, shapes, top, edges, line_width(*result.size))
+        draw_outlines(picture, shapes, top, [edge_of(color) for color in colors], line_width(*result.size))
     letters = font_size(*result.size, crowded=len(shapes) > _CROWDED)
     taken = []
     if legend:

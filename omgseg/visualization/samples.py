@@ -116,7 +116,7 @@ def truth_of(
     """The true objects as a result of a task.
 
     Args:
-        task: instances show things only, semantic segmentation one mask a class.
+        task: instances show things only, semantic segmentation one mask per class.
         masks: bool (N, H, W).
         labels: (N,), -1 without a class.
         vocabulary: of the labels.

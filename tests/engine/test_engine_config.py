@@ -18,7 +18,7 @@ def test_options_change_existing_keys(tiny_config):
     [
         ("modle.width", "no key 'modle' in the config's top level; did you mean 'model'?"),
         ("train_cfg.max_epoch", "no key 'max_epoch' in train_cfg; did you mean 'max_epochs'"),
-        ("param_scheduler.4.gamma", "param_scheduler is a list of 1; '4' is no index of it"),
+        ("param_scheduler.4.gamma", "param_scheduler is a list of 1; '4' is not an index of it"),
         ("work_dir.x", "work_dir is a value"),
     ],
 )

@@ -94,7 +94,7 @@ def test_damaged_files(make_sample, tmp_path):
     data = path.read_bytes()
     for broken in (data[: len(data) // 2], b"", b"text"):
         path.write_bytes(broken)
-        with pytest.raises(ValueError, match=r"1\.npz is damaged, or no dumped sample"):
+        with pytest.raises(ValueError, match=r"1\.npz is damaged, or not a dumped sample"):
             read_sample(tmp_path, 1)
 
 
@@ -110,5 +110,5 @@ def test_manifest(tmp_path):
         Manifest.read(tmp_path)
     for text in ("{", json.dumps({"config": "a.py"}), "[]"):
         (tmp_path / "manifest.json").write_text(text)
-        with pytest.raises(ValueError, match=r"manifest\.json is no manifest of dumped predictions"):
+        with pytest.raises(ValueError, match=r"manifest\.json is not a manifest of dumped predictions"):
             Manifest.read(tmp_path)

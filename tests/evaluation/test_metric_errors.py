@@ -67,7 +67,7 @@ def test_panoptic_folder_missing(panoptic, tmp_path):
 
 def test_panoptic_unknown_group_member(panoptic):
     with pytest.raises(
-        ValueError, match=r"groups\['novel'\] names 'zebra', which is no category of .*gt\.json"
+        ValueError, match=r"groups\['novel'\] names 'zebra', which is not a category of .*gt\.json"
     ):
         panoptic(groups={"novel": ["cat", "zebra"]})
 

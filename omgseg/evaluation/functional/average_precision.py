@@ -288,7 +288,7 @@ def evaluate_lvis(
         id; fractions, -1 where undefined.
 
     Raises:
-        ValueError: the ground truth is no LVIS file, or a result names an image or a category that it does
+        ValueError: the ground truth is not an LVIS file, or a result names an image or a category that it does
             not have.
     """
     check_lvis_fields(ground_truth)
@@ -435,7 +435,7 @@ def track_results(
 
     Args:
         video_id: the id in the ground truth.
-        category_ids, scores: (N,), one a track.
+        category_ids, scores: (N,), one per track.
         segmentations: for each frame the N masks of the tracks (compressed RLE), None where absent.
     """
     by_track = zip(*segmentations, strict=True)

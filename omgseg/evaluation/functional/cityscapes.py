@@ -58,7 +58,7 @@ def match_instances(
 
     Raises:
         FileNotFoundError, OSError: the map is missing or truncated.
-        ValueError: sizes differ, or the map holds an id that is no label.
+        ValueError: sizes differ, or the map holds an id that is not a label.
         ImportError: the package is not installed.
     """
     official, parameters = _package()

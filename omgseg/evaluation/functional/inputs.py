@@ -32,7 +32,7 @@ def load_annotations(path: str | Path, fields: Iterable[str]) -> dict[str, Any]:
     return content
 
 
-# Look-up tables are indexed by segment id; larger ids mean that the input is no segment map.
+# Look-up tables are indexed by segment id; larger ids mean that the input is not a segment map.
 _MAX_ID = 2**28
 
 

@@ -46,7 +46,7 @@ def mask_overlaps(ground_truth: np.ndarray, predicted: np.ndarray) -> tuple[np.n
     if ground_truth.shape != predicted.shape:
         raise ValueError(
             f"predicted masks {predicted.shape} and ground-truth masks {ground_truth.shape} differ "
-            "(instances, height, width); one mask a prompt at the original image size is needed"
+            "(instances, height, width); one mask per prompt at the original image size is needed"
         )
     ground_truth, predicted = ground_truth.astype(bool), predicted.astype(bool)
     intersection = np.count_nonzero(ground_truth & predicted, axis=(1, 2))

@@ -160,7 +160,7 @@ class PanopticAnnotations:
         """Segment ids int32 (H, W), 0 is void, and the entries of ``segments_info``.
 
         Raises:
-            ValueError: the image is not in the file, or the PNG is no panoptic PNG.
+            ValueError: the image is not in the file, or the PNG is not a panoptic PNG.
             FileNotFoundError, OSError: the PNG is missing or truncated.
         """
         if image_id not in self.by_image:

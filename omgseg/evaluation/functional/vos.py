@@ -126,7 +126,7 @@ def summarize_davis(objects: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict[st
     """Averages over all objects of all sequences (not over sequences); fractions.
 
     Args:
-        objects: J and F over the evaluated frames, float64 (T,) each, one pair an object.
+        objects: J and F over the evaluated frames, float64 (T,) each, one pair per object.
 
     Returns:
         ``J&F``, ``J``, ``J_recall``, ``J_decay``, ``F``, ``F_recall``, ``F_decay``; NaN without any object.

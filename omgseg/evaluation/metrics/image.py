@@ -70,7 +70,7 @@ class CocoPanopticMetric(SampleMetric):
             unknown = [member for member in members if member not in names]
             if unknown:
                 raise ValueError(
-                    f"groups[{group!r}] names {unknown[0]!r}, which is no category of {ann_file}"
+                    f"groups[{group!r}] names {unknown[0]!r}, which is not a category of {ann_file}"
                 )
             self.averages[f"PQ_{group}"] = np.isin(names, list(members))
 

@@ -192,7 +192,7 @@ class SequenceScores:
     """What is kept of a video.
 
     Attributes:
-        objects: J and F over the evaluated frames, float64 (T - 2,) each, one pair an object; None without
+        objects: J and F over the evaluated frames, float64 (T - 2,) each, one pair per object; None without
             ground truth.
         files: written for the submission.
     """
