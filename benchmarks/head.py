@@ -34,9 +34,10 @@ from benchmarks.head_sides import (
 )
 from benchmarks.processes import run_fresh
 from omgseg.engine.benchmarks import peak_bytes, reset_peak
-from omgseg.models.decoder import DecoderOutput
-from omgseg.models.losses import ClipTargets, SetCriterion
-from omgseg.models.readout import MaskGeometry, PanopticConfig, read_panoptic, select_queries
+from omgseg.models.mask_queries.losses import ClipTargets, SetCriterion
+from omgseg.models.mask_queries.output import DecoderOutput
+from omgseg.models.mask_queries.readout import PanopticConfig, read_panoptic, select_queries
+from omgseg.models.mask_queries.winners import MaskGeometry
 
 SIDES = ("ours", "mmdet")
 Run = Callable[[], object]

@@ -12,8 +12,11 @@ from mmdet.models.seg_heads import MaskFormerFusionHead
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
-from omgseg.models.convert import PREFIXES
-from omgseg.models.decoder import DecoderOutput, OpenVocabularyClassifier, PixelDecoder, SharedQueryDecoder
+from omgseg.models.checkpoints.published import PREFIXES
+from omgseg.models.mask_queries.output import DecoderOutput
+from omgseg.models.omgseg.classifier import OpenVocabularyClassifier
+from omgseg.models.omgseg.pixel_decoder import PixelDecoder
+from omgseg.models.omgseg.query_decoder import SharedQueryDecoder
 
 STRIDES = (4, 8, 16, 32)
 NUM_HEADS = 8

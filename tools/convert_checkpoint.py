@@ -22,22 +22,13 @@ from torch import Tensor
 
 from omgseg import __version__
 from omgseg.files import whole_file
-from omgseg.models.checkpoint_io import (
-    ForeignObjectsError,
-    read_file,
-    tensors_of,
-    write_state_dict,
-)
-from omgseg.models.conversion_record import SourceFile, conversion_record
-from omgseg.models.convert import (
-    convert_state_dict,
-    holds_image_encoder,
-    is_published_layout,
-    load_state,
-)
-from omgseg.models.hub import local_file
-from omgseg.models.isolated_reader import training_facts
-from omgseg.models.trusted_pickle import read_trusted_pickle
+from omgseg.models.checkpoints.hub import local_file
+from omgseg.models.checkpoints.isolated_reader import training_facts
+from omgseg.models.checkpoints.loading import load_state
+from omgseg.models.checkpoints.published import convert_state_dict, holds_image_encoder, is_published_layout
+from omgseg.models.checkpoints.reading import ForeignObjectsError, read_file, tensors_of, write_state_dict
+from omgseg.models.checkpoints.record import SourceFile, conversion_record
+from omgseg.models.checkpoints.trusted_pickle import read_trusted_pickle
 from omgseg.registry import MODELS
 
 

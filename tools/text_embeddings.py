@@ -18,7 +18,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from omgseg.models.clip import TEMPLATES, TextEncoder
+from omgseg.models.omgseg.text_encoder import TEMPLATES, TextEncoder
 from omgseg.registry import DATASETS, MODELS
 from omgseg.structures import Vocabulary
 

@@ -112,7 +112,7 @@ def _clip() -> dict[str, str]:
     """Where CLIP's weights and embeddings are looked for, and what is there. Nothing is downloaded."""
     from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
 
-    from omgseg.models.clip.text_cache import cache_folder
+    from omgseg.models.omgseg.text_encoder import cache_folder
 
     found = sorted(path.name for path in Path(HF_HUB_CACHE).glob("models--*") if "CLIP" in path.name)
     network = "never asked (HF_HUB_OFFLINE)" if HF_HUB_OFFLINE else "downloaded when a config names them"

@@ -1,6 +1,5 @@
 """Hooks, the runner and checks that mmengine does not have."""
 
-from omgseg.engine.checkpoint import CheckpointError, load_weights, read_checkpoint
 from omgseg.engine.click_loop import ClickLoop
 from omgseg.engine.config import ConfigError, check_arguments, merge_options
 from omgseg.engine.hooks import (
@@ -14,6 +13,7 @@ from omgseg.engine.hooks import (
 )
 from omgseg.engine.picture_hooks import CurvesHook, DumpHook, PicturesHook
 from omgseg.engine.runner import Runner, unwrap
+from omgseg.models.checkpoints.loading import CheckpointError, load_weights, read_checkpoint
 
 __all__ = [
     "Bf16OptimWrapper",

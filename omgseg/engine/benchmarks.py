@@ -19,11 +19,11 @@ from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner as MMEngineRunner
 
-from omgseg.engine.checkpoint import CheckpointError
 from omgseg.engine.config import ConfigError
 from omgseg.engine.runner import MissingCheckpointError, Runner
 from omgseg.files import whole_file
 from omgseg.messages import did_you_mean
+from omgseg.models.checkpoints.loading import CheckpointError
 from omgseg.tables import markdown_table
 
 _PROCESS = Path("/proc/self")

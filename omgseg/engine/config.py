@@ -19,8 +19,8 @@ from mmengine.registry import FUNCTIONS, LOOPS, OPTIM_WRAPPERS, OPTIMIZERS, PARA
 from mmengine.runner import Runner
 
 from omgseg import registry
-from omgseg.engine.checkpoint import CheckpointError
 from omgseg.messages import did_you_mean
+from omgseg.models.checkpoints.loading import CheckpointError
 
 TOP_LEVEL = frozenset(inspect.signature(Runner.__init__).parameters) - {"self"} | {
     "activation_checkpointing",

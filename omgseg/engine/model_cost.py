@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from omgseg.models.segmentor import OMGSeg
+from omgseg.models.omgseg.model import OMGSeg
 from omgseg.registry import MODELS
 
 TILE = 64

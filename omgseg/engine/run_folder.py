@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from omgseg.engine.checkpoint import CheckpointError, read_checkpoint
+from omgseg.models.checkpoints.loading import CheckpointError, read_checkpoint
 
 LAST_CHECKPOINT = "last_checkpoint"
 """mmengine notes there which checkpoint it wrote last, with the path of its folder at that time."""

@@ -17,15 +17,15 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 
-from omgseg.engine.checkpoint import (
+from omgseg.engine.config import check_arguments, check_values, unknown_names_as_config_errors
+from omgseg.engine.run_folder import checkpoint_before, checkpoints_of, damage_of, remove_stale_files
+from omgseg.models.checkpoints.loading import (
     CheckpointError,
     guard_mmengine_loading,
     load_weights,
     read_checkpoint,
     replace_file,
 )
-from omgseg.engine.config import check_arguments, check_values, unknown_names_as_config_errors
-from omgseg.engine.run_folder import checkpoint_before, checkpoints_of, damage_of, remove_stale_files
 from omgseg.registry import RUNNERS
 
 

@@ -1,10 +1,13 @@
-"""The models: parts of the segmentor, and the segmentor that wires them."""
+"""The models. Importing this package registers their parts, by which configs name them."""
 
-from omgseg.models.clip import ImageEncoder, TextEncoder
-from omgseg.models.decoder import OpenVocabularyClassifier, PixelDecoder, PromptEncoder, SharedQueryDecoder
-from omgseg.models.losses import SetCriterion
-from omgseg.models.preprocessor import ClipPreprocessor
-from omgseg.models.segmentor import OMGSeg
+from omgseg.models.mask_queries.losses import SetCriterion
+from omgseg.models.omgseg.classifier import OpenVocabularyClassifier
+from omgseg.models.omgseg.image_encoder import ImageEncoder
+from omgseg.models.omgseg.model import ClipPreprocessor, OMGSeg
+from omgseg.models.omgseg.pixel_decoder import PixelDecoder
+from omgseg.models.omgseg.prompt_encoder import PromptEncoder
+from omgseg.models.omgseg.query_decoder import SharedQueryDecoder
+from omgseg.models.omgseg.text_encoder import TextEncoder
 
 __all__ = [
     "ClipPreprocessor",

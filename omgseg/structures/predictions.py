@@ -50,7 +50,7 @@ def segments_of(
 
     Args:
         kind: of the result.
-        sample: on any device, with the predictions of :class:`~omgseg.models.segmentor.OMGSeg`.
+        sample: on any device, with the predictions of :class:`~omgseg.models.omgseg.model.OMGSeg`.
         task: one of :func:`predicted_tasks`.
         vocabulary: of the labels; None without classes.
         frame_index: None for an image. In videos, identities are kept: the number of a thing is its identity, and

@@ -36,7 +36,7 @@ PRELOADED = (
     "omgseg.engine.model_cost",
     "omgseg.evaluation.metrics",
     "omgseg.labelling",
-    "omgseg.models.isolated_reader",
+    "omgseg.models.checkpoints.isolated_reader",
     "omgseg.projects",
     "omgseg.toy",
     "torch.distributed.run",

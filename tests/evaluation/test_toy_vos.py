@@ -12,8 +12,8 @@ from mmengine.structures import PixelData
 from PIL import Image
 
 from omgseg.datasets import YouTubeVOSDataset
-from omgseg.models.readout import MaskGeometry
-from omgseg.models.video import FrameMasks, given_objects, read_vos
+from omgseg.models.mask_queries.video import FrameMasks, given_objects, read_vos
+from omgseg.models.mask_queries.winners import MaskGeometry
 from omgseg.toy.annotation import annotate
 from omgseg.toy.objects import write_youtube_vos
 from omgseg.toy.videos import an_object_enters_later, sample_videos

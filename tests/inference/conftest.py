@@ -13,7 +13,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from omgseg.inference import OMGSegInferencer
-from omgseg.models.clip import TextEncoder
+from omgseg.models.omgseg.text_encoder import TextEncoder
 from omgseg.registry import MODELS
 from omgseg.structures import Category, Vocabulary
 

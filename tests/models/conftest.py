@@ -7,8 +7,12 @@ import pytest
 import torch
 from mmengine.config import Config, ConfigDict
 
-from omgseg.models.convert import convert_state_dict
-from omgseg.models.decoder import OpenVocabularyClassifier, PixelDecoder, PromptEncoder, SharedQueryDecoder
+from omgseg.models.checkpoints.published import convert_state_dict
+from omgseg.models.mask_queries.output import DecoderOutput
+from omgseg.models.omgseg.classifier import OpenVocabularyClassifier
+from omgseg.models.omgseg.pixel_decoder import PixelDecoder
+from omgseg.models.omgseg.prompt_encoder import PromptEncoder
+from omgseg.models.omgseg.query_decoder import SharedQueryDecoder
 from omgseg.registry import MODELS
 from omgseg.structures import Category, Vocabulary
 
@@ -101,3 +105,25 @@ def golden_head(golden_model: dict) -> torch.nn.ModuleDict:
     published = {f"panoptic_head.{key}": value.float() for key, value in golden_model["state_dict"].items()}
     head.load_state_dict(convert_state_dict(published))
     return head.eval()
+
+
+QUERIES, CHANNELS = 4, 6
+
+
+@pytest.fixture
+def clip_output():
+    """Query ``order[i]`` shows entity i: an own direction in feature space, an own column of the picture."""
+
+    def make(order: list[int], frames: int, objectness: list[float]) -> DecoderOutput:
+        queries, embeddings = torch.zeros(2, 1, QUERIES, CHANNELS)
+        logits, classes = torch.zeros(1, QUERIES), torch.zeros(1, QUERIES, 3)
+        for entity, query in enumerate(order):
+            queries[0, query, entity] = embeddings[0, query, entity] = 1
+            logits[0, query] = objectness[entity]
+            classes[0, query, entity % 2] = 5
+        features = torch.full((1, CHANNELS, frames, 4, 8), -4.0)
+        for entity in range(QUERIES):
+            features[0, entity, :, :, 2 * entity : 2 * entity + 2] = 4.0
+        return DecoderOutput(queries, queries, embeddings, features, logits, classes)
+
+    return make

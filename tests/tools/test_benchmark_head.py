@@ -18,7 +18,7 @@ from benchmarks.head import (
     take_turns,
 )
 from benchmarks.head_sides import TINY, build_mmdet, build_ours, pixel_features
-from omgseg.models.decoder import DecoderOutput
+from omgseg.models.mask_queries.output import DecoderOutput
 
 SMALL = """
     --image-size 64 96 --train-size 64 64 --map-size 160 288 --num-queries 40 --num-layers 2 --encoder-layers 1

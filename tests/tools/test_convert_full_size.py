@@ -15,8 +15,8 @@ from mmengine.config import Config
 from torch import Tensor
 
 from omgseg.engine import load_weights, read_checkpoint
-from omgseg.models.convert import PREFIXES, PUBLISHED_MODELS, convert_state_dict
-from omgseg.models.segmentor import OMGSeg
+from omgseg.models.checkpoints.published import PREFIXES, PUBLISHED_MODELS, convert_state_dict
+from omgseg.models.omgseg.model import OMGSeg
 from omgseg.registry import MODELS
 from omgseg.structures import Vocabulary
 

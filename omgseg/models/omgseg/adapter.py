@@ -21,13 +21,12 @@ from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from omgseg.models.decoder import text_logits
 from omgseg.models.input_size import InputSize, input_size_of
-from omgseg.models.readout.clicks import refine_mask
-from omgseg.models.readout.results import geometry_of
-from omgseg.models.segmentor import Features, OMGSeg
-from omgseg.models.video.object_tracker import ObjectTracker
-from omgseg.models.video.stream import VideoStream
+from omgseg.models.mask_queries.readout import geometry_of
+from omgseg.models.mask_queries.refine import refine_mask
+from omgseg.models.omgseg.classifier import text_logits
+from omgseg.models.omgseg.model import Features, OMGSeg
+from omgseg.models.omgseg.streaming import ObjectTracker, VideoStream
 from omgseg.protocols import PROMPT_KINDS, Abilities, MaskSet, Prompts, Request
 from omgseg.registry import MODELS, SEGMENTERS
 from omgseg.structures import Segments, Task, Vocabulary
@@ -381,8 +380,8 @@ def build_model(config: Mapping[str, Any], weights: str | None) -> OMGSeg:
     Returns:
         The model in eval mode, on the CPU; its ``train_vocabulary`` is that of the checkpoint, if it has one.
     """
-    from omgseg.engine.checkpoint import load_weights, read_checkpoint
     from omgseg.engine.hooks import META_KEY
+    from omgseg.models.checkpoints.loading import load_weights, read_checkpoint
 
     config = dict(config)
     loaded = None if weights is None else read_checkpoint(weights)

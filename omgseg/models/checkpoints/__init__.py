@@ -1,0 +1,1 @@
+"""Weight files: safe reading, loading with a full account, published layouts, conversion."""

@@ -1,0 +1,181 @@
+"""Loading weights into a model with a full account of what did not fit; mmengine's own loading goes the same way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor, nn
+
+from omgseg.models.checkpoints.hub import SCHEME
+from omgseg.models.checkpoints.published import convert_state_dict, is_published_layout
+from omgseg.models.checkpoints.reading import read_file, tensors_of
+
+
+@dataclass
+class LoadReport:
+    """What did not fit when weights were loaded.
+
+    Attributes:
+        missing: keys of the model that the weights lack.
+        unexpected: keys of the weights that the model lacks.
+        mismatched: key to (shape in the weights, shape in the model).
+        unusable: key to what is wrong with its values.
+        loaded: how many tensors were loaded.
+    """
+
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=dict)
+    unusable: dict[str, str] = field(default_factory=dict)
+    loaded: int = 0
+
+    @property
+    def is_clean(self) -> bool:
+        return not (self.missing or self.unexpected or self.mismatched or self.unusable)
+
+    def __str__(self) -> str:
+        lines = [f"{self.loaded} tensors loaded"]
+        for title, entries in (
+            ("missing in the weights", self.missing),
+            ("unexpected in the weights", self.unexpected),
+            (
+                "of another shape",
+                [f"{key}: weights {a}, model {b}" for key, (a, b) in self.mismatched.items()],
+            ),
+            ("with unusable values", [f"{key}: {reason}" for key, reason in self.unusable.items()]),
+        ):
+            lines += [
+                f"{len(entries)} keys {title}{':' if entries else ''}",
+                *(f"  {entry}" for entry in entries),
+            ]
+        return "\n".join(lines)
+
+
+def load_state(model: nn.Module, state_dict: Mapping[str, Tensor], strict: bool = True) -> LoadReport:
+    """Load weights, in our layout or the published one, and account for every key.
+
+    Args:
+        model: any module with our names.
+        state_dict: name to tensor.
+        strict: raise when anything does not fit; else load what fits.
+
+    Returns:
+        What did not fit.
+
+    Raises:
+        ValueError: `strict`, and a key is missing, unexpected, of another shape or of unusable values; the message
+            lists all of them. The model is then partly loaded.
+    """
+    weights = convert_state_dict(state_dict) if is_published_layout(state_dict) else dict(state_dict)
+    own = {
+        **dict(model.named_parameters(remove_duplicate=False)),
+        **dict(model.named_buffers(remove_duplicate=False)),
+    }
+    mismatched = {
+        key: (tuple(value.shape), tuple(own[key].shape))
+        for key, value in weights.items()
+        if key in own and value.shape != own[key].shape
+    }
+    unusable = {
+        key: reason
+        for key, value in weights.items()
+        if key in own and key not in mismatched and (reason := _fault_of(value, own[key]))
+    }
+    fitting = {key: value for key, value in weights.items() if key not in mismatched | unusable}
+    result = model.load_state_dict(fitting, strict=False)
+    report = LoadReport(
+        missing=[key for key in result.missing_keys if key not in mismatched | unusable],
+        unexpected=list(result.unexpected_keys),
+        mismatched=mismatched,
+        unusable=unusable,
+        loaded=len(fitting) - len(result.unexpected_keys),
+    )
+    if strict and not report.is_clean:
+        raise ValueError(f"the weights do not fit the model:\n{report}")
+    return report
+
+
+def _fault_of(value: Tensor, target: Tensor) -> str | None:
+    """Why these values cannot be those of the model's tensor; None if they can."""
+    if value.is_floating_point() != target.is_floating_point() or value.is_complex():
+        return f"{value.dtype}, the model's are {target.dtype}"
+    if value.is_floating_point() and value.isnan().any():
+        return "some are not numbers (NaN)"
+    return None
+
+
+class CheckpointError(ValueError):
+    """A file is not a checkpoint, or not one of this model."""
+
+
+def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, Any]:
+    """Read a checkpoint of this package, of mmengine, or bare weights.
+
+    Args:
+        path: a local ``.pth`` (any name but ``.safetensors``) or ``.safetensors`` file, or
+            ``hf://owner/repository/file[@revision]``, which is downloaded unless the cache has it.
+        map_location: where the tensors go, as in ``torch.load``.
+
+    Returns:
+        Dictionary with at least ``state_dict`` (name to tensor); bare weights are put under that key. A training
+        checkpoint also has ``meta``, ``message_hub``, ``optimizer`` and ``param_schedulers``.
+
+    Raises:
+        FileNotFoundError: there is no such file, or it cannot be downloaded.
+        CheckpointError: the file is damaged, holds objects that are not allowed, or holds no weights.
+    """
+    if "://" in str(path) and not str(path).startswith(SCHEME):
+        raise CheckpointError(
+            f"{path} is neither a local file nor hf://owner/repository/file; download it, check its source, and name "
+            "the local path"
+        )
+    try:
+        content = read_file(path, map_location or "cpu")
+        tensors = tensors_of(content, path)
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
+    if not isinstance(content, Mapping) or "state_dict" not in content:
+        content = {"state_dict": content}
+    return {**content, "state_dict": tensors}
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str, strict: bool = True) -> None:
+    """Load named tensors into a model.
+
+    The published layout is accepted, and what the model leaves out of its checkpoints (a frozen encoder) is not
+    missing in them.
+
+    Args:
+        model: any module, not wrapped.
+        weights: name to tensor, as :func:`read_checkpoint` gives them.
+        source: the file, for messages.
+        strict: if False, missing and unexpected keys are accepted as long as some key fits.
+
+    Raises:
+        CheckpointError: keys are missing or unexpected, shapes differ, values are unusable (NaN, integers for real
+            numbers), or nothing fits. Lists all of them.
+    """
+    report = load_state(model, weights, strict=False)
+    if report.mismatched or report.unusable or not report.loaded or (strict and not report.is_clean):
+        raise CheckpointError(f"{source} does not fit the model:\n{report}")
+
+
+def replace_file(temporary: Path, final: Path) -> None:
+    """Give a completely written file its name; readers see the old content or the new one, also after a crash."""
+    with open(temporary, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, final)
+
+
+def guard_mmengine_loading() -> None:
+    """Route every file that mmengine loads by itself (``init_cfg=dict(type="Pretrained")``) through our reader."""
+
+    def load_from_checked(filename: str, map_location: Any = None) -> dict[str, Any]:
+        return read_checkpoint(filename, map_location)
+
+    CheckpointLoader.register_scheme(list(CheckpointLoader._schemes), load_from_checked, force=True)

@@ -1,0 +1,110 @@
+"""Open-vocabulary classifier: a query's class embedding compared with CLIP text embeddings."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+
+from omgseg.models.omgseg.query_decoder import mlp
+from omgseg.registry import MODELS
+
+CELLS = 8192
+"""Cells whose masks exist as numbers at a time: few enough for caches, enough to keep kernels busy."""
+
+
+class _MaskPooling(torch.autograd.Function):
+    """Keeps the binary masks as booleans for the backward pass: a quarter of float maps.
+
+    The masks are a threshold, so no gradient flows to the mask embeddings.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, mask_embeddings: Tensor, mask_features: Tensor) -> Tensor:
+        mask_embeddings = mask_embeddings.to(mask_features.dtype)
+        masks, area, total = [], 0, 0
+        for features in mask_features.split(CELLS, dim=-1):
+            mask = torch.bmm(mask_embeddings, features).sign_().clamp_(min=0)
+            area = area + mask.sum(-1, keepdim=True, dtype=torch.float32)
+            total = total + torch.bmm(mask, features.transpose(1, 2)).float()
+            masks.append(mask.bool())
+        area = area.clamp(min=1)
+        ctx.save_for_backward(area, *masks)
+        ctx.dtype = mask_features.dtype
+        return total / area
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[None, Tensor]:
+        area, *masks = ctx.saved_tensors
+        weights = (grad / area).to(ctx.dtype).transpose(1, 2)
+        return None, torch.cat([torch.bmm(weights, mask.to(ctx.dtype)) for mask in masks], dim=-1)
+
+
+def pool_under_masks(mask_embeddings: Tensor, mask_features: Tensor) -> Tensor:
+    """Mean feature of each query's own mask.
+
+    Args:
+        mask_embeddings: (B, Q, D); the mask is where ``mask_embeddings . mask_features > 0``.
+        mask_features: (B, D, L), L = T * h * w. Takes gradient.
+
+    Returns:
+        (B, Q, D); zero where a mask is empty.
+    """
+    return _MaskPooling.apply(mask_embeddings, mask_features).to(mask_features.dtype)
+
+
+def text_logits(embeddings: Tensor, class_embeddings: Tensor, scale: float) -> Tensor:
+    """Cosine similarity with the best synonym of each class, and a background class of similarity 0.
+
+    Args:
+        embeddings: (B, Q, E), unit length.
+        class_embeddings: (C, P, E), unit length, P synonyms per class.
+        scale: factor of the cosine (inverse temperature).
+
+    Returns:
+        (B, Q, C + 1), the background last.
+    """
+    num_classes, num_synonyms, _ = class_embeddings.shape
+    similarity = embeddings @ class_embeddings.flatten(0, 1).to(embeddings.dtype).t()
+    best = similarity.unflatten(-1, (num_classes, num_synonyms)).amax(-1)
+    return F.pad(best * scale, (0, 1))
+
+
+@MODELS.register_module()
+class OpenVocabularyClassifier(nn.Module):
+    """Class embedding of a query: its own feature and the mean feature under its mask, projected to CLIP space.
+
+    Args:
+        channels: D, the decoder's width.
+        embed_dim: E, the size of CLIP's joint space.
+        logit_scale: natural logarithm of the factor of the cosine.
+    """
+
+    def __init__(self, channels: int = 256, embed_dim: int = 768, logit_scale: float = math.log(100)) -> None:
+        super().__init__()
+        self.scale = math.exp(logit_scale)
+        self.mask_pooling = nn.Sequential(nn.LayerNorm(channels), nn.Linear(channels, channels))
+        self.projection = mlp(channels, channels, embed_dim)
+
+    def forward(
+        self, queries: Tensor, mask_embeddings: Tensor, mask_features: Tensor, class_embeddings: Tensor
+    ):
+        """Class logits over the vocabulary.
+
+        Args:
+            queries: (B, Q, D), after the decoder's norm.
+            mask_embeddings: (B, Q, D).
+            mask_features: (B, D, T, h, w).
+            class_embeddings: (C, P, E), unit length.
+
+        Returns:
+            (B, Q, C + 1), the background last.
+        """
+        pooled = pool_under_masks(mask_embeddings.detach(), mask_features.flatten(2))
+        embeddings = self.projection(self.mask_pooling(pooled) + queries)
+        with torch.autocast(embeddings.device.type, enabled=False):
+            embeddings = F.normalize(embeddings.float(), dim=-1)
+            return text_logits(embeddings, class_embeddings, self.scale)

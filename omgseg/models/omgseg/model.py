@@ -1,0 +1,366 @@
+"""OMGSeg: encode, decode, then loss or read-out; and the preprocessor that batches its input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmdet.structures import DetDataSample, TrackDataSample
+from mmengine.model import BaseDataPreprocessor, BaseModel
+from torch import Tensor
+
+from omgseg.models.checkpoints.published import published_to_ours_inplace
+from omgseg.models.mask_queries.losses import clip_targets, frames_of
+from omgseg.models.mask_queries.output import DecoderOutput
+from omgseg.models.mask_queries.readout import (
+    ReadoutConfig,
+    fuse_zero_shot,
+    set_image_predictions,
+    set_prompt_predictions,
+)
+from omgseg.models.mask_queries.video import TubeMemory, set_video_predictions, split_clips
+from omgseg.models.omgseg.classifier import text_logits
+from omgseg.models.omgseg.query_decoder import DecoderCache
+from omgseg.registry import MODELS
+from omgseg.structures import Task, Vocabulary
+
+
+@MODELS.register_module()
+class ClipPreprocessor(BaseDataPreprocessor):
+    """Stacks uint8 clips (T, 3, h, w) into (B, T, 3, H, W), padded at the right and the bottom.
+
+    The pixels stay uint8, a quarter of the memory, until :func:`normalize` sees the clip that is being encoded.
+
+    Args:
+        size_divisor: H and W are multiples of it; the coarsest stride must divide it.
+    """
+
+    def __init__(self, size_divisor: int = 32, non_blocking: bool = True) -> None:
+        super().__init__(non_blocking=non_blocking)
+        self.size_divisor = size_divisor
+
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
+        """Move to the model's device, pad and stack; adds ``batch_input_shape`` to every frame's metainfo.
+
+        Raises:
+            ValueError: clips of one batch have different numbers of frames.
+        """
+        data = self.cast_data(data)
+        clips, samples = data["inputs"], data["data_samples"]
+        lengths = {len(clip) for clip in clips}
+        if len(lengths) > 1:
+            raise ValueError(f"clips of one batch must have one length, got {sorted(lengths)} frames")
+        height, width = (self._padded(max(clip.shape[axis] for clip in clips)) for axis in (-2, -1))
+        batch = torch.stack(
+            [F.pad(clip, (0, width - clip.shape[-1], 0, height - clip.shape[-2])) for clip in clips]
+        )
+        for sample in samples:
+            for frame in frames_of(sample):
+                frame.set_metainfo({"batch_input_shape": (height, width)})
+        return {"inputs": batch, "data_samples": samples}
+
+    def _padded(self, size: int) -> int:
+        return -(-size // self.size_divisor) * self.size_divisor
+
+
+def normalize(images: Tensor, image_shapes: list[tuple[int, int]], mean: Tensor, std: Tensor) -> Tensor:
+    """uint8 (B, T, 3, H, W) -> float (B * T, 3, H, W), zero in the padding.
+
+    Args:
+        image_shapes: (height, width) of the image in each of the B padded clips.
+        mean, std: (3,) of pixel values in 0..1.
+    """
+    mean, std = (
+        torch.as_tensor(x, dtype=torch.float32, device=images.device).view(3, 1, 1) for x in (mean, std)
+    )
+    normalized = (images.float() / 255 - mean) / std
+    for clip, (height, width) in zip(normalized, image_shapes, strict=True):
+        clip[..., height:, :] = 0
+        clip[..., width:] = 0
+    return normalized.flatten(0, 1)
+
+
+Sample = DetDataSample | TrackDataSample
+
+
+@dataclass
+class Features:
+    """Of B clips with T frames.
+
+    Attributes:
+        mask_features: (B * T, D, h, w).
+        levels: (B * T, D, h_i, w_i), coarse to fine.
+        last_feature: (B * T, C, h', w'), the image encoder's last feature.
+        num_frames: T.
+        cache: keys and values that the decoder has computed, see :meth:`OMGSeg.with_cache`; None: each call computes
+            its own.
+    """
+
+    mask_features: Tensor
+    levels: list[Tensor]
+    last_feature: Tensor
+    num_frames: int
+    cache: DecoderCache | None = None
+
+
+@MODELS.register_module()
+class OMGSeg(BaseModel):
+    """One model for all segmentation (arXiv:2401.10229).
+
+    An image is a clip of one frame, every entity is a query, a task is a choice of queries, vocabulary and read-out.
+
+    Args:
+        image_encoder, text_encoder, pixel_decoder, query_decoder, prompt_encoder, classifier, criterion: the parts,
+            or their configs. The pixel decoder's `in_channels` and `strides` and the classifier's `embed_dim` are
+            those of the image encoder where a config does not give them.
+        video_query_decoder: a decoder of its own for clips, which then do not share the image's (the decoupled
+            design that the paper's Table 5 compares with). None: one decoder for both.
+        test_cfg: see :class:`ReadoutConfig`.
+        vocabulary: words to start with; the data's vocabulary replaces it (:meth:`set_vocabulary`).
+        data_preprocessor: config of :class:`ClipPreprocessor`.
+    """
+
+    segmenter = "OMGSegSegmenter"
+    """How :func:`omgseg.load` brings a config of this model behind the seam: a name in the registry SEGMENTERS."""
+
+    def __init__(
+        self,
+        image_encoder: dict[str, Any],
+        text_encoder: dict[str, Any],
+        pixel_decoder: dict[str, Any],
+        query_decoder: dict[str, Any],
+        prompt_encoder: dict[str, Any],
+        classifier: dict[str, Any],
+        criterion: dict[str, Any],
+        video_query_decoder: dict[str, Any] | None = None,
+        test_cfg: dict[str, Any] | None = None,
+        vocabulary: Vocabulary | list[str] | None = None,
+        data_preprocessor: dict[str, Any] | None = None,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(_build(data_preprocessor or dict(type="ClipPreprocessor")), init_cfg)
+        self.image_encoder = _build(image_encoder)
+        self.text_encoder = _build(text_encoder)
+        self.pixel_decoder = _build(
+            pixel_decoder, in_channels=self.image_encoder.channels, strides=self.image_encoder.strides
+        )
+        self.query_decoder = _build(query_decoder)
+        self.video_query_decoder = None if video_query_decoder is None else _build(video_query_decoder)
+        self.prompt_encoder = _build(prompt_encoder)
+        self.classifier = _build(classifier, embed_dim=self.image_encoder.embed_dim)
+        self.criterion = _build(criterion)
+        self.test_config = ReadoutConfig.from_dict(test_cfg)
+        self.vocabulary = Vocabulary()
+        self._train_vocabulary: Vocabulary | None = None
+        self.register_buffer("class_embeddings", torch.empty(0), persistent=False)
+        self.register_buffer("_seen", torch.empty(0, dtype=torch.bool), persistent=False)
+        if vocabulary is not None:
+            self.set_vocabulary(vocabulary)
+        self.register_load_state_dict_pre_hook(published_to_ours_inplace)
+
+    def set_vocabulary(self, vocabulary: Vocabulary | list[str]) -> None:
+        """Choose the words that predictions are made of. Changes no weight.
+
+        Args:
+            vocabulary: a list of words means things.
+        """
+        if not isinstance(vocabulary, Vocabulary):
+            vocabulary = Vocabulary.from_names(vocabulary)
+        if vocabulary == self.vocabulary:
+            return
+        embeddings = self.text_encoder(vocabulary) if len(vocabulary) else torch.empty(0)
+        self.class_embeddings = embeddings.to(self.class_embeddings.device)
+        self.vocabulary = vocabulary
+        self._note_seen()
+
+    @property
+    def train_vocabulary(self) -> Vocabulary | None:
+        """The words of the training; other words are unseen classes. None: all count as seen."""
+        return self._train_vocabulary
+
+    @train_vocabulary.setter
+    def train_vocabulary(self, vocabulary: Vocabulary | None) -> None:
+        self._train_vocabulary = vocabulary
+        self._note_seen()
+
+    def _note_seen(self) -> None:
+        """Which classes the training has seen: once per vocabulary, as comparing words takes milliseconds."""
+        seen = [True] * len(self.vocabulary)
+        if self.train_vocabulary is not None:
+            seen = self.vocabulary.shares_word_with(self.train_vocabulary)
+        self._seen = torch.as_tensor(seen, dtype=torch.bool, device=self.class_embeddings.device)
+
+    def forward(self, inputs: Tensor, data_samples: list[Sample], mode: str = "tensor"):
+        """mmengine's entry.
+
+        Args:
+            inputs: uint8 (B, T, 3, H, W), of one source.
+            data_samples: B samples.
+            mode: ``loss``, ``predict`` or ``tensor`` (the decoder's last output).
+        """
+        if mode == "loss":
+            return self.loss(inputs, data_samples)
+        if mode == "predict":
+            return self.predict(inputs, data_samples)
+        if mode == "tensor":
+            return self.decode(self.encode(inputs, data_samples), data_samples, every_layer=False)[0]
+        raise ValueError(f"mode is 'loss', 'predict' or 'tensor', not {mode!r}")
+
+    def encode(self, inputs: Tensor, data_samples: list[Sample]) -> Features:
+        """uint8 (B, T, 3, H, W) -> features."""
+        shapes = [tuple(frames_of(sample)[0].img_shape[:2]) for sample in data_samples]
+        images = normalize(inputs, shapes, self.image_encoder.mean, self.image_encoder.std)
+        features = self.image_encoder(images)
+        mask_features, levels = self.pixel_decoder(features)
+        return Features(mask_features, levels, features[-1], inputs.shape[1])
+
+    def with_cache(self, features: Features) -> Features:
+        """The features of images that are to be decoded many times, as prompts are: each :meth:`decode` then costs
+        little more than its queries. For the size of the cache see :meth:`SharedQueryDecoder.make_cache`."""
+        given = (features.mask_features, features.levels, features.num_frames)
+        return replace(features, cache=self.query_decoder.make_cache(*given))
+
+    def decode(
+        self,
+        features: Features,
+        data_samples: list[Sample],
+        every_layer: bool = True,
+        with_classes: bool = True,
+    ) -> list[DecoderOutput]:
+        """Run the queries that the task asks for; class logits are filled in unless the queries are prompts, or
+        `with_classes` is False (no vocabulary is needed then)."""
+        prompts = self._encode_prompts(data_samples) if _is_interactive(data_samples) else None
+        is_clip = isinstance(data_samples[0], TrackDataSample)
+        decoder = self.video_query_decoder if is_clip and self.video_query_decoder else self.query_decoder
+        cache = features.cache if decoder is self.query_decoder else None
+        given = (features.mask_features, features.levels, features.num_frames)
+        outputs = decoder(*given, prompts, every_layer, cache)
+        if prompts is None and with_classes:
+            if not len(self.vocabulary):
+                raise ValueError("the model has no vocabulary: call set_vocabulary, or add VocabularyHook")
+            for output in outputs:
+                output.class_logits = self.classifier(
+                    output.normed_queries, output.mask_embeddings, output.mask_features, self.class_embeddings
+                )
+        return outputs
+
+    def decode_clip(
+        self, inputs: Tensor, samples: list[DetDataSample], with_classes: bool = True
+    ) -> tuple[list[DetDataSample], Features, DecoderOutput]:
+        """Run the model on a clip, without reading it out.
+
+        Args:
+            inputs: uint8 (T, 3, h, w).
+            samples: T frames, with the metainfo of ``PackClip``.
+            with_classes: see :meth:`decode`.
+
+        Returns:
+            The frames with the metainfo that read-outs need, the features, and the decoder's output.
+        """
+        clip = TrackDataSample()
+        clip.video_data_samples = samples
+        batch = self.data_preprocessor({"inputs": [inputs], "data_samples": [clip]})
+        features = self.encode(batch["inputs"], batch["data_samples"])
+        (output,) = self.decode(features, batch["data_samples"], every_layer=False, with_classes=with_classes)
+        return list(batch["data_samples"][0].video_data_samples), features, output
+
+    def _encode_prompts(self, samples: list[Sample]) -> tuple[Tensor, Tensor]:
+        """Prompts of all clips (B, N, ...), shorter lists padded with prompts at the origin."""
+        kind = "boxes" if "boxes" in samples[0].prompts else "points"
+        prompts = [sample.prompts[kind].float() for sample in samples]
+        count = max(1, *(len(prompt) for prompt in prompts))
+        batch = torch.stack([F.pad(prompt, (0, 0, 0, count - len(prompt))) for prompt in prompts])
+        return self.prompt_encoder(frames_of(samples[0])[0].batch_input_shape, **{kind: batch})
+
+    def loss(self, inputs: Tensor, data_samples: list[Sample]) -> dict[str, Tensor]:
+        """Named losses of a batch of one source."""
+        outputs = self.decode(self.encode(inputs, data_samples), data_samples)
+        targets = [clip_targets(sample, inputs.shape[-2:]) for sample in data_samples]
+        if _is_interactive(data_samples):
+            return self.criterion.prompt_losses(outputs, targets)
+        return self.criterion.entity_losses(outputs, targets)
+
+    @torch.no_grad()
+    def predict(self, inputs: Tensor, data_samples: list[Sample]) -> list[Sample]:
+        """Set the predictions of each sample's tasks, and return the samples."""
+        if isinstance(data_samples[0], TrackDataSample):
+            for clip, sample in zip(inputs, data_samples, strict=True):
+                self._predict_video(clip, sample)
+            return data_samples
+        features = self.encode(inputs, data_samples)
+        if _is_interactive(data_samples):
+            self.predict_prompts(features, data_samples)
+            return data_samples
+        (output,) = self.decode(features, data_samples, every_layer=False)
+        masks = output.mask_logits[:, :, 0].float()
+        evidence = self.zero_shot_evidence(features, output)
+        for index, sample in enumerate(data_samples):
+            own = {name: value[index] for name, value in evidence.items()}
+            probs = self.class_probs(output.class_logits[index], **own)
+            set_image_predictions(sample, probs, masks[index], self.vocabulary, self.test_config)
+        return data_samples
+
+    @torch.no_grad()
+    def predict_prompts(self, features: Features, data_samples: list[DetDataSample]) -> None:
+        """Set ``pred_instances`` of interactive samples from their ``prompts``; images are encoded once for many."""
+        (output,) = self.decode(features, data_samples, every_layer=False)
+        for sample, logits in zip(data_samples, output.mask_logits[:, :, 0].float(), strict=True):
+            set_prompt_predictions(sample, logits[: len(next(iter(sample.prompts.values())))])
+
+    def _predict_video(self, inputs: Tensor, sample: TrackDataSample) -> None:
+        """Read a video (T, 3, H, W) clip by clip, then read it out; following given objects needs no classes."""
+        frames = frames_of(sample)
+        with_classes = any(Task(task) is not Task.VOS for task in frames[0].tasks)
+        memory = TubeMemory(self.test_config.num_candidates)
+        start = 0
+        for end in split_clips(len(frames), self.test_config.clip_size_for(len(frames))):
+            features = self.encode(inputs[None, start:end], [sample])
+            (output,) = self.decode(features, [sample], every_layer=False, with_classes=with_classes)
+            evidence = self.zero_shot_evidence(features, output) if with_classes else {}
+            memory.add(output, **{name: value[0] for name, value in evidence.items()})
+            start = end
+        probs = None
+        if with_classes:
+            sums = {name: memory.sum(name) for name in evidence}
+            probs = self.class_probs(memory.mean("class_logits"), **sums)
+        set_video_predictions(frames, memory, probs, self.vocabulary, self.test_config)
+
+    def zero_shot_evidence(self, features: Features, output: DecoderOutput) -> dict[str, Tensor]:
+        """What CLIP itself sees under each tube's masks, in a form that may be summed over the clips of a video.
+
+        Returns:
+            ``pooled`` (B, Q, C), its last feature summed, and ``area`` (B, Q), the number of cells; nothing where the
+            test config asks for no ensemble.
+        """
+        if not self.test_config.ensemble:
+            return {}
+        masks = output.mask_features.transpose(1, 2)
+        size = features.last_feature.shape[-2:]
+        # masks are linear in the features, so the few channels are resized instead of the many masks
+        small = F.interpolate(masks.flatten(0, 1), size, mode="bilinear", align_corners=False)
+        small = small.unflatten(0, masks.shape[:2])
+        logits = torch.einsum("bqd,btdhw->btqhw", output.mask_embeddings, small).flatten(0, 1)
+        pooled, area = self.image_encoder.pool_masks(features.last_feature, logits)
+        pooled, area = (x.unflatten(0, (-1, features.num_frames)).sum(1) for x in (pooled, area))
+        return {"pooled": pooled, "area": area}
+
+    def class_probs(
+        self, class_logits: Tensor, pooled: Tensor | None = None, area: Tensor | None = None
+    ) -> Tensor:
+        """Class probabilities (Q, C + 1), fused with CLIP's own where there is evidence of it."""
+        if pooled is None:
+            return class_logits.softmax(-1)
+        embeddings = self.image_encoder.embed_pooled(pooled, area)
+        clip = text_logits(embeddings, self.class_embeddings, self.image_encoder.logit_scale)[..., :-1]
+        alpha, beta = self.test_config.alpha, self.test_config.beta
+        return fuse_zero_shot(class_logits, clip, self._seen, (area > 0).float(), alpha, beta).exp()
+
+
+def _build(part: Any, **defaults: Any) -> Any:
+    return MODELS.build({**defaults, **part}) if isinstance(part, dict) else part
+
+
+def _is_interactive(samples: list[Sample]) -> bool:
+    return Task.INTERACTIVE in frames_of(samples[0])[0].tasks
