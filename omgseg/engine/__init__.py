@@ -13,7 +13,7 @@ from omgseg.engine.hooks import (
 )
 from omgseg.engine.picture_hooks import CurvesHook, DumpHook, PicturesHook
 from omgseg.engine.runner import Runner, unwrap
-from omgseg.models.checkpoints.loading import CheckpointError, load_weights, read_checkpoint
+from omgseg.models.checkpoints.loading import CheckpointError, load_weights, read_checkpoint, words_of
 
 __all__ = [
     "Bf16OptimWrapper",
@@ -33,6 +33,7 @@ __all__ = [
     "load_weights",
     "merge_options",
     "read_checkpoint",
+    "words_of",
     "unwrap",
     "vocabulary_of",
 ]

@@ -17,10 +17,9 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
 from omgseg.engine.runner import unwrap
+from omgseg.models.checkpoints.loading import VOCABULARY_KEY, words_of
 from omgseg.registry import HOOKS, OPTIM_WRAPPERS
 from omgseg.structures import Vocabulary
-
-META_KEY = "train_vocabulary"
 
 
 def vocabulary_of(dataset: Any) -> Vocabulary:
@@ -101,13 +100,12 @@ class VocabularyHook(Hook):
             return
         checkpoint["meta"].pop("dataset_meta", None)
         checkpoint["message_hub"]["runtime_info"].pop("dataset_meta", None)
-        checkpoint["meta"][META_KEY] = json.dumps(vocabulary.to_dict())
+        checkpoint["meta"][VOCABULARY_KEY] = json.dumps(vocabulary.to_dict())
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
-        meta = checkpoint.get("meta") or {}
-        if META_KEY not in meta:
+        vocabulary = words_of(checkpoint)
+        if vocabulary is None:
             return
-        vocabulary = Vocabulary.from_dict(json.loads(meta[META_KEY]))
         model = unwrap(runner.model)
         if hasattr(model, "set_vocabulary"):
             model.train_vocabulary = vocabulary
@@ -116,7 +114,7 @@ class VocabularyHook(Hook):
         # mmengine warns on resuming unless this equals the dataset's metainfo; the vocabulary is what matters in it
         dataset = runner.train_dataloader.dataset
         if vocabulary == _vocabulary_or_none(dataset):
-            meta["dataset_meta"] = getattr(dataset, "metainfo", None)
+            checkpoint["meta"]["dataset_meta"] = getattr(dataset, "metainfo", None)
 
 
 class NonFiniteLossError(ArithmeticError):

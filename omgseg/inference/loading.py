@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
 
-from omgseg.engine import ConfigError, check_arguments, read_checkpoint
-from omgseg.engine.hooks import META_KEY
+from omgseg.engine import ConfigError, check_arguments, read_checkpoint, words_of
 from omgseg.engine.run_folder import newest_checkpoint
 from omgseg.messages import did_you_mean
 from omgseg.protocols import Segmenter
@@ -238,8 +236,7 @@ def checkpoint_words(weights: str | Path) -> Vocabulary | None:
         FileNotFoundError: no such file.
         CheckpointError: it is no checkpoint.
     """
-    words = (read_checkpoint(weights).get("meta") or {}).get(META_KEY)
-    return Vocabulary.from_dict(json.loads(words)) if words else None
+    return words_of(read_checkpoint(weights))
 
 
 def choose_device(name: str | torch.device) -> torch.device:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from omgseg.cli import check
-from omgseg.engine.hooks import META_KEY
+from omgseg.models.checkpoints.loading import VOCABULARY_KEY
 from omgseg.structures import Vocabulary
 
 MAIN = "configs/omg_coco_vipseg_ytvis.py"
@@ -27,7 +27,7 @@ def test_the_published_model(run, request):
 
 def test_a_run_tells_its_words(run, request, tmp_path):
     words = Vocabulary.from_names(["dog", "red kite"])
-    meta = {META_KEY: json.dumps(words.to_dict())}
+    meta = {VOCABULARY_KEY: json.dumps(words.to_dict())}
     torch.save({"state_dict": {"x": torch.zeros(1)}, "meta": meta}, tmp_path / "iter_7.pth")
     toy = request.config.rootpath / "configs" / "toy" / "joint.py"
     (tmp_path / "tiny.py").write_text(f'_base_ = ["{toy}"]\n')

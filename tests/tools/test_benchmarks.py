@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from omgseg.engine.hooks import META_KEY
+from omgseg.models.checkpoints.loading import VOCABULARY_KEY
 from omgseg.registry import MODELS
 from omgseg.toy.categories import vocabulary
 
@@ -27,7 +27,7 @@ def checkpoint(write_config, toy_root, monkeypatch, tmp_path) -> str:
     torch.manual_seed(0)
     model = MODELS.build(config.model)
     words = json.dumps(vocabulary(include_novel=False).to_dict())
-    torch.save({"state_dict": model.state_dict(), "meta": {META_KEY: words}}, tmp_path / "weights.pth")
+    torch.save({"state_dict": model.state_dict(), "meta": {VOCABULARY_KEY: words}}, tmp_path / "weights.pth")
     return "weights.pth"
 
 

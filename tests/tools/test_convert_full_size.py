@@ -81,7 +81,7 @@ def outputs(model: OMGSeg) -> list[Tensor]:
     prompted = model.query_decoder(features.mask_features, features.levels, 1, prompts, False)[0]
     halves = torch.zeros(1, 2, 2, 2, dtype=torch.bool)
     halves[:, 0, 0] = halves[:, 1, 1] = True
-    clip = model.image_encoder.embed_masks(features.clip_feature, halves)[0]
+    clip = model.image_encoder.embed_masks(features.last_feature, halves)[0]
     return [output.class_logits, output.objectness_logits, masks, prompted.mask_logits, clip]
 
 

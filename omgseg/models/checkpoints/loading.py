@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
 from omgseg.models.checkpoints.hub import SCHEME
 from omgseg.models.checkpoints.published import convert_state_dict, is_published_layout
 from omgseg.models.checkpoints.reading import read_file, tensors_of
+from omgseg.registry import MODELS
+from omgseg.structures import Vocabulary
+
+VOCABULARY_KEY = "train_vocabulary"
+"""In the ``meta`` of our checkpoints: the words of the training, as JSON."""
 
 
 @dataclass
@@ -179,3 +188,39 @@ def guard_mmengine_loading() -> None:
         return read_checkpoint(filename, map_location)
 
     CheckpointLoader.register_scheme(list(CheckpointLoader._schemes), load_from_checked, force=True)
+
+
+def words_of(checkpoint: Mapping[str, Any]) -> Vocabulary | None:
+    """The words of the training that a checkpoint holds; None if it holds none."""
+    words = (checkpoint.get("meta") or {}).get(VOCABULARY_KEY)
+    return Vocabulary.from_dict(json.loads(words)) if words else None
+
+
+def build_for_prediction(
+    config: Mapping[str, Any], weights: str | Path | None
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Build a model and load its weights.
+
+    Args:
+        config: the config's ``model``.
+        weights: see :func:`read_checkpoint`. None: random weights, the same every time, with a warning.
+
+    Returns:
+        The model in eval mode, on the CPU; and the checkpoint, empty without weights.
+
+    Raises:
+        FileNotFoundError, CheckpointError: see :func:`read_checkpoint` and :func:`load_weights`.
+    """
+    loaded = {} if weights is None else read_checkpoint(weights)
+    if weights is None:
+        print_log(
+            "NO CHECKPOINT: all weights are random. Masks and labels mean nothing; give a checkpoint for real results",
+            logger="current",
+            level=logging.WARNING,
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = MODELS.build(dict(config))
+    if loaded:
+        load_weights(model, loaded["state_dict"], str(weights))
+    return model.eval(), loaded

@@ -6,8 +6,6 @@ limits are set for a call, and how clicks are combined, which the model itself o
 
 from __future__ import annotations
 
-import json
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,10 +15,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmdet.structures import DetDataSample, TrackDataSample
-from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from omgseg.models.checkpoints.loading import build_for_prediction, words_of
 from omgseg.models.input_size import InputSize, input_size_of
 from omgseg.models.mask_queries.readout import geometry_of
 from omgseg.models.mask_queries.refine import refine_mask
@@ -28,7 +26,7 @@ from omgseg.models.omgseg.classifier import text_logits
 from omgseg.models.omgseg.model import Features, OMGSeg
 from omgseg.models.omgseg.streaming import ObjectTracker, VideoStream
 from omgseg.protocols import PROMPT_KINDS, Abilities, MaskSet, Prompts, Request
-from omgseg.registry import MODELS, SEGMENTERS
+from omgseg.registry import SEGMENTERS
 from omgseg.structures import Segments, Task, Vocabulary
 from omgseg.structures.predictions import segments_of
 from omgseg.structures.run_lengths import decode_masks, encode_masks
@@ -158,7 +156,7 @@ class OMGSegSegmenter:
         with self._computing():
             batch = self.model.data_preprocessor({"inputs": [pixels], "data_samples": samples})
             features = self.model.encode(batch["inputs"], batch["data_samples"])
-            return EncodedImage(batch["data_samples"][0], self.model.with_memory(features))
+            return EncodedImage(batch["data_samples"][0], self.model.with_cache(features))
 
     def segment_prompts(self, state: EncodedImage, prompts: Prompts) -> MaskSet:
         """See :meth:`PromptableModel.segment_prompts`.
@@ -232,7 +230,7 @@ class OMGSegSegmenter:
         """
         if not rles or not len(words):
             return np.zeros((len(rles), len(words)), np.float32)
-        sample, feature = state.sample, state.features.clip_feature
+        sample, feature = state.sample, state.features.last_feature
         height, width = sample.batch_input_shape[:2]
         cells = []
         with self._computing():
@@ -380,27 +378,14 @@ def build_model(config: Mapping[str, Any], weights: str | None) -> OMGSeg:
     Returns:
         The model in eval mode, on the CPU; its ``train_vocabulary`` is that of the checkpoint, if it has one.
     """
-    from omgseg.engine.hooks import META_KEY
-    from omgseg.models.checkpoints.loading import load_weights, read_checkpoint
-
     config = dict(config)
-    loaded = None if weights is None else read_checkpoint(weights)
-    if loaded is None:
+    if weights is None:
         for part in ("image_encoder", "text_encoder"):
             config[part] = dict(config[part], pretrained=None)
-        print_log(
-            "NO CHECKPOINT: all weights are random. Masks and labels mean nothing; give a checkpoint for real results",
-            logger="current",
-            level=logging.WARNING,
-        )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = MODELS.build(config)
-    if loaded is not None:
-        load_weights(model, loaded["state_dict"], str(weights))
-        words = (loaded.get("meta") or {}).get(META_KEY)
-        model.train_vocabulary = Vocabulary.from_dict(json.loads(words)) if words else None
-    return model.eval()
+    model, checkpoint = build_for_prediction(config, weights)
+    if weights is not None:
+        model.train_vocabulary = words_of(checkpoint)
+    return model
 
 
 def _check_task(request: Request) -> None:
