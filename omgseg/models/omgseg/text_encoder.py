@@ -73,7 +73,7 @@ def resolve_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
 
 
 MAX_WORDS = 50_000
-"""Words that a file keeps: 154 MB at E = 768. All data sets of the published training have about 5,000."""
+"""Words that a file keeps: 154 MB at E = 768."""
 _AT_ONCE = 500
 """Words per query; SQLite bounds the parameters of one statement."""
 _LOCK_SECONDS = 10.0

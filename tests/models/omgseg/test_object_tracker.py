@@ -4,8 +4,8 @@ import pytest
 import torch
 from mmdet.structures import DetDataSample
 
+from omgseg.models.mask_queries.readout import ReadoutConfig
 from omgseg.models.mask_queries.winners import MaskGeometry
-from omgseg.models.omgseg import streaming as object_tracker
 from omgseg.models.omgseg.streaming import ObjectTracker
 
 
@@ -21,20 +21,27 @@ def columns(*entities: int) -> torch.Tensor:
     return masks
 
 
-@pytest.fixture
-def tracker(clip_output, tiny_model, monkeypatch):
-    """A tracker of entities in columns; ``tracker.show(order, frames)`` pushes a clip whose queries are in an order."""
-    clips = []
+class Columns:
+    """What a tracker needs of a model; its clips show entities in columns."""
 
-    def decode_clip(model, inputs, samples, with_classes):
+    test_config = ReadoutConfig()
+
+    def __init__(self) -> None:
+        self.clips = []
+
+    def decode_clip(self, inputs, samples, with_classes):
         assert not with_classes
-        return samples, None, clips.pop()
+        return samples, None, self.clips.pop()
 
-    monkeypatch.setattr(object_tracker, "decode_clip", decode_clip)
-    tracker = ObjectTracker(tiny_model)
+
+@pytest.fixture
+def tracker(clip_output):
+    """A tracker of entities in columns; ``tracker.show(order, frames)`` pushes a clip whose queries are in an order."""
+    model = Columns()
+    tracker = ObjectTracker(model)
 
     def show(order: list[int], count: int = 1, objectness=(5, 5, 5, 5)) -> list[list[int]]:
-        clips.append(clip_output(order, count, list(objectness)))
+        model.clips.append(clip_output(order, count, list(objectness)))
         samples = tracker.push(torch.zeros(count, 3, 4, 8, dtype=torch.uint8), frames(count))
         assert all(sample.pred_vos_seg.sem_seg.dtype == torch.int32 for sample in samples)
         return [sample.pred_vos_seg.sem_seg[0, 0].tolist() for sample in samples]
