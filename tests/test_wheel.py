@@ -116,10 +116,12 @@ def test_the_source_distribution_is_the_repository(source):
     assert existing and not missing
 
 
-def test_the_wheel_holds_configs_and_projects_and_no_tests(wheel):
+def test_the_wheel_holds_modules_configs_and_projects_and_no_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     configs = {f"omgseg/{file.relative_to(ROOT)}" for file in (ROOT / "configs").rglob("*.py")}
+    modules = {str(file.relative_to(ROOT)) for file in (ROOT / "omgseg").rglob("*.py")}
     assert configs and configs <= set(names)
+    assert modules <= set(names), "a folder without __init__.py is left out"
     assert {"omgseg/configs/models.json", "omgseg/projects/shipped_test/configs/small.py"} <= set(names)
     assert not [name for name in names if {"tests", "__pycache__"} & set(Path(name).parts)]
     assert {Path(name).parts[0] for name in names if "dist-info" not in name} == {"omgseg"}
