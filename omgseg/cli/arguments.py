@@ -114,13 +114,17 @@ def locate(config: str, weights: str | None, needs_weights: bool = True) -> tupl
     path = Path(config).expanduser()
     if needs_weights and weights is None and path.is_file():
         raise UsageError(f"{path} is a config, which needs --weights FILE (or --weights {NONE}: random ones)")
-    if weights not in (None, NONE) and "://" not in weights and not Path(weights).expanduser().is_file():
-        raise UsageError(f"--weights {weights} not found")
-    with user_errors():
-        from omgseg.inference.loading import RANDOM, locate_model
+    if weights not in (None, NONE, "random") and "://" not in weights:
+        if not Path(weights).expanduser().is_file():
+            raise UsageError(f"--weights {weights} not found")
+    try:
+        with user_errors():
+            from omgseg.inference.loading import RANDOM, locate_model
 
-        log_to_stderr()
-        file, found = locate_model(str(path), RANDOM if weights == NONE else weights)
+            log_to_stderr()
+            file, found = locate_model(str(path), RANDOM if weights == NONE else weights)
+    except UsageError as error:  # says how Python gives them
+        raise UsageError(str(error).replace("weights=", "--weights ")) from error
     return str(file), None if found is None else str(found)
 
 

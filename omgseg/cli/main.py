@@ -23,10 +23,11 @@ Segment images and videos: any words, clicks, tracks, with the models of this pa
   omgseg label photos/ --out coco.json --run RUN                   annotations for a folder of images
   omgseg web --run RUN                                             the same in the browser
   omgseg models                                                    the models that have a name
-  omgseg info RUN                                                  size, cost and words of a model
+  omgseg info RUN                                                  abilities, cost and words of a model
   omgseg check                                                     what is installed here
 
-RUN is the folder of a training (`make demo` writes work_dirs/demo/train). `omgseg COMMAND --help` shows examples."""
+RUN is the folder of a training (`make demo` writes work_dirs/demo/train), NAME one of `omgseg models`.
+`omgseg COMMAND --help` shows examples."""
 EPILOG = """\
 exit status:
   0  all is done

@@ -67,8 +67,6 @@ if TYPE_CHECKING:
     from omgseg.inference import OMGSegInferencer, SegmentationResult
 
 TASKS = ("panoptic", "instance", "semantic", "everything", "interactive", "vos")
-DEFAULT_TASKS = TASKS[:4]
-"""The first of them that the model offers is the default."""
 WITH_WORDS = TASKS[:3]
 FORMATS = ("png", "mp4", "gif", "json", "coco", "panoptic", "masks", "youtube-vis")
 
@@ -87,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task",
         choices=TASKS,
-        help=f"default: the first of {', '.join(DEFAULT_TASKS)} that the model offers",
+        help=f"default: the first of {', '.join(TASKS[:4])} that the model offers",
     )
     parser.add_argument(
         "--format", nargs="+", default=[], choices=FORMATS, metavar="F", help=", ".join(FORMATS)
@@ -145,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
     for failure in failures:
         complain(failure)
     seg = build_inferencer(args)
-    settings["task"] = args.task or _default_task(seg)
+    settings["task"] = args.task or seg.default_task.value
     if settings["task"] in WITH_WORDS and not settings["vocabulary"] and not seg.vocabulary:
         if seg.abilities.open_vocabulary:
             raise UsageError(NO_WORDS)
@@ -162,11 +160,6 @@ def run(args: argparse.Namespace) -> int:
     if interrupted:
         return INTERRUPTED
     return OK if work.done == len(jobs) + len(failures) else SOME_FAILED
-
-
-def _default_task(seg: OMGSegInferencer) -> str:
-    offered = {task.value for task in seg.abilities.tasks}
-    return next((task for task in DEFAULT_TASKS if task in offered), DEFAULT_TASKS[0])
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:

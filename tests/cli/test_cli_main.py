@@ -125,3 +125,13 @@ def test_a_full_disk_is_one_line(run, photos, model, tmp_path):
     assert "the same command goes on from here: " in done.stderr and "1-of-1.jsonl" in done.stderr
     status, _, error = run("label", photos, *model, "--out", out)
     assert status == 0 and "0 of them labelled before" not in error
+
+
+def test_models_have_names(run, photos, tmp_path):
+    out = ["--out", tmp_path / "out"]
+    status, _, error = run("predict", photos, "--model", "omg-seg-convnext-x", *out)
+    assert status == 2 and "omg-seg-convnext-l" in error and error.count("\n") == 1
+    status, _, error = run("predict", photos, "--model", "omg-seg-convnext-l", *out)
+    assert status == 2 and "are not on this machine; --weights 'hf://" in error and error.count("\n") == 1
+    status, out, error = run("info", "omg-seg-convnext-l", "--size", "64x64")
+    assert status == 0 and "220.78 M" in out, error
