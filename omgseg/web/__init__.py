@@ -13,8 +13,8 @@ except ImportError as error:
         f'the web page needs Gradio, which does not import here ({error}): pip install "omgseg[web]"'
     ) from error
 
-from omgseg.web.limits import Limits
 from omgseg.web.page import build_app
 from omgseg.web.server import serve
+from omgseg.web.uploads import Limits
 
 __all__ = ["Limits", "build_app", "serve"]

@@ -2,156 +2,370 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import cv2
 import gradio as gr
 import numpy as np
 from PIL import Image
 
-from omgseg.web import controls
-from omgseg.web.clicks import Clicks, Step, draw_view, resized, view_scale
-from omgseg.web.guard import guarded
-from omgseg.web.legend import message_html
-from omgseg.web.limits import Refused
-from omgseg.web.uploads import read_picture
+from omgseg.files import safe_name
+from omgseg.inference import InteractivePredictor, OMGSegInferencer, SegmentationResult
+from omgseg.protocols import MaskNamer
+from omgseg.structures import Task
+from omgseg.structures.run_lengths import encode_masks
+from omgseg.visualization import draw_boxes
+from omgseg.web import parts
+from omgseg.web.parts import Site, guarded
+from omgseg.web.uploads import Refused, read_picture
 
 ADD, REMOVE, BOX = "Part of the object (+)", "Not part of it (\u2212)", "Corner of a box"
+MODES = {"points": ADD, "labels": REMOVE, "boxes": BOX}
+"""Kinds of clicks, by the kind of prompt that a model must take."""
 START = "Upload a picture, then click on an object in it."
 READY = "Click on an object."
+START_BOX = "Upload a picture, then click on two corners around an object in it."
+READY_BOX = "Click on two corners around an object."
+SHORTEST_VIEW, LONGEST_VIEW = 720, 1600
+"""Pixels of the longer side of what is shown: small pictures are enlarged, large ones would be slow to send again."""
+GREEN, RED, WHITE = (22, 163, 74), (220, 38, 38), (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A prompt, and the result after it.
+
+    Attributes:
+        point: (x, y) in pixels of the picture, with its label 1 (of the object) or 0 (not of it); or
+        box: (x1, y1, x2, y2).
+        result: of one mask, without pixels.
+    """
+
+    result: SegmentationResult
+    point: tuple[int, int, int] | None = None
+    box: tuple[int, int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Clicks:
+    """What a visitor did so far; small, as it is kept between requests.
+
+    Attributes:
+        path: the picture.
+        scale: pixels that are shown for one of the picture.
+        steps: the prompts in their order.
+        corner: the first corner of a box that is not finished.
+    """
+
+    path: str
+    scale: float = 1.0
+    steps: tuple[Step, ...] = ()
+    corner: tuple[int, int] | None = None
+
+    @property
+    def result(self) -> SegmentationResult | None:
+        """The newest result."""
+        return self.steps[-1].result if self.steps else None
+
+    @property
+    def points(self) -> list[tuple[int, int, int]]:
+        """(x, y, label) of each click."""
+        return [step.point for step in self.steps if step.point is not None]
+
+    @property
+    def box(self) -> tuple[int, int, int, int] | None:
+        """The box, which is the first prompt where there is one."""
+        return self.steps[0].box if self.steps else None
+
+    def undone(self) -> Clicks:
+        """Without the last click."""
+        if self.corner is not None:
+            return replace(self, corner=None)
+        return replace(self, steps=self.steps[:-1])
+
+    def box_to(self, x: int, y: int) -> tuple[int, int, int, int] | None:
+        """The box between the first corner and this one; None where it has no area."""
+        left, right = sorted((self.corner[0], x))
+        top, bottom = sorted((self.corner[1], y))
+        return (left, top, right, bottom) if right > left and bottom > top else None
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """A picture that the model has encoded.
+
+    Attributes:
+        path: its file.
+        image: RGB uint8 (H, W, 3).
+        view: the same as it is shown.
+        predictor: holds the features.
+    """
+
+    path: str
+    image: np.ndarray
+    view: np.ndarray
+    predictor: InteractivePredictor
 
 
 class ClickTab:
     """One object at a time, refined by every further click.
 
-    The model keeps the features of one picture; another visitor's click in between has them computed again.
+    The model's features of a picture are kept for some visitors, each with a picture of their own; for the others they
+    are computed again.
 
     Args:
-        site: what the tabs share, see :class:`omgseg.web.page.Site`.
+        site: what the tabs share.
     """
 
-    def __init__(self, site) -> None:
+    def __init__(self, site: Site) -> None:
         self.site = site
-        self._encoded: tuple[str, np.ndarray, np.ndarray] | None = None  # path, picture, view
+        self.modes = self.modes_of(site.seg)
+        self._encoded: OrderedDict[str | None, _Encoded] = OrderedDict()
+
+    @staticmethod
+    def modes_of(seg: OMGSegInferencer) -> list[str]:
+        """The kinds of clicks that a model takes: negative ones need positive ones."""
+        prompts = seg.abilities.prompts
+        return [
+            mode
+            for kind, mode in MODES.items()
+            if kind in prompts and (kind != "labels" or "points" in prompts)
+        ]
+
+    @property
+    def _start(self) -> str:
+        return START if ADD in self.modes else START_BOX
+
+    @property
+    def _ready(self) -> str:
+        return READY if ADD in self.modes else READY_BOX
 
     def build(self) -> None:
         """Lay out the tab inside the current ``gr.Blocks``."""
         with gr.Row(equal_height=False):
             with gr.Column(scale=3, min_width=320):
-                picture = controls.picture_input(self.site.workspace, "click-picture", height=520)
+                picture = parts.picture_input(self.site, "click-picture", height=520)
             with gr.Column(scale=1, min_width=260):
-                mode = gr.Radio([ADD, REMOVE, BOX], value=ADD, label="The next click", elem_id="click-mode")
+                mode = gr.Radio(
+                    self.modes,
+                    value=self.modes[0],
+                    label="The next click",
+                    elem_id="click-mode",
+                    visible=len(self.modes) > 1,
+                )
+                names = gr.State(None)
+                if isinstance(self.site.seg.segmenter, MaskNamer):
+                    names = parts.word_input(
+                        self.site, "click-words", "Name it", "Words that the object may be."
+                    )
                 with gr.Row():
                     undo = gr.Button("Undo", size="sm", min_width=80, elem_id="click-undo")
                     reset = gr.Button("Reset", size="sm", min_width=80, elem_id="click-reset")
-                status = gr.HTML(message_html(START), elem_id="click-status", elem_classes="flush")
-                files = controls.downloads("Mask PNG", "JSON")
+                status = gr.HTML(
+                    parts.message_html(self._start), elem_id="click-status", elem_classes="flush"
+                )
+                files = parts.downloads("Mask PNG", "JSON")
         clicks = gr.State(None, time_to_live=self.site.limits.keep_seconds)
         shown = [clicks, picture, status, *files]
-        # All under one limit, so that clicks are taken in their order, and features of one picture are used at a time.
+        # All under one limit, so that the clicks of a visitor are taken in their order.
         rules = {"concurrency_id": "clicks", "concurrency_limit": 1, "api_visibility": "private"}
         picture.upload(guarded(self.start), [picture], shown, **rules)
         picture.clear(self.forget, None, [clicks, status, *files], api_visibility="private")
+        quiet = {"show_progress": "hidden", **rules}
         picture.select(
-            guarded(self.click),
-            [clicks, picture, mode],
-            shown,
-            trigger_mode="multiple",
-            show_progress="hidden",
-            **rules,
+            guarded(self.click), [clicks, picture, mode, names], shown, trigger_mode="multiple", **quiet
         )
-        undo.click(
-            guarded(self.undo), [clicks], shown, trigger_mode="multiple", show_progress="hidden", **rules
-        )
-        reset.click(guarded(self.reset), [clicks], shown, show_progress="hidden", **rules)
+        undo.click(guarded(self.undo), [clicks], shown, trigger_mode="multiple", **quiet)
+        reset.click(guarded(self.reset), [clicks], shown, **quiet)
 
-    def start(self, path: str | None) -> list[Any]:
+    def start(self, path: str | None, request: gr.Request) -> list[Any]:
         """Encode the picture, so that the first click is as quick as the others."""
-        image, view = self._encode(path)
-        return self._show(Clicks(path, view_scale(*image.shape[:2])), view)
+        encoded = self._encode(path, request)
+        return self._show(Clicks(path, view_scale(*encoded.image.shape[:2])), encoded.view)
 
-    def forget(self) -> list[Any]:
+    def forget(self, request: gr.Request) -> list[Any]:
         """The picture was taken away."""
-        return [None, message_html(START), *self._no_files()]
+        self.leave(request)
+        return [None, parts.message_html(self._start), *_no_files()]
 
-    def click(self, clicks: Clicks | None, shown: str | None, mode: str, event: gr.SelectData) -> list[Any]:
+    def leave(self, request: gr.Request) -> None:
+        """The visitor is gone."""
+        self._encoded.pop(request.session_hash, None)
+
+    def click(
+        self,
+        clicks: Clicks | None,
+        shown: str | None,
+        mode: str,
+        names: str | list[str] | None,
+        event: gr.SelectData,
+        request: gr.Request,
+    ) -> list[Any]:
         """A click on the picture; `shown` is the file that was seen when it was made."""
         if clicks is None:
             raise Refused("Upload a picture first.")
+        if mode not in self.modes:
+            raise Refused(f"There is no click {mode!r}.")
         if len(clicks.steps) >= self.site.limits.clicks:
             raise Refused(f"No more than {self.site.limits.clicks} clicks on an object; undo some, or reset.")
-        image, view = self._encode(clicks.path)
-        height, width = image.shape[:2]
+        words = self.site.words_of(names, Task.EVERYTHING)
+        encoded = self._encode(clicks.path, request)
+        encoded.predictor.vocabulary = words
+        height, width = encoded.image.shape[:2]
         scale = 1 if shown == clicks.path else clicks.scale  # at first the upload itself is seen
         x, y = (
             int(min(max(value / scale, 0), most - 1))
             for value, most in zip(event.index, (width, height), strict=True)
         )
         if mode != BOX:
-            clicks = self._predicted(replace(clicks, corner=None), point=(x, y, int(mode == ADD)))
+            point = (x, y, int(mode == ADD))
+            clicks = self._predicted(replace(clicks, corner=None), encoded.predictor, point=point)
         elif clicks.corner is None:
             clicks = replace(clicks, corner=(x, y), steps=())
         elif (box := clicks.box_to(x, y)) is None:
             raise Refused("The second corner must be to the side of, and above or below, the first one.")
         else:
-            clicks = self._predicted(replace(clicks, corner=None, steps=()), box=box)
-        return self._show(clicks, view)
+            clicks = self._predicted(replace(clicks, corner=None, steps=()), encoded.predictor, box=box)
+        return self._show(clicks, encoded.view)
 
-    def undo(self, clicks: Clicks | None) -> list[Any]:
+    def undo(self, clicks: Clicks | None, request: gr.Request) -> list[Any]:
         """Take the last click back."""
-        return self._changed(clicks, lambda clicks: clicks.undone())
+        return self._changed(clicks, request, lambda clicks: clicks.undone())
 
-    def reset(self, clicks: Clicks | None) -> list[Any]:
+    def reset(self, clicks: Clicks | None, request: gr.Request) -> list[Any]:
         """Take all clicks back."""
-        return self._changed(clicks, lambda clicks: replace(clicks, corner=None, steps=()))
+        return self._changed(clicks, request, lambda clicks: replace(clicks, corner=None, steps=()))
 
-    def _changed(self, clicks: Clicks | None, change) -> list[Any]:
+    def _changed(
+        self, clicks: Clicks | None, request: gr.Request, change: Callable[[Clicks], Clicks]
+    ) -> list[Any]:
         if clicks is None:
             raise Refused("There are no clicks yet.")
-        return self._show(change(clicks), self._encode(clicks.path)[1])
+        return self._show(change(clicks), self._encode(clicks.path, request).view)
 
-    def _predicted(self, clicks: Clicks, point=None, box=None) -> Clicks:
-        """With one more prompt and its result. A click corrects the mask so far: the tenth is as quick as the first."""
+    def _predicted(
+        self,
+        clicks: Clicks,
+        predictor: InteractivePredictor,
+        point: tuple[int, int, int] | None = None,
+        box: tuple[int, int, int, int] | None = None,
+    ) -> Clicks:
+        """With one more prompt and its result. A click corrects the mask so far: the tenth is as quick as the first.
+        A model that takes no masks gets all prompts again."""
         before = clicks.result
         if point is None:
-            prompts = {"boxes": np.array([box], np.float32)}
+            found = predictor.predict(boxes=np.array([box], np.float32))
+        elif before is None and not point[2]:
+            raise Refused("Click on the object first, then on what does not belong to it.")
+        elif before is not None and "masks" in self.site.seg.abilities.prompts:
+            found = predictor.predict(points=[point[:2]], labels=[point[2]], mask=before.masks[0])
         else:
-            if before is None and not point[2]:
-                raise Refused("Click on the object first, then on what does not belong to it.")
-            prompts = {"points": np.array([point[:2]], np.float32), "labels": np.array([point[2]])}
-            if before is not None:
-                prompts["mask"] = before.masks[0]
-        result = self.site.seg.interactive.predict(**prompts)
-        step = Step(result.replace(image=None), point, box)
-        return replace(clicks, steps=(*clicks.steps, step))
+            points = [*clicks.points, point]
+            found = predictor.predict(
+                points=[(x, y) for x, y, _ in points],
+                labels=[label for *_, label in points],
+                boxes=clicks.box,
+            )
+        return replace(clicks, steps=(*clicks.steps, Step(found.replace(image=None), point, box)))
 
-    def _encode(self, path: str | None) -> tuple[np.ndarray, np.ndarray]:
-        """The picture and its view; the model has its features afterwards."""
-        if self._encoded is None or self._encoded[0] != path:
+    def _encode(self, path: str | None, request: gr.Request) -> _Encoded:
+        """The visitor's picture, with the model's features of it."""
+        visitor = request.session_hash
+        encoded = self._encoded.pop(visitor, None)
+        if encoded is None or encoded.path != path:
             image = read_picture(path, self.site.limits)
-            self._encoded = None  # an error must not leave the old picture's features under the new name
-            self.site.seg.interactive.set_image(image)
-            self._encoded = (path, image, resized(image, view_scale(*image.shape[:2])))
-        return self._encoded[1:]
+            del encoded
+            while len(self._encoded) >= self.site.limits.encoded:
+                self._encoded.pop(next(iter(self._encoded), None), None)  # a visitor may leave meanwhile
+            predictor = InteractivePredictor(self.site.seg.segmenter)
+            predictor.set_image(image)
+            encoded = _Encoded(path, image, resized(image, view_scale(*image.shape[:2])), predictor)
+        self._encoded[visitor] = encoded
+        return encoded
 
     def _show(self, clicks: Clicks, view: np.ndarray) -> list[Any]:
         folder, result = self.site.workspace.new_folder(), clicks.result
         picture = folder / "clicks.jpg"
         Image.fromarray(draw_view(view, clicks)).save(picture, quality=92)
         if result is None or not len(result):
-            text = READY if clicks.corner is None else "Now click on the opposite corner."
-            return [clicks, str(picture), message_html(text), *self._no_files()]
-        mask = folder / "mask.png"
+            text = self._ready if clicks.corner is None else "Now click on the opposite corner."
+            return [clicks, str(picture), parts.message_html(text), *_no_files()]
+        name = safe_name(Path(clicks.path).stem)
+        mask = folder / f"{name}_mask.png"
         Image.fromarray(result.masks[0].astype(np.uint8) * 255).save(mask)
-        content = result.save(folder / "mask.json")
+        content = result.save(folder / f"{name}_mask.json")
         area = 100 * result.areas[0] / (result.size[0] * result.size[1])
         given = ["a box"] if clicks.box is not None else []
         if count := len(clicks.points):
             given.append(f"{count} click{'' if count == 1 else 's'}")
         text = f"Mask from {' and '.join(given)}: {area:.1f} % of the picture."
+        if result.names[0]:
+            text += f" It looks like: {result.names[0]}."
         buttons = [gr.DownloadButton(value=str(file), interactive=True) for file in (mask, content)]
-        return [clicks, str(picture), message_html(text), *buttons]
+        return [clicks, str(picture), parts.message_html(text), *buttons]
 
-    @staticmethod
-    def _no_files() -> list[Any]:
-        return [gr.DownloadButton(value=None, interactive=False) for _ in range(2)]
+
+def _no_files() -> list[Any]:
+    return [gr.DownloadButton(value=None, interactive=False) for _ in range(2)]
+
+
+def view_scale(height: int, width: int) -> float:
+    """How much a picture is enlarged (by whole numbers, to stay sharp) or made smaller to be shown."""
+    longest = max(height, width)
+    return LONGEST_VIEW / longest if longest > LONGEST_VIEW else max(SHORTEST_VIEW // longest, 1)
+
+
+def resized(picture: np.ndarray, scale: float) -> np.ndarray:
+    """A picture (H, W, 3) as it is shown."""
+    if scale == 1:
+        return picture
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=method)
+
+
+def draw_view(view: np.ndarray, clicks: Clicks) -> np.ndarray:
+    """The mask and the prompts over a picture.
+
+    Args:
+        view: RGB uint8 (h, w, 3), the picture as it is shown.
+
+    Returns:
+        A new one.
+    """
+    result = clicks.result
+    if result is not None and len(result):
+        height, width = view.shape[:2]
+        mask = cv2.resize(result.masks[0].astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+        view = result.replace(size=(height, width), rles=encode_masks([mask]), image=None).draw(
+            view, labels=False, by="identity"
+        )
+    return _with_marks(np.ascontiguousarray(view), clicks)
+
+
+def _with_marks(picture: np.ndarray, clicks: Clicks) -> np.ndarray:
+    """A copy with the box, its first corner, and + in green, - in red."""
+
+    def shown(*values: int) -> tuple[int, ...]:
+        return tuple(round((value + 0.5) * clicks.scale) for value in values)
+
+    picture = picture.copy() if clicks.box is None else draw_boxes(picture, np.array([shown(*clicks.box)]))
+    radius = max(6, round(min(picture.shape[:2]) / 60))
+    width = max(2, radius // 4)
+    if clicks.corner is not None:
+        for color, line in (((0, 0, 0), width + 2), (WHITE, width)):
+            cv2.drawMarker(
+                picture, shown(*clicks.corner), color, cv2.MARKER_CROSS, 4 * radius, line, cv2.LINE_AA
+            )
+    for column, row, label in clicks.points:
+        x, y = shown(column, row)
+        cv2.circle(picture, (x, y), radius + width, WHITE, -1, cv2.LINE_AA)
+        cv2.circle(picture, (x, y), radius, GREEN if label else RED, -1, cv2.LINE_AA)
+        arm = radius // 2
+        cv2.line(picture, (x - arm, y), (x + arm, y), WHITE, width)
+        if label:
+            cv2.line(picture, (x, y - arm), (x, y + arm), WHITE, width)
+    return picture

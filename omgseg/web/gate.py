@@ -8,7 +8,7 @@ paths of files only where a request says that they are files. So every request p
 - Only the routes of the page are open.
 - Files lie in the workspace, wherever a request names one. The answer is the same for those that exist elsewhere and
   those that do not.
-- Bodies are bounded, and all uploads together; see :class:`~omgseg.web.limits.Limits`.
+- Bodies are bounded, and all uploads together; see :class:`~omgseg.web.uploads.Limits`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from omgseg.web.limits import Limits, Refused
-from omgseg.web.workspace import Workspace
+from omgseg.web.uploads import Limits, Refused, Workspace
 
 LOGGER = logging.getLogger(__name__)
 SECONDS_BETWEEN_CLEANINGS = 60

@@ -7,58 +7,49 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 from PIL import Image
 
+from omgseg.files import safe_name
+from omgseg.inference import SegmentationResult
 from omgseg.visualization.samples import enlarge, enlarge_segments, zoom_for
-from omgseg.web import controls
-from omgseg.web.guard import guarded
-from omgseg.web.legend import HEADERS, TASK_NAMES, legend_html, message_html, table_rows
-from omgseg.web.limits import Refused
+from omgseg.web import parts
+from omgseg.web.parts import Site, guarded
 from omgseg.web.uploads import read_picture
-from omgseg.web.words import parse_words
-
-
-def palette_of(colorblind: bool) -> str:
-    return "colorblind" if colorblind else "default"
-
-
-def save_coco(content: dict[str, Any], path: Path) -> str:
-    path.write_text(json.dumps(content))
-    return str(path)
 
 
 class ImageTab:
     """Segments one picture. Sliders change what is drawn, without the model.
 
     Args:
-        site: what the tabs share, see :class:`omgseg.web.page.Site`.
+        site: what the tabs share.
     """
 
-    def __init__(self, site) -> None:
+    def __init__(self, site: Site) -> None:
         self.site = site
 
     def build(self) -> None:
         """Lay out the tab inside the current ``gr.Blocks``."""
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300):
-                picture = controls.picture_input(self.site.workspace, "image-in", height=280)
-                task, words = controls.question(
-                    "image-words",
-                    "Empty: the words of the model. Things are counted, stuff is not. One a line works, too.",
-                )
+                picture = parts.picture_input(self.site, "image-in", height=280)
+                task = parts.task_input(self.site)
+                words = parts.word_input(self.site, "image-words", hint=parts.word_hint(self.site))
                 start = gr.Button("Segment", variant="primary", elem_id="image-start")
-                style = controls.drawing()
+                style = parts.drawing()
             with gr.Column(scale=3, min_width=320):
                 overlay = gr.Image(
                     label="Result", interactive=False, height=460, elem_id="image-out", buttons=["fullscreen"]
                 )
                 legend = gr.HTML(
-                    message_html("The classes appear here."), elem_id="image-legend", elem_classes="flush"
+                    parts.message_html("The classes appear here."),
+                    elem_id="image-legend",
+                    elem_classes="flush",
                 )
-                files = controls.downloads("PNG", "JSON", "COCO")
+                files = parts.downloads("PNG", "JSON", "COCO")
                 with gr.Accordion("Segments", open=True):
                     table = gr.Dataframe(
-                        headers=HEADERS,
+                        headers=parts.HEADERS,
                         interactive=False,
                         show_label=False,
                         max_height=280,
@@ -87,35 +78,50 @@ class ImageTab:
             )
 
     def segment(
-        self, path: str | None, task: str, words: str, score: float, opacity: float, colorblind: bool
+        self,
+        path: str | None,
+        task_name: str,
+        words: str | list[str] | None,
+        score: float,
+        opacity: float,
+        colorblind: bool,
     ) -> list[Any]:
         """Run the model: what to keep, and what to show."""
         image = read_picture(path, self.site.limits)
-        vocabulary = parse_words(words, self.site.limits.words)
-        if task not in TASK_NAMES:
-            raise Refused(f"There is no task {task!r}.")
-        result = self.site.seg(image, task=TASK_NAMES[task], vocabulary=vocabulary)
+        task = self.site.task_of(task_name)
+        vocabulary = self.site.words_of(words, task)
+        self.site.check_work(task, vocabulary, *image.shape[:2])
+        result = self.site.seg(image, task=task.value, vocabulary=vocabulary)
         kept = (result.replace(image=None), path)
-        return [kept, *self._show(result, image, score, opacity, colorblind)]
+        return [kept, *self._show(result, path, image, score, opacity, colorblind)]
 
     def redraw(self, kept: tuple | None, score: float, opacity: float, colorblind: bool) -> list[Any]:
         """Show the last result in another style."""
         if kept is None:
             return [gr.skip()] * 6
         result, path = kept
-        return self._show(result, read_picture(path, self.site.limits), score, opacity, colorblind)
+        return self._show(result, path, read_picture(path, self.site.limits), score, opacity, colorblind)
 
-    def _show(self, result, image, score: float, opacity: float, colorblind: bool) -> list[Any]:
-        result, palette = result.confident(score), palette_of(colorblind)
-        folder = self.site.workspace.new_folder()
-        drawn = shown = folder / "segments.png"
+    def _show(
+        self,
+        result: SegmentationResult,
+        path: str,
+        image: np.ndarray,
+        score: float,
+        opacity: float,
+        colorblind: bool,
+    ) -> list[Any]:
+        result, palette = result.confident(score), parts.palette_of(colorblind)
+        folder, name = self.site.workspace.new_folder(), safe_name(Path(path).stem)
+        drawn = shown = folder / f"{name}_segments.png"
         style = {"opacity": opacity, "palette": palette}
         Image.fromarray(result.draw(image, **style)).save(drawn, compress_level=1)
         if (zoom := zoom_for(*result.size)) > 1:  # the browser would enlarge the letters, too
             shown = folder / "view.png"
             large = enlarge_segments(result, zoom).draw(enlarge(image, zoom), **style)
             Image.fromarray(large).save(shown, compress_level=1)
-        content = result.save(folder / "segments.json")
-        coco = save_coco(result.to_coco(), folder / "segments_coco.json")
+        content = result.save(folder / f"{name}_segments.json")
+        coco = folder / f"{name}_coco.json"
+        coco.write_text(json.dumps(result.to_coco()))
         buttons = [gr.DownloadButton(value=str(file), interactive=True) for file in (drawn, content, coco)]
-        return [str(shown), legend_html(result, palette), table_rows(result), *buttons]
+        return [str(shown), parts.legend_html(result, palette), parts.table_rows(result), *buttons]

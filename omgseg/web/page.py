@@ -1,56 +1,112 @@
-"""The page: its tabs, and what they share."""
+"""The page: the tabs that the model has something for, and how they look."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import gradio as gr
 
+from omgseg.inference import OMGSegInferencer, describe
+from omgseg.protocols import PromptableModel
 from omgseg.web.click_tab import ClickTab
 from omgseg.web.image_tab import ImageTab
-from omgseg.web.limits import Limits
+from omgseg.web.parts import Site
+from omgseg.web.uploads import Limits, Workspace
 from omgseg.web.video_tab import VideoTab
-from omgseg.web.workspace import Workspace
+
+SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif"]
+MONO = ["ui-monospace", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace"]
+
+"""The system's own fonts, so that nothing is loaded from other hosts."""
+
+CSS = """
+.gradio-container { width: 100% !important; max-width: 1320px !important; margin: 0 auto !important; }
+#title h1 { margin: 0; font-size: 1.6rem; font-weight: 700; letter-spacing: -0.01em; }
+#title p { margin: 0.15rem 0 0; color: var(--body-text-color-subdued); }
+.legend { display: flex; flex-wrap: wrap; gap: 0.45rem; margin: 0; padding: 0; list-style: none; }
+.legend li {
+  display: inline-flex; align-items: center; gap: 0.45rem; margin: 0; padding: 0.25rem 0.65rem 0.25rem 0.45rem;
+  border: 1px solid var(--border-color-primary); border-radius: 999px; background: var(--background-fill-primary);
+  color: var(--body-text-color); font-size: 0.9rem; line-height: 1.3; max-width: 100%;
+}
+.legend .swatch {
+  flex: none; width: 0.95rem; height: 0.95rem; border-radius: 50%; box-shadow: inset 0 0 0 1px rgb(0 0 0 / 25%);
+}
+.legend .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-weight: 600; }
+.legend .notes { white-space: nowrap; color: var(--body-text-color-subdued); font-variant-numeric: tabular-nums; }
+.hint { margin: 0.2rem 0; color: var(--body-text-color-subdued); }
+.bar { height: 0.55rem; border-radius: 999px; overflow: hidden; background: var(--border-color-primary); }
+.bar div { height: 100%; border-radius: inherit; background: var(--primary-600); transition: width 0.2s; }
+#title .html-container, .flush .html-container { padding: 0; }
+#image-out img, #image-in img { width: 100%; height: 100%; object-fit: contain; }
+#click-picture img { cursor: crosshair; }
+@media (max-width: 700px) { .gradio-container { padding: 0.5rem !important; } }
+"""
 
 
-@dataclass
-class Site:
-    """What the tabs share.
-
-    Attributes:
-        seg: an ``OMGSegInferencer``.
-        limits: what is accepted.
-        workspace: where files go.
-    """
-
-    seg: object
-    limits: Limits
-    workspace: Workspace
-
-
-def build_app(seg, limits: Limits | None = None, workspace: Workspace | None = None) -> gr.Blocks:
+def build_app(
+    seg: OMGSegInferencer, limits: Limits | None = None, workspace: Workspace | None = None
+) -> gr.Blocks:
     """The page of a model, ready for ``queue`` and ``launch``; :func:`omgseg.web.serve` does both.
 
+    It has a tab for pictures and one for videos where the model segments by words or by itself, and one for clicks
+    where it takes prompts; tasks, words and kinds of clicks are those of its abilities.
+
     Args:
-        seg: an ``OMGSegInferencer``.
+        seg: the inferencer of the model.
         limits: what is accepted.
         workspace: where uploads and results go; a new one by default.
+
+    Raises:
+        ValueError: the model does nothing that a page could show.
     """
     limits = limits or Limits()
     site = Site(seg, limits, workspace or Workspace(limits))
+    tabs: dict[str, ImageTab | ClickTab | VideoTab] = {}
+    if site.task_names():
+        tabs["Picture"] = ImageTab(site)
+    if isinstance(seg.segmenter, PromptableModel) and ClickTab.modes_of(seg):
+        tabs["Clicks"] = ClickTab(site)
+    if site.task_names(video=True):
+        tabs["Video"] = VideoTab(site)
+    if not tabs:
+        raise ValueError(f"the page has nothing to show: the model offers {describe(seg.segmenter)}")
     with gr.Blocks(title="omgseg", analytics_enabled=False) as app:
-        gr.HTML(
-            "<h1>omgseg</h1><p>Segment pictures and videos with your own words, or with clicks.</p>",
-            elem_id="title",
-        )
+        gr.HTML(f"<h1>omgseg</h1><p>{_summary(site, tabs)}</p>", elem_id="title")
         with gr.Tabs():
-            with gr.Tab("Picture"):
-                ImageTab(site).build()
-            with gr.Tab("Clicks"):
-                ClickTab(site).build()
-            with gr.Tab("Video"):
-                video = VideoTab(site)
-                video.build()
-        app.unload(video.leave)
+            for name, tab in tabs.items():
+                with gr.Tab(name):
+                    tab.build()
+        for tab in tabs.values():
+            if not isinstance(tab, ImageTab):
+                app.unload(tab.leave)
     app.omgseg_site = site
     return app
+
+
+def _summary(site: Site, tabs: dict[str, ImageTab | ClickTab | VideoTab]) -> str:
+    """What can be done on the page, in one sentence."""
+    if "Picture" not in tabs:
+        return "Choose objects in pictures with clicks."
+    kinds = "pictures and videos" if "Video" in tabs else "pictures"
+    ways = []
+    if site.seg.abilities.open_vocabulary:
+        ways.append("with your own words")
+    elif site.seg.vocabulary:
+        ways.append(f"with the {len(site.seg.vocabulary)} words of the model")
+    if "Clicks" in tabs:
+        ways.append("with clicks")
+    return f"Segment {' '.join([kinds, ', or '.join(ways)])}.".replace(" .", ".")
+
+
+def theme() -> gr.themes.Base:
+    base = gr.themes.Default(
+        primary_hue="indigo", secondary_hue="indigo", neutral_hue="slate", font=SANS, font_mono=MONO
+    )
+    # Gradio's own shades of these are too pale to read: below the contrast of 4.5 that WCAG 2.2 asks for.
+    return base.set(
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
+    )

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from omgseg.inference import OMGSegInferencer
 from omgseg.web.gate import Hosts, guarding
-from omgseg.web.limits import Limits
-from omgseg.web.page import build_app
-from omgseg.web.style import CSS, theme
-from omgseg.web.workspace import Workspace
+from omgseg.web.page import CSS, build_app, theme
+from omgseg.web.uploads import Limits, Workspace
 
 LOOPBACK = "127.0.0.1"
 
 
 def serve(
-    seg,
+    seg: OMGSegInferencer,
     host: str = LOOPBACK,
     port: int = 7860,
     limits: Limits | None = None,
@@ -27,7 +27,7 @@ def serve(
     """Serve the page until Ctrl-C or SIGTERM. Nothing is kept: uploads and results are removed at the end.
 
     Args:
-        seg: an ``OMGSegInferencer``.
+        seg: the inferencer of the model.
         host: the address to listen on. The default is reached from this machine only; anyone who reaches another one
             can use the model, as there is no password.
         port: 0 takes a free one.
@@ -62,7 +62,12 @@ def serve(
 
 
 def launch(
-    seg, host: str, port: int, limits: Limits, workspace: Workspace, allowed_hosts: Iterable[str] = ()
+    seg: OMGSegInferencer,
+    host: str,
+    port: int,
+    limits: Limits,
+    workspace: Workspace,
+    allowed_hosts: Iterable[str] = (),
 ):
     """Start the server in a thread of its own; returns the app, whose ``close`` ends it."""
     app = build_app(seg, limits, workspace)
@@ -90,8 +95,6 @@ def launch(
 
 
 def _free_port(host: str) -> int:
-    import socket
-
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         return probe.getsockname()[1]

@@ -1,22 +1,199 @@
-"""Uploaded files: looked at before they are decoded, and refused with the reason."""
+"""What the page accepts, where it keeps it, and how uploaded files are looked at before they are decoded."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+import threading
+import time
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import av
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from gradio.components import Component
+from PIL import Image, UnidentifiedImageError
 
 from omgseg.inference.video_files import VIDEO_SUFFIXES
-from omgseg.web.limits import MEGABYTE, Limits, Refused
+from omgseg.structures.images import upright
 
+MEGABYTE = 1 << 20
 PICTURES = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 FILMS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif"
 """Formats that hold their own data. Play lists, which make a decoder read other files, and formats that need another
 program are not among them."""
+
+
+class Refused(ValueError):
+    """A request that the page does not take; the message is for its sender."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds on what one request, one visitor and all visitors together may use.
+
+    Attributes:
+        upload_mb: size of an uploaded file, in megabytes of 2**20 bytes.
+        image_megapixels: width x height of a picture.
+        video_megapixels: width x height of a video's frames.
+        video_seconds: length of a video.
+        video_frames: number of a video's frames.
+        words: number of words in a vocabulary.
+        word_megapixels: words x megapixels of a picture in a semantic request, whose time grows with both.
+        clicks: prompts on one picture.
+        encoded: pictures for clicks that stay encoded, one per visitor; the one that was idle for longest is encoded
+            again.
+        waiting: requests that may wait for the model, which works on one at a time.
+        visitors: pages whose state is remembered; the one that was idle for longest is forgotten.
+        stored_mb: uploads and results of all visitors together; the oldest make room.
+        keep_minutes: uploads and results are deleted after this time.
+
+    Raises:
+        ValueError: a limit is not positive, or `stored_mb` is less than an upload needs.
+    """
+
+    upload_mb: float = 100
+    image_megapixels: float = 25
+    video_megapixels: float = 2.5
+    video_seconds: float = 60
+    video_frames: int = 1800
+    words: int = 200
+    word_megapixels: float = 500
+    clicks: int = 40
+    encoded: int = 4
+    waiting: int = 16
+    visitors: int = 32
+    stored_mb: float = 2000
+    keep_minutes: float = 60
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if not getattr(self, field.name) > 0:
+                raise ValueError(f"limit {field.name}={getattr(self, field.name)}: give a number above 0")
+        if self.stored_mb < self.upload_mb + 1:
+            raise ValueError(
+                f"limit stored_mb={self.stored_mb:g}: give more than upload_mb={self.upload_mb:g}"
+            )
+
+    @property
+    def upload_bytes(self) -> int:
+        return int(self.upload_mb * MEGABYTE)
+
+    @property
+    def stored_bytes(self) -> int:
+        return int(self.stored_mb * MEGABYTE)
+
+    @property
+    def keep_seconds(self) -> int:
+        return max(int(self.keep_minutes * 60), 1)
+
+
+class Workspace:
+    """A temporary folder; it is removed with all that is in it by :meth:`close`, or when Python ends.
+
+    Gradio keeps uploads in it, and serves what lies in it without making another copy. One at a time: Gradio finds the
+    folder by an environment variable.
+
+    Args:
+        limits: how many bytes lie here at most, and for how long.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
+        self._folder = tempfile.TemporaryDirectory(prefix="omgseg-web-", ignore_cleanup_errors=True)
+        self._lock = threading.Lock()
+        self._reserved = 0
+        self.path = Path(self._folder.name).resolve()
+        os.environ["GRADIO_TEMP_DIR"] = str(self.path)
+
+    def new_folder(self) -> Path:
+        """An empty folder for the files of one request."""
+        with self._lock:
+            self._remove(self._limits.stored_bytes - self._reserved)
+        return Path(tempfile.mkdtemp(prefix="result-", dir=self.path))
+
+    def holds(self, path: str) -> bool:
+        """Whether a path means a place in the folder. A link that leads out of it, or back into it, is none."""
+        try:
+            return os.path.isabs(path) and Path(os.path.realpath(path)).is_relative_to(self.path)
+        except (OSError, ValueError):
+            return False
+
+    @contextmanager
+    def reserved(self, size: int) -> Iterator[None]:
+        """Keep room for an upload of `size` bytes while it comes in; the oldest files make room.
+
+        Raises:
+            Refused: other uploads that come in at the same time need the room.
+        """
+        with self._lock:
+            free = self._limits.stored_bytes - self._reserved - size
+            if free < 0:
+                raise Refused("Too many uploads at the same time. Try again in a minute.")
+            self._remove(free)
+            self._reserved += size
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._reserved -= size
+
+    def clean(self) -> None:
+        """Remove what is older than the limits say, whoever left it."""
+        with self._lock:
+            self._remove(self._limits.stored_bytes - self._reserved)
+
+    def _remove(self, most: int) -> None:
+        """What is too old; then the oldest, until no more than `most` bytes are left."""
+        entries = sorted(_age_and_size(path) + (path,) for path in self.path.iterdir())
+        used = sum(size for _, size, _ in entries)
+        too_old = time.time() - self._limits.keep_seconds
+        for changed, size, path in entries:
+            if changed > too_old and used <= most:
+                return
+            used -= size
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        self._folder.cleanup()
+        if os.environ.get("GRADIO_TEMP_DIR") == str(self.path):
+            del os.environ["GRADIO_TEMP_DIR"]
+
+
+def _age_and_size(path: Path) -> tuple[float, int]:
+    """When a file, or the newest in a folder, was changed, and how many bytes there are."""
+    changed, size = 0.0, 0
+    for each in (path, *path.rglob("*")):
+        with suppress(OSError):  # it may be gone by now
+            facts = each.lstat()
+            changed, size = max(changed, facts.st_mtime), size + facts.st_size
+    return changed, size
+
+
+def as_uploaded(component: Component, workspace: Workspace) -> Component:
+    """The same component, whose value is the path of the uploaded file: it is checked before anything decodes it.
+
+    Gradio would decode images and convert videos first. It checks the path only where the request calls it a file, so
+    it is checked here: else a request could name any file of the server. (A sub-class would do, but makes Gradio write
+    a file beside the module.)
+    """
+
+    def path_of(payload) -> str | None:
+        if payload is None:
+            return None
+        if not isinstance(payload.path, str) or not workspace.holds(payload.path):
+            raise Refused("The request names a file that was not uploaded.")
+        return payload.path
+
+    component.preprocess = path_of
+    return component
 
 
 def read_picture(path: str | None, limits: Limits) -> np.ndarray:
@@ -26,7 +203,7 @@ def read_picture(path: str | None, limits: Limits) -> np.ndarray:
         RGB uint8 (H, W, 3).
 
     Raises:
-        Refused: none was uploaded, it is gone, too large, or no picture.
+        Refused: none was uploaded, it is gone, too large, or not a picture.
     """
     if path is None:
         raise Refused("Upload a picture first.")
@@ -36,7 +213,11 @@ def read_picture(path: str | None, limits: Limits) -> np.ndarray:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path, formats=PICTURES) as opened:
                 _check_pixels("picture", *opened.size, limits.image_megapixels)
-                return np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
+                opened.load()
+                try:
+                    return upright(opened, "The picture")
+                except ValueError as error:
+                    raise Refused(f"{error}.") from None
     except Refused:
         raise
     except Image.DecompressionBombError:
@@ -44,7 +225,7 @@ def read_picture(path: str | None, limits: Limits) -> np.ndarray:
             f"The picture is too large: at most {limits.image_megapixels:g} megapixels are accepted."
         ) from None
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        raise Refused("This file is no picture that can be read. Use PNG, JPEG, WebP or BMP.") from None
+        raise Refused("This file is not a picture that can be read. Use PNG, JPEG, WebP or BMP.") from None
 
 
 @dataclass(frozen=True)
@@ -53,7 +234,7 @@ class FilmFacts:
 
     Attributes:
         size: (width, height) of its frames, in pixels.
-        fps: frames a second.
+        fps: frames per second.
         frames: their number; None if the file does not say.
     """
 
@@ -66,7 +247,7 @@ def check_film(path: str | None, limits: Limits) -> FilmFacts:
     """Look at an uploaded video without decoding it.
 
     Raises:
-        Refused: none was uploaded, it is gone, too large, too long, or no video.
+        Refused: none was uploaded, it is gone, too large, too long, or not a video.
     """
     if path is None:
         raise Refused("Upload a video first.")
@@ -85,7 +266,7 @@ def check_film(path: str | None, limits: Limits) -> FilmFacts:
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, Refused):
             raise
-        raise Refused("This file is no video that can be read. Use MP4, WebM, MOV or AVI.") from None
+        raise Refused("This file is not a video that can be read. Use MP4, WebM, MOV or AVI.") from None
     _check_pixels("video", *size, limits.video_megapixels)
     if seconds is not None and seconds > limits.video_seconds:
         raise Refused(

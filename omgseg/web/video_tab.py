@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
@@ -13,17 +14,13 @@ from typing import Any
 
 import gradio as gr
 
-from omgseg.inference.results import VideoResult
-from omgseg.structures import Vocabulary
+from omgseg.files import safe_name
+from omgseg.inference import SegmentationResult, VideoResult
+from omgseg.structures import Task, Vocabulary
 from omgseg.visualization import VideoWriter
-from omgseg.web import controls
-from omgseg.web.guard import guarded
-from omgseg.web.image_tab import palette_of, save_coco
-from omgseg.web.legend import TASK_NAMES, Track, count_tracks, message_html, progress_html, tracks_html
-from omgseg.web.limits import Refused
-from omgseg.web.uploads import FilmFacts, check_film
-from omgseg.web.words import parse_words
-from omgseg.web.workspace import as_uploaded
+from omgseg.web import parts
+from omgseg.web.parts import Site, Track, guarded
+from omgseg.web.uploads import FilmFacts, Refused, as_uploaded, check_film
 
 SECONDS_BETWEEN_NEWS = 0.5
 LEFT_KEPT = 256
@@ -76,10 +73,10 @@ class VideoTab:
     """Segments a video while it is read; neither its frames nor its pictures are kept in memory.
 
     Args:
-        site: what the tabs share, see :class:`omgseg.web.page.Site`.
+        site: what the tabs share.
     """
 
-    def __init__(self, site) -> None:
+    def __init__(self, site: Site) -> None:
         self.site = site
         self._job: _Job | None = None
         self._left: deque[str | None] = deque(maxlen=LEFT_KEPT)
@@ -99,11 +96,12 @@ class VideoTab:
                     ),
                     self.site.workspace,
                 )
-                task, words = controls.question("video-words", "Empty: the words of the model.")
+                task = parts.task_input(self.site, video=True)
+                words = parts.word_input(self.site, "video-words", hint=parts.word_hint(self.site))
                 with gr.Row():
                     start = gr.Button("Segment", variant="primary", elem_id="video-start", min_width=120)
                     stop = gr.Button("Stop", min_width=80, interactive=False, elem_id="video-stop")
-                style = controls.drawing()
+                style = parts.drawing()
             with gr.Column(scale=3, min_width=320):
                 result = gr.Video(
                     label="Result",
@@ -114,9 +112,11 @@ class VideoTab:
                     loop=True,
                 )
                 status = gr.HTML(
-                    message_html("The objects appear here."), elem_id="video-status", elem_classes="flush"
+                    parts.message_html("The objects appear here."),
+                    elem_id="video-status",
+                    elem_classes="flush",
                 )
-                files = controls.downloads("MP4", "JSON", "COCO")
+                files = parts.downloads("MP4", "JSON", "COCO")
         start.click(
             guarded(self.segment),
             [film, task, words, *style],
@@ -132,8 +132,8 @@ class VideoTab:
     def segment(
         self,
         path: str | None,
-        task: str,
-        words: str,
+        task_name: str,
+        words: str | list[str] | None,
         score: float,
         opacity: float,
         colorblind: bool,
@@ -141,27 +141,27 @@ class VideoTab:
     ) -> Iterator[list[Any]]:
         """Run the model over a video; yields news, and at last the result."""
         facts = check_film(path, self.site.limits)
-        vocabulary = parse_words(words, self.site.limits.words)
-        if task not in TASK_NAMES:
-            raise Refused(f"There is no task {task!r}.")
+        task = self.site.task_of(task_name, video=True)
+        vocabulary = self.site.words_of(words, task)
+        self.site.check_work(task, vocabulary, *facts.size)
         waiting = [gr.DownloadButton(value=None, interactive=False)] * 3
-        style = {"opacity": opacity, "palette": palette_of(colorblind), "by": "identity"}
+        style = {"opacity": opacity, "palette": parts.palette_of(colorblind), "by": "identity"}
         job = self._job = _Job(  # before the first news: from then on the visitor may leave
             request.session_hash,
-            lambda job: self._work(job, path, TASK_NAMES[task], vocabulary, facts, score, style),
+            lambda job: self._work(job, path, task, vocabulary, facts, score, style),
         )
         if request.session_hash in self._left:
             return
         yield [
             None,
-            progress_html(0, facts.frames, "Reading the video ..."),
+            parts.progress_html(0, facts.frames, "Reading the video ..."),
             gr.Button(interactive=True),
             *waiting,
         ]
         with suppress(_Stopped):
             yield from job
         if job.is_stopped:
-            yield [None, message_html("Stopped."), gr.Button(interactive=False), *waiting]
+            yield [None, parts.message_html("Stopped."), gr.Button(interactive=False), *waiting]
 
     def leave(self, request: gr.Request) -> None:
         """Nobody looks any more: end the visitor's work, which Gradio does not, also if it has not begun."""
@@ -178,20 +178,20 @@ class VideoTab:
         self,
         job: _Job,
         path: str,
-        task: str,
+        task: Task,
         vocabulary: Vocabulary | None,
         facts: FilmFacts,
         score: float,
         style: dict[str, Any],
     ) -> Iterator[list[Any]]:
-        folder = self.site.workspace.new_folder()
+        folder, name = self.site.workspace.new_folder(), safe_name(Path(path).stem)
         try:
-            frames: list[Any] = []
+            frames: list[SegmentationResult] = []
             tracks: dict[int, Track] = {}
-            stream = self.site.seg.stream(path, task=task, vocabulary=vocabulary)
+            stream = self.site.seg.stream(path, task=task.value, vocabulary=vocabulary)
             began = told = time.monotonic()
             with (
-                VideoWriter(folder / "segments.mp4", facts.fps) as writer,
+                VideoWriter(folder / f"{name}_segments.mp4", facts.fps) as writer,
                 closing(stream) as results,
             ):
                 for frame in results:
@@ -202,12 +202,12 @@ class VideoTab:
                         )
                     frame = frame.confident(score)
                     writer.add(frame.draw(**style))
-                    count_tracks(tracks, frame, style["palette"])
+                    parts.count_tracks(tracks, frame, style["palette"])
                     frames.append(frame.replace(image=None))
                     if time.monotonic() - told > SECONDS_BETWEEN_NEWS:
                         told = time.monotonic()
                         yield [gr.skip(), self._news(len(frames), facts, told - began), *[gr.skip()] * 4]
-            video = VideoResult(frames, facts.fps, path=None, name=Path(path).stem)
+            video = VideoResult(frames, facts.fps, path=None, name=name)
             news = self._finished(video, folder, tracks)
         except BaseException:  # also where the visitor stops or leaves
             shutil.rmtree(folder, ignore_errors=True)
@@ -218,15 +218,16 @@ class VideoTab:
     def _news(done: int, facts: FilmFacts, seconds: float) -> str:
         speed = done / seconds
         if facts.frames is None:
-            return progress_html(done, None, f"{done} frames, {speed:.1f} a second")
+            return parts.progress_html(done, None, f"{done} frames, {speed:.1f} per second")
         left = max(facts.frames - done, 0) / speed
-        return progress_html(
-            done, facts.frames, f"Frame {done} of {facts.frames}, {speed:.1f} a second, {left:.0f} s left"
+        return parts.progress_html(
+            done, facts.frames, f"Frame {done} of {facts.frames}, {speed:.1f} per second, {left:.0f} s left"
         )
 
     def _finished(self, video: VideoResult, folder: Path, tracks: dict[int, Track]) -> list[Any]:
-        film = folder / "segments.mp4"
-        content = video.save(folder / "segments.json")
-        coco = save_coco(video.to_coco(), folder / "segments_coco.json")
+        film = folder / f"{video.name}_segments.mp4"
+        content = video.save(folder / f"{video.name}_segments.json")
+        coco = folder / f"{video.name}_coco.json"
+        coco.write_text(json.dumps(video.to_coco()))
         buttons = [gr.DownloadButton(value=str(file), interactive=True) for file in (film, content, coco)]
-        return [str(film), tracks_html(tracks.values()), gr.Button(interactive=False), *buttons]
+        return [str(film), parts.tracks_html(tracks.values()), gr.Button(interactive=False), *buttons]

@@ -3,90 +3,70 @@
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from pycocotools import mask as coco_mask
 
-from omgseg.inference.results import SegmentationResult
-from omgseg.structures import NO_CLASS, Vocabulary
+from omgseg.inference import OMGSegInferencer
+from omgseg.protocols import Request
+from omgseg.structures import Segments
+from tests.fakes import COLOURS, FakeSegmenter
 
-COLORS = {"red": (220, 30, 30), "blue": (30, 60, 220), "green": (40, 160, 60), "grey": (150, 150, 150)}
-OWN_WORDS = Vocabulary.from_names(["red", "blue"])
+GREY = (150, 150, 150)
 UPLOAD_MB = 2
 
 
-def color_mask(image: np.ndarray, name: str) -> np.ndarray:
-    """Where the colour is that occurs in a name."""
-    color = next((COLORS[each] for each in COLORS if each in name), (-999, -999, -999))
-    return np.abs(image.astype(int) - color).max(-1) < 40
+class Obstinate(FakeSegmenter):
+    """Can do everything, as long as a test lets it.
 
-
-class Painter:
-    """Knows colours: the class of a pixel is the name of its colour, an object is a patch of one colour."""
+    Attributes:
+        fails_with: raised instead of an answer.
+        frame_ready: videos wait for it.
+        seconds: that a clip takes.
+    """
 
     def __init__(self) -> None:
-        self.interactive = self
-        self.encoded = 0
-        self.fails_with: Exception | None = None
+        super().__init__()
         self.frame_ready = threading.Event()
-        self.frame_ready.set()
-        self.is_slow = False
+        self.obey()
 
-    def __call__(self, source, task="panoptic", vocabulary=None) -> SegmentationResult:
+    def obey(self) -> None:
+        """From now on it works again."""
+        self.fails_with: Exception | None = None
+        self.frame_ready.set()
+        self.seconds = 0.0
+
+    def predict(self, images: Sequence[np.ndarray], request: Request) -> list[Segments]:
         if self.fails_with is not None:
             raise self.fails_with
-        words = OWN_WORDS if vocabulary is None else vocabulary
-        found = [
-            (label, mask) for label, each in enumerate(words) if (mask := color_mask(source, each.name)).any()
-        ]
-        return result_of(source, task, [mask for _, mask in found], [label for label, _ in found], words)
+        return super().predict(images, request)
 
-    def stream(self, source, task="panoptic", vocabulary=None) -> Iterator[SegmentationResult]:
-        with av.open(str(source)) as film:
-            pictures = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
-        for index, picture in enumerate(pictures * 100 if self.is_slow else pictures):
-            assert self.frame_ready.wait(30)
-            time.sleep(0.1 * self.is_slow)
-            yield self(picture, task, vocabulary).replace(frame_index=index)
-
-    def set_image(self, image: np.ndarray) -> None:
-        self.encoded += 1
-        self.image = image
-
-    def predict(self, points=None, labels=None, boxes=None, mask=None) -> SegmentationResult:
-        chosen = np.zeros(self.image.shape[:2], bool) if mask is None else mask.copy()
-        if boxes is not None:
-            left, top, right, bottom = np.asarray(boxes, int).reshape(4)
-            chosen[top:bottom, left:right] = ~color_mask(self.image, "grey")[top:bottom, left:right]
-        for (x, y), label in zip(
-            [] if points is None else np.asarray(points, int), () if labels is None else labels, strict=True
-        ):
-            alike = (np.abs(self.image.astype(int) - self.image[y, x]).max(-1) < 40).astype(np.uint8)
-            parts = cv2.connectedComponents(alike)[1]
-            chosen[parts == parts[y, x]] = bool(label)
-        return result_of(self.image, "interactive", [chosen], [NO_CLASS], Vocabulary())
+    def open_stream(self, request: Request) -> "ObstinateStream":
+        return ObstinateStream(self, super().open_stream(request))
 
 
-def result_of(image, task, masks, labels, words) -> SegmentationResult:
-    rles = [coco_mask.encode(np.asfortranarray(mask, np.uint8)) for mask in masks]
-    scores = np.linspace(0.9, 0.8, len(masks))
-    return SegmentationResult(task, image.shape[:2], rles, labels, scores, vocabulary=words, image=image)
+class ObstinateStream:
+    def __init__(self, model: Obstinate, stream) -> None:
+        self._model, self._stream = model, stream
+
+    def push(self, frames: Sequence[np.ndarray]) -> list[Segments]:
+        assert self._model.frame_ready.wait(30)
+        time.sleep(self._model.seconds)
+        return self._stream.push(frames)
 
 
 @pytest.fixture(scope="session")
 def scene() -> np.ndarray:
     """A red, a blue and a green patch on grey, 320 x 200."""
-    picture = np.full((200, 320, 3), COLORS["grey"], np.uint8)
-    picture[30:90, 40:120] = COLORS["red"]
-    picture[110:180, 60:140] = COLORS["blue"]
-    picture[50:150, 200:280] = COLORS["green"]
+    picture = np.full((200, 320, 3), GREY, np.uint8)
+    picture[30:90, 40:120] = COLOURS["red"]
+    picture[110:180, 60:140] = COLOURS["blue"]
+    picture[50:150, 200:280] = COLOURS["green"]
     return picture
 
 
@@ -122,9 +102,9 @@ def limits():
 
 @pytest.fixture(scope="session")
 def serve(limits):
-    """``with serve(model) as site``: a running server; its ``url``, and what its tabs share. One at a time."""
+    """``with serve(seg) as site``: a running server; its ``url``, and what its tabs share. One at a time."""
     from omgseg.web.server import launch
-    from omgseg.web.workspace import Workspace
+    from omgseg.web.uploads import Workspace
 
     @contextmanager
     def serve(seg):
@@ -132,17 +112,19 @@ def serve(limits):
         app = launch(seg, "127.0.0.1", 0, limits, workspace)
         site = app.omgseg_site
         site.url = app.local_url
-        yield site
-        app.close(verbose=False)
-        workspace.close()
+        try:
+            yield site
+        finally:
+            app.close(verbose=False)
+            workspace.close()
 
     return serve
 
 
 @pytest.fixture(scope="module")
 def site(serve):
-    """The server of a :class:`Painter`."""
-    with serve(Painter()) as site:
+    """The server of an :class:`Obstinate` model."""
+    with serve(OMGSegInferencer(Obstinate())) as site:
         yield site
 
 
@@ -180,9 +162,9 @@ def visit(browser):
 
         context.route("**/*", only_own)
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(30_000)
         page.goto(site.url)
-        page.get_by_role("tab", name="Picture").wait_for()
+        page.get_by_role("tab").first.wait_for()
         yield page
         context.close()
         assert not wrong

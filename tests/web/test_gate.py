@@ -14,7 +14,7 @@ pytest.importorskip("gradio", reason="Gradio is not installed (omgseg[web])")
 
 from omgseg.web import Limits
 from omgseg.web.gate import Hosts
-from omgseg.web.workspace import Workspace
+from omgseg.web.uploads import Workspace
 
 FILE = {"_type": "gradio.FileData"}
 
@@ -77,8 +77,7 @@ def test_a_component_itself_refuses_foreign_paths(tmp_path, secret):
     import gradio as gr
     from gradio.data_classes import FileData, ImageData
 
-    from omgseg.web.limits import Refused
-    from omgseg.web.workspace import as_uploaded
+    from omgseg.web.uploads import Refused, as_uploaded
 
     workspace = Workspace()
     inside = workspace.new_folder() / "a.png"

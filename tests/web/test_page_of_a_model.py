@@ -20,7 +20,7 @@ def seg(spread_weights) -> OMGSegInferencer:
         Category(name, is_thing, id=number) for number, (name, is_thing) in enumerate(WORDS, 1)
     )
     seg = OMGSegInferencer(_config(), vocabulary=words, device="cpu")
-    spread_weights(seg.model, 0.3)
+    spread_weights(seg.segmenter.model, 0.3)
     return seg
 
 

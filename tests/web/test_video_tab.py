@@ -24,7 +24,7 @@ def test_a_visitor_who_leaves_early_does_not_keep_the_model_busy(site, film, lea
         tab.leave(visitor("a"))
         (last,) = work
         assert "Stopped" in last[1]
-    assert not list(site.workspace.path.glob("result-*/segments.*"))
+    assert not list(site.workspace.path.glob("result-*/*"))
 
 
 def test_who_stops_may_begin_again_and_stops_nobody_else(site, film):
@@ -35,4 +35,4 @@ def test_who_stops_may_begin_again_and_stops_nobody_else(site, film):
     next(work)
     tab.leave(visitor("b"))
     *_, last = work
-    assert last[0].endswith("segments.mp4")
+    assert last[0].endswith("scene_segments.mp4")

@@ -4,11 +4,29 @@ import pytest
 pytest.importorskip("gradio", reason="Gradio is not installed (omgseg[web])")
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+from PIL import Image
 from pycocotools import mask as coco_mask
 
-from omgseg.inference.results import SegmentationResult
-from omgseg.web.clicks import LONGEST_VIEW, Clicks, Step, draw_view, resized, view_scale
+from omgseg.inference import OMGSegInferencer, SegmentationResult
+from omgseg.protocols import Abilities
+from omgseg.structures import Task
+from omgseg.web import Limits
+from omgseg.web.click_tab import (
+    ADD,
+    LONGEST_VIEW,
+    REMOVE,
+    Clicks,
+    ClickTab,
+    Step,
+    draw_view,
+    resized,
+    view_scale,
+)
+from omgseg.web.parts import Site
+from omgseg.web.uploads import Refused, Workspace
+from tests.fakes import ClickOnlyFake, FakeSegmenter, picture
 
 
 def result_of(mask: np.ndarray) -> SegmentationResult:
@@ -53,3 +71,76 @@ def test_the_view_shows_mask_and_prompts_where_they_are():
     red, green, blue = draw_view(view, added)[40 * 7, 80 * 7].tolist()
     assert red > green and red > blue
     assert (view == 128).all()
+
+
+class Unmasked(ClickOnlyFake):
+    """Takes no mask so far, so that it must be told all clicks again."""
+
+    abilities = Abilities(
+        tasks=frozenset({Task.INTERACTIVE}), prompts=frozenset({"points", "labels", "boxes"})
+    )
+
+
+def asks(session: str, x: int = 0, y: int = 0) -> dict:
+    return {"event": SimpleNamespace(index=(x, y)), "request": SimpleNamespace(session_hash=session)}
+
+
+@pytest.fixture(params=[FakeSegmenter, ClickOnlyFake, Unmasked])
+def tab(request):
+    limits = Limits(encoded=2)
+    site = Site(OMGSegInferencer(request.param()), limits, Workspace(limits))
+    yield ClickTab(site)
+    site.workspace.close()
+
+
+@pytest.fixture
+def pictures(tmp_path) -> list[str]:
+    """Three pictures, with red and blue at other places."""
+    paths = []
+    for number in range(3):
+        red, blue = ("red", 10, 10 + 20 * number, 30, 25 + 20 * number), ("blue", 40, 5, 50 + number, 60)
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(picture(60, 80, red, blue)).save(paths[-1])
+    return [str(path) for path in paths]
+
+
+def test_each_visitor_has_a_picture_of_their_own(tab, pictures):
+    states = {}
+    for visitor, path in zip("abc", pictures, strict=True):
+        states[visitor] = tab.start(path, asks(visitor)["request"])[0]
+    for turn in range(2):  # two pictures stay encoded; who comes third has it done again
+        for number, visitor in enumerate("abc"):
+            place = [(12 + 20 * number, 15), (6, 41)][turn]
+            states[visitor] = tab.click(
+                states[visitor], pictures[number], ADD, None, **asks(visitor, *place)
+            )[0]
+    for number, visitor in enumerate("abc"):
+        result = states[visitor].result
+        assert result.areas[0] == 20 * 15 + (10 + number) * 55
+        assert result.masks[0][15, 12 + 20 * number] and not result.masks[0][15, 75]
+
+
+def test_undo_forgets_a_click_also_for_the_model(tab, pictures):
+    clicks = tab.start(pictures[0], asks("a")["request"])[0]
+    for place in ((12, 15), (6, 41)):
+        clicks = tab.click(clicks, pictures[0], ADD, None, **asks("a", *place))[0]
+    clicks = tab.undo(clicks, asks("a")["request"])[0]
+    assert clicks.result.areas[0] == 20 * 15
+    clicks = tab.click(clicks, pictures[0], REMOVE, None, **asks("a", 12, 15))[0]
+    assert clicks.result.areas[0] == 0
+    clicks = tab.reset(clicks, asks("a")["request"])[0]
+    with pytest.raises(Refused, match="on the object first"):
+        tab.click(clicks, pictures[0], REMOVE, None, **asks("a", 12, 15))
+    with pytest.raises(Refused, match="no click"):
+        tab.click(clicks, pictures[0], "nonsense", None, **asks("a", 12, 15))
+
+
+def test_a_mask_is_named_by_the_words_that_are_given(pictures, tmp_path):
+    site = Site(OMGSegInferencer(FakeSegmenter()), Limits(), Workspace())
+    tab = ClickTab(site)
+    clicks = tab.start(pictures[0], asks("a")["request"])[0]
+    shown = tab.click(clicks, pictures[0], ADD, "blue, red", **asks("a", 12, 15))
+    assert shown[0].result.names == ["red"] and "red" in shown[2]
+    shown = tab.click(clicks, pictures[0], ADD, "", **asks("a", 12, 15))
+    assert shown[0].result.names == [""]
+    site.workspace.close()

@@ -4,13 +4,18 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 START = """
 import os, sys
+from omgseg.inference import OMGSegInferencer
 from omgseg.web import serve
-serve(None, port=0, ready=lambda address: print(address, os.environ["GRADIO_TEMP_DIR"], flush=True))
+from tests.fakes import FakeSegmenter
+seg = OMGSegInferencer(FakeSegmenter())
+serve(seg, port=0, ready=lambda address: print(address, os.environ["GRADIO_TEMP_DIR"], flush=True))
 print("ended", flush=True)
 """
 
@@ -19,7 +24,7 @@ def test_the_page_lives_on_loopback_and_leaves_nothing_behind(tmp_path):
     pytest.importorskip("gradio", reason="Gradio is not installed (omgseg[web])")
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     server = subprocess.Popen(
-        [sys.executable, "-c", START], stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", START], stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
     )
     try:
         address, folder = server.stdout.readline().split()
@@ -67,4 +72,4 @@ def test_a_taken_port_is_named(site, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(site.workspace.path))  # which another page's workspace replaces
     port = int(site.url.rstrip("/").rpartition(":")[2])
     with pytest.raises(OSError, match=f"port {port}"):
-        serve(None, port=port)
+        serve(site.seg, port=port)

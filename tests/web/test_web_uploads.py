@@ -5,8 +5,7 @@ from PIL import Image
 
 pytest.importorskip("gradio", reason="Gradio is not installed (omgseg[web])")
 
-from omgseg.web.limits import Limits, Refused
-from omgseg.web.uploads import check_film, read_picture
+from omgseg.web.uploads import Limits, Refused, check_film, read_picture
 
 
 def test_a_picture_is_turned_as_its_camera_says(tmp_path):
@@ -23,6 +22,15 @@ def test_transparent_and_grey_pictures_become_rgb(tmp_path):
         assert pixels.shape == (6, 5, 3) and pixels.dtype == np.uint8
 
 
+def test_sixteen_bits_are_read_as_everywhere(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.full((4, 6), 40_000, np.uint16)).save(path)
+    assert (read_picture(str(path), Limits()) == 40_000 >> 8).all()
+    Image.new("F", (4, 4)).save(tmp_path / "a.tif")
+    with pytest.raises(Refused, match="floats"):
+        read_picture(str(tmp_path / "a.tif"), Limits())
+
+
 def test_pictures_that_are_refused(tmp_path, photo):
     with pytest.raises(Refused, match="Upload a picture"):
         read_picture(None, Limits())
@@ -35,7 +43,7 @@ def test_pictures_that_are_refused(tmp_path, photo):
     (tmp_path / "half.png").write_bytes(photo.read_bytes()[:300])
     (tmp_path / "drawing.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n")
     for name in ("half.png", "drawing.eps"):
-        with pytest.raises(Refused, match="no picture"):
+        with pytest.raises(Refused, match="not a picture"):
             read_picture(str(tmp_path / name), Limits())
 
 
@@ -60,7 +68,7 @@ def test_films_that_are_refused(tmp_path, film):
     with pytest.raises(Refused, match="320 x 200"):
         check_film(str(film), Limits(video_megapixels=0.01))
     (tmp_path / "no.mp4").write_bytes(b"no film" * 100)
-    with pytest.raises(Refused, match="no video"):
+    with pytest.raises(Refused, match="not a video"):
         check_film(str(tmp_path / "no.mp4"), Limits())
     (tmp_path / "no.txt").write_bytes(film.read_bytes())
     with pytest.raises(Refused, match="must end in"):
@@ -70,7 +78,7 @@ def test_films_that_are_refused(tmp_path, film):
 def test_a_play_list_cannot_make_the_server_read_other_files(tmp_path, film):
     (tmp_path / "other.mp4").write_bytes(film.read_bytes())
     (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile other.mp4\n")
-    with pytest.raises(Refused, match="no video"):
+    with pytest.raises(Refused, match="not a video"):
         check_film(str(tmp_path / "list.mp4"), Limits())
 
 

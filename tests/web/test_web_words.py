@@ -3,8 +3,8 @@ import pytest
 pytest.importorskip("gradio", reason="Gradio is not installed (omgseg[web])")
 
 from omgseg.structures import Vocabulary
-from omgseg.web.limits import Refused
-from omgseg.web.words import parse_words
+from omgseg.web.parts import parse_words
+from omgseg.web.uploads import Refused
 
 
 def kinds(vocabulary: Vocabulary) -> tuple[list[str], list[str]]:
