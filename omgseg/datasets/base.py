@@ -13,7 +13,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from omgseg.datasets.files import paused_garbage_collection, require_folder
-from omgseg.datasets.problems import Kind, NoSamples, noted, problem
+from omgseg.datasets.problems import Kind, NoSamples, noted, placed, problem
 from omgseg.datasets.vocabularies import load_vocabulary, unknown_category
 from omgseg.registry import TRANSFORMS
 from omgseg.structures import Task, Vocabulary
@@ -93,9 +93,9 @@ class SegmentationDataset(BaseDataset):
                 raise ValueError(
                     f"{type(self).__name__}: data_prefix has no folder {key!r}: {self.data_prefix}"
                 )
-            with noted():
+            with noted(self.ann_file):
                 require_folder(self.data_prefix[key], self.README_ANCHOR)
-        with paused_garbage_collection():
+        with paused_garbage_collection(), placed(self.ann_file or type(self).__name__):
             super().full_init()
 
     def filter_data(self) -> list[dict[str, Any]]:

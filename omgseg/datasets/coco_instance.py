@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.logging import print_log
 
 from omgseg.datasets.base import SegmentationDataset
-from omgseg.datasets.files import read_json
+from omgseg.datasets.files import read_json, read_sides
 from omgseg.datasets.problems import Kind, problem, read_each
 from omgseg.registry import DATASETS
 
@@ -90,9 +90,7 @@ class CocoInstanceDataset(SegmentationDataset):
         )
 
     def _entry(self, image: dict[str, Any], instances: list[dict[str, Any]]) -> dict[str, Any] | None:
-        missing = [field for field in ("height", "width") if field not in image]
-        if missing:
-            raise ValueError(f"{self.ann_file}: image {image['id']} has no field {missing[0]!r}")
+        height, width = read_sides(image, f"{self.ann_file}: image {image['id']}")
         name = self._file_name(image)
         if name is None:
             return None
@@ -102,7 +100,7 @@ class CocoInstanceDataset(SegmentationDataset):
             "frame_id": 0,
             "instances": instances,
         }
-        return {"frames": [frame], "is_video": False, "height": image["height"], "width": image["width"]}
+        return {"frames": [frame], "is_video": False, "height": height, "width": width}
 
     def _file_name(self, image: dict[str, Any]) -> str | None:
         """Path below the image folder; None leaves the image out."""

@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.logging import print_log
 
 from omgseg.datasets.base import SegmentationDataset
-from omgseg.datasets.files import read_json
+from omgseg.datasets.files import read_json, read_sides
 from omgseg.datasets.problems import read_each
 from omgseg.registry import DATASETS
 
@@ -57,6 +57,7 @@ class CocoPanopticDataset(SegmentationDataset):
         return annotation["segments_info"]
 
     def _entry(self, image: dict[str, Any], annotation: dict[str, Any] | None) -> dict[str, Any]:
+        height, width = read_sides(image, f"{self.ann_file}, image {image['id']}")
         frame = {
             "img_path": f"{self.data_prefix['img'].rstrip('/')}/{image['file_name']}",
             "img_id": image["id"],
@@ -65,7 +66,7 @@ class CocoPanopticDataset(SegmentationDataset):
         if annotation is not None:
             frame["seg_map_path"] = f"{self.data_prefix['seg'].rstrip('/')}/{annotation['file_name']}"
             frame["segments_info"] = annotation["segments_info"]
-        return {"frames": [frame], "is_video": False, "height": image["height"], "width": image["width"]}
+        return {"frames": [frame], "is_video": False, "height": height, "width": width}
 
 
 @DATASETS.register_module()

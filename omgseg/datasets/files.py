@@ -46,6 +46,30 @@ def read_json(path: str | Path, fields: Sequence[str], anchor: str) -> dict[str,
     return data
 
 
+MAX_SIDE = 100_000
+"""Largest height or width of an image or a video, in pixels."""
+
+
+def read_sides(entry: dict[str, Any], where: str) -> tuple[int, int]:
+    """Height and width of an entry of an annotation file.
+
+    Args:
+        entry: of an image or a video.
+        where: the file and the entry, for errors.
+
+    Raises:
+        ValueError: one is missing, or is no number of pixels.
+    """
+    for field in ("height", "width"):
+        if field not in entry:
+            raise ValueError(f"{where} has no field {field!r}")
+        if type(entry[field]) is not int or not 0 < entry[field] <= MAX_SIDE:
+            raise ValueError(
+                f"{where}: {field!r} is {entry[field]!r}, not a number of pixels from 1 to {MAX_SIDE}"
+            )
+    return entry["height"], entry["width"]
+
+
 def read_lines(path: str | Path, anchor: str, what: str = "videos") -> list[str]:
     """Read a split file: one name of a video, or of `what`, a line; empty lines are skipped.
 

@@ -59,19 +59,53 @@ def problem(kind: Kind, error: Exception) -> None:
 
 
 @contextmanager
-def noted(where: str = "") -> Iterator[None]:
+def noted(where: str) -> Iterator[None]:
     """Pass errors on; inside :func:`collect_problems` note them, and go on behind the block.
 
     Args:
-        where: what was being read, for errors that do not say it themselves.
+        where: what is being read, for errors that do not say it themselves.
+
+    Raises:
+        ValueError: see :func:`placed`.
     """
     found = _found.get()
     try:
-        yield
+        with placed(where):
+            yield
     except Exception as error:
         if found is None:
             raise
         found.append(_from_error(error, where))
+
+
+@contextmanager
+def placed(where: str) -> Iterator[None]:
+    """Say where it was, if a field is missing or holds something else than it should.
+
+    Args:
+        where: what is being read.
+
+    Raises:
+        ValueError: instead of an error of Python's own, such as a TypeError.
+    """
+    try:
+        yield
+    except (AttributeError, LookupError, OverflowError, TypeError) as error:
+        raise ValueError(f"{where}: {_described(error)}") from error
+    except ValueError as error:
+        if type(error) is ValueError and not _names_a_file(error):
+            raise ValueError(f"{where}: {error}") from error
+        raise
+
+
+def _names_a_file(error: ValueError) -> bool:
+    return "/" in str(error)  # as the errors of all readers do
+
+
+def _described(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"there is no {error}"
+    return f"a field holds what it should not ({type(error).__name__}: {error})"
 
 
 def read_each(read: Callable[[Item], Entry], items: Iterable[Item], where: str) -> list[Entry]:
@@ -110,6 +144,6 @@ def _from_error(error: Exception, where: str) -> Problem:
         return Problem(Kind.NO_SAMPLES, str(error))
     if isinstance(error, OSError):
         return Problem(Kind.UNREADABLE, str(error))
-    if type(error) is ValueError and "/" in str(error):  # a reader's own, which names the file
+    if type(error) is ValueError and _names_a_file(error):
         return Problem(Kind.ANNOTATION, str(error))
     return Problem(Kind.ANNOTATION, f"{where}: {type(error).__name__}: {error}")

@@ -54,7 +54,7 @@ class SA1BDataset(SegmentationDataset):
             )
         entries: list[dict[str, Any]] = []
         for shard in shards:
-            with noted():
+            with noted(str(shard)):
                 entries += self._entries(require_folder(shard, self.README_ANCHOR))
         return entries
 

@@ -8,11 +8,12 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from omgseg.datasets.files import read_json
-from omgseg.datasets.problems import Kind, noted, problem
+from omgseg.datasets.problems import Kind, noted, placed, problem
 from omgseg.datasets.vocabularies import unknown_category
 from omgseg.structures import NO_CLASS, Vocabulary
 from omgseg.structures.panoptic_png import decode_panoptic_png
 from omgseg.structures.png import read_index_png
+from omgseg.structures.run_lengths import check_counts
 from omgseg.structures.vipseg_png import VOID_CLASS, read_vipseg_panomask
 from omgseg.structures.vspw_png import VOID_CLASS as VSPW_VOID
 from omgseg.structures.vspw_png import read_vspw_mask
@@ -24,6 +25,13 @@ CITYSCAPES_LABELS = 34
 DAVIS_VOID = 255
 MIN_POLYGON = 6
 """Numbers of the smallest polygon: x and y of three points."""
+MAX_OUTSIDE = 10_000
+"""Pixels by which a point of a polygon may lie outside of its picture. pycocotools computes with 32 bit integers, and
+larger coordinates are a segmentation fault in it."""
+MAX_OUTLINE = 2_000_000
+"""Longest outline of a polygon, in pixels: pycocotools takes about 100 bytes for each."""
+MAX_PIXELS = 2**31 - 1
+"""Largest mask, as run lengths are 32 bit integers."""
 
 
 class Segments(NamedTuple):
@@ -68,7 +76,8 @@ def read_segments(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
         raise FileNotFoundError(
             f"{frame['img_path']} has no mask file; see data/README.md#{results['readme_anchor']}"
         )
-    return reader[results["seg_format"]](frame, results)
+    with placed(frame.get("seg_map_path", f"{results['ann_file']}, {frame['img_path']}")):
+        return reader[results["seg_format"]](frame, results)
 
 
 def split_map(id_map: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -95,20 +104,52 @@ def split_map(id_map: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def to_rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
     """Compressed run-length encoding of polygons, an uncompressed or a compressed encoding.
 
-    A polygon of fewer than three points covers nothing.
+    A polygon of fewer than three points covers nothing. Everything is checked before pycocotools sees it, whose
+    compiled code checks nothing.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none of these, or beyond the limits of this module.
     """
     if isinstance(segmentation, list):
+        polygons = [_checked_polygon(polygon, height, width) for polygon in segmentation]
         # pycocotools would take four numbers for a box.
-        polygons = [polygon for polygon in segmentation if len(polygon) >= MIN_POLYGON]
+        polygons = [polygon for polygon in polygons if len(polygon) >= MIN_POLYGON]
         if not polygons:
-            return coco_mask.encode(np.zeros((height, width), np.uint8, order="F"))
+            return coco_mask.frPyObjects({"size": [height, width], "counts": [height * width]}, height, width)
         return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
-    if isinstance(segmentation["counts"], list):
-        length, size = sum(segmentation["counts"]), segmentation["size"]
-        if length != size[0] * size[1]:  # pycocotools would read on behind the counts
-            raise ValueError(f"run lengths of {length} pixels for a mask of {size}")
-        return coco_mask.frPyObjects(segmentation, *segmentation["size"])
-    return segmentation
+    counts, size = segmentation["counts"], segmentation["size"]
+    if len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
+        raise ValueError(f"the size {size!r} is not a height and a width")
+    if size[0] * size[1] > MAX_PIXELS:
+        raise ValueError(f"a mask of {size[1]}x{size[0]} pixels is too large")
+    if not isinstance(counts, list):
+        check_counts(counts if isinstance(counts, str) else counts.decode("ascii"), tuple(size))
+        return segmentation
+    if not all(type(run) is int and run >= 0 for run in counts):
+        raise ValueError("a run length is not a whole number of at least 0")
+    if sum(counts) != size[0] * size[1]:  # pycocotools would read on behind the counts
+        raise ValueError(f"run lengths of {sum(counts)} pixels for a mask of {size}")
+    return coco_mask.frPyObjects({"size": size, "counts": counts}, *size)
+
+
+def _checked_polygon(polygon: Any, height: int, width: int) -> list[float]:
+    """A polygon that pycocotools can draw, x and y in turn."""
+    values = np.asarray(polygon)
+    if len(values) == 0:
+        return []
+    if values.ndim != 1 or values.dtype.kind not in "iuf" or len(values) % 2:
+        raise ValueError("a polygon is not a list of x and y in turn")
+    points = values.astype(np.float64).reshape(-1, 2)
+    inside = (points >= -MAX_OUTSIDE) & (points <= np.array([width, height]) + MAX_OUTSIDE)  # NaN is not
+    if not inside.all():
+        raise ValueError(
+            f"the coordinate {points[~inside][0]:g} is more than {MAX_OUTSIDE} pixels outside of the picture of "
+            f"{width}x{height}"
+        )
+    outline = np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum()
+    if outline > MAX_OUTLINE:
+        raise ValueError(f"the outline of a polygon is {outline:.0f} pixels long, more than {MAX_OUTLINE}")
+    return polygon
 
 
 def encode_segmentation(segmentation: Any, height: int, width: int, where: str) -> dict[str, Any]:
@@ -122,7 +163,7 @@ def encode_segmentation(segmentation: Any, height: int, width: int, where: str) 
     """
     try:
         return to_rle(segmentation, height, width)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise ValueError(
             f"{where}: 'segmentation' is neither polygons nor run lengths ({error}); write it anew"
         ) from error
@@ -234,7 +275,7 @@ def _read_rle(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
     instances, masks = [], []
     for instance in frame["instances"]:
         where = f"{results['ann_file']}, annotation {instance['id']}"
-        with noted():
+        with noted(where):
             rle = encode_segmentation(instance["segmentation"], results["height"], results["width"], where)
             _check_size(rle["size"], results, where, frame["img_path"])
             if tuple(rle["size"]) == shape:

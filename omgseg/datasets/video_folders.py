@@ -39,7 +39,7 @@ class VideoFolderDataset(SegmentationDataset):
                 frame["seg_map_path"] = str(masks[path.stem])
             frames.append(frame)
         width = height = 0
-        with noted():
+        with noted(str(images[0])):
             width, height = image_size(images[0])
         return {
             "frames": frames,

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import Any
 
 from omgseg.datasets.base import SegmentationDataset
-from omgseg.datasets.files import read_json
+from omgseg.datasets.files import read_json, read_sides
 from omgseg.datasets.problems import Kind, noted, problem, read_each
 from omgseg.datasets.segments import encode_segmentation
 from omgseg.registry import DATASETS
@@ -50,6 +50,7 @@ class YouTubeVISDataset(SegmentationDataset):
         )
 
     def _entry(self, video: dict[str, Any], tracks: list[dict[str, Any]]) -> dict[str, Any]:
+        height, width = read_sides(video, f"{self.ann_file}, video {video['id']}")
         length, folder = len(video["file_names"]), self.data_prefix["img"].rstrip("/")
         frames: list[dict[str, Any]] = [
             {"img_path": f"{folder}/{name}", "frame_id": index, "instances": []}
@@ -70,8 +71,8 @@ class YouTubeVISDataset(SegmentationDataset):
             for t, (frame, segmentation) in enumerate(zip(frames, track["segmentations"], strict=True)):
                 if segmentation is None:
                     continue
-                with noted():
-                    rle = encode_segmentation(segmentation, video["height"], video["width"], where)
+                with noted(where):
+                    rle = encode_segmentation(segmentation, height, width, where)
                     instance = {"id": track["id"], "category_id": track["category_id"], "segmentation": rle}
                     frame["instances"].append({**instance, "area": areas.get(t)})
         return {
@@ -79,8 +80,8 @@ class YouTubeVISDataset(SegmentationDataset):
             "is_video": True,
             "video_id": video["id"],
             "video_length": length,
-            "height": video["height"],
-            "width": video["width"],
+            "height": height,
+            "width": width,
         }
 
 

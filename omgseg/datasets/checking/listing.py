@@ -34,7 +34,7 @@ def check_listing(dataset: SegmentationDataset, masks_only: bool = False) -> tup
             paths = [(key, path) for frame in entry["frames"] for key, path in paths_of(frame).items()]
             for key, path in paths:
                 if not (masks_only and key == "img_path") and not _exists(Path(path), names):
-                    with noted():  # the folder if it is missing too: one problem, not one a file
+                    with noted(path):  # the folder if it is missing too: one problem, not one a file
                         require_folder(Path(path).parent, dataset.README_ANCHOR)
                         require_file(path, dataset.README_ANCHOR)
             if unannotated:

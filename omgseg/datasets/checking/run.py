@@ -101,6 +101,6 @@ def _lists_folders(dataset: SegmentationDataset) -> bool:
 def _missing_folders(dataset: SegmentationDataset) -> list[Problem]:
     with collect_problems(dataset.ann_file) as missing:
         for folder in (dataset.data_prefix[key] for key in dataset.PREFIXES if key in dataset.data_prefix):
-            with noted():
+            with noted(folder):
                 require_folder(folder, dataset.README_ANCHOR)
     return missing
