@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+MAX_ID = 2**31
+"""Ids of categories are below: metrics and masks hold them in 32 bits."""
+
 
 def normalize_words(name: str) -> tuple[str, ...]:
     """Split a dataset's class name into the words it stands for.
@@ -15,6 +18,36 @@ def normalize_words(name: str) -> tuple[str, ...]:
     """
     words = (re.sub(r"[_\s]+", " ", part).strip().casefold() for part in re.split(r"_or_|/", name))
     return tuple(dict.fromkeys(word for word in words if word))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_id(value: Any) -> bool:
+    return type(value) is int and 0 <= value < MAX_ID
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
+
+
+def _is_color(value: Any) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 3
+        and all(type(channel) is int and 0 <= channel <= 255 for channel in value)
+    )
+
+
+_FIELDS = (
+    ("name", _is_text, "a text"),
+    ("id", _is_id, f"a whole number from 0 to {MAX_ID - 1}"),
+    ("isthing", lambda value: value in (0, 1), "0 or 1"),
+    ("synonyms", _are_texts, "a list of texts"),
+    ("color", _is_color, "three whole numbers from 0 to 255"),
+)
+"""Field of a file, what it may hold, and how that is said."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +84,16 @@ class Category:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Category:
         """Read an entry of a COCO ``categories`` list; ``isthing`` is 1 where the file has no such field."""
-        if "name" not in data:
+        if not isinstance(data, dict) or "name" not in data:
             raise ValueError(f"category entry {data} has no field 'name'")
+        for field, accepts, wanted in _FIELDS:
+            if data.get(field) is not None and not accepts(data[field]):
+                raise ValueError(f"category {data['name']!r}: {field!r} is {data[field]!r}, not {wanted}")
         color = data.get("color")
         return cls(
             name=data["name"],
             is_thing=bool(data.get("isthing", True)),
-            synonyms=tuple(data.get("synonyms", ())),
+            synonyms=tuple(data.get("synonyms") or ()),
             id=data.get("id"),
             color=tuple(color) if color is not None else None,
         )

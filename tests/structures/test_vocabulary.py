@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 
@@ -67,3 +69,27 @@ def test_shares_word_with_tells_seen_classes():
     training = Vocabulary([Category("car"), Category("sky", False)])
     test = Vocabulary([Category("automobile", synonyms=("car",)), Category("kiwi")])
     assert test.shares_word_with(training) == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("color", [1, 2]),
+        ("color", [1, 2, 256]),
+        ("color", "red"),
+        ("color", [1, 2, 0.5]),
+        ("id", "7"),
+        ("id", -1),
+        ("id", 2**40),
+        ("id", [1]),
+        ("name", 5),
+        ("synonyms", "car"),
+        ("synonyms", [1]),
+        ("isthing", "yes"),
+    ],
+)
+def test_a_field_of_a_file_that_holds_something_else(tmp_path, field, value):
+    entry = {"id": 1, "name": "car", "isthing": 1, field: value}
+    (tmp_path / "words.json").write_text(json.dumps({"categories": [entry]}))
+    with pytest.raises(ValueError, match=rf"words.json .*'{field}' is "):
+        Vocabulary.load(tmp_path / "words.json")
