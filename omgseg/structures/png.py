@@ -7,26 +7,57 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+MAX_PIXELS = 120_000_000
+"""Images with more are refused before they are decoded. Phones take 108 million."""
+
 
 def load_image(path: str | Path) -> Image.Image:
     """Open an image file and decode it completely.
 
     Raises:
         FileNotFoundError: the file is missing.
-        OSError: the file is truncated or not an image.
+        OSError: the file is truncated, not an image, or larger than :data:`MAX_PIXELS`.
     """
-    path = Path(path)
+    path = require_regular(path)
     try:
         with Image.open(path) as image:
+            _check_pixels(image, path)
             image.load()
             return image
+    except Image.DecompressionBombError as error:
+        raise OSError(f"{path}: {error}; make it smaller") from error
     except FileNotFoundError:
         raise FileNotFoundError(
             f"{path} not found; check the dataset's folders against data/README.md"
         ) from None
-    except (OSError, SyntaxError, UnidentifiedImageError) as error:
+    except ImageTooLarge:
+        raise
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError) as error:
         # Pillow reports a broken PNG chunk as SyntaxError.
         raise OSError(f"{path} is truncated or not an image ({error}); copy or download it again") from error
+
+
+class ImageTooLarge(OSError):
+    """An image of more than :data:`MAX_PIXELS`."""
+
+
+def require_regular(path: str | Path) -> Path:
+    """Return `path` unless something other than a regular file is there: a pipe would be waited for forever.
+
+    Raises:
+        OSError: it is a pipe, a socket, a device or a folder.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise OSError(f"{path} is not a regular file; remove it from the folder")
+    return path
+
+
+def _check_pixels(image: Image.Image, path: Path) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageTooLarge(
+            f"{path} has {image.width}x{image.height} pixels, more than {MAX_PIXELS}; make it smaller"
+        )
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -34,13 +65,17 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
     Raises:
         FileNotFoundError: the file is missing.
-        OSError: it is not an image.
+        OSError: it is not an image, or larger than :data:`MAX_PIXELS`.
     """
+    path = require_regular(path)
     try:
         with Image.open(path) as image:
+            _check_pixels(image, path)
             return image.size
+    except Image.DecompressionBombError as error:
+        raise ImageTooLarge(f"{path}: {error}; make it smaller") from error
     except UnidentifiedImageError:
-        raise OSError(f"{path} is not an image; copy or download it again") from None
+        raise OSError(f"{path} is truncated or not an image; copy or download it again") from None
 
 
 def read_index_png(path: str | Path) -> np.ndarray:

@@ -1,9 +1,12 @@
 """Label maps survive their files, and broken files are reported by name."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from omgseg.datasets.transforms.load_frames import read_rgb
 from omgseg.structures.panoptic_png import (
     decode_panoptic_png,
     encode_panoptic_png,
@@ -11,7 +14,7 @@ from omgseg.structures.panoptic_png import (
     rgb_to_id,
     write_panoptic_png,
 )
-from omgseg.structures.png import image_size, read_index_png, write_png
+from omgseg.structures.png import image_size, load_image, read_index_png, write_png
 from omgseg.structures.vipseg_png import (
     decode_vipseg_panomask,
     encode_vipseg_panomask,
@@ -112,5 +115,22 @@ def test_the_size_of_an_image_comes_from_its_header(tmp_path):
     path.write_bytes(path.read_bytes()[:60])  # no pixels are read
     assert image_size(path) == (400, 300)
     path.write_text("no image")
-    with pytest.raises(OSError, match="a.png is not an image"):
+    with pytest.raises(OSError, match="a.png is truncated or not an image"):
         image_size(path)
+
+
+@pytest.mark.parametrize("read", [load_image, image_size])
+def test_images_too_large_are_refused_before_they_are_decoded(tmp_path, read):
+    """A small file may hold an image of gigabytes."""
+    Image.new("1", (13_000, 13_000)).save(tmp_path / "large.png")
+    with pytest.raises(
+        OSError, match=r"large.png has 13000x13000 pixels, more than 120000000; make it smaller"
+    ):
+        read(tmp_path / "large.png")
+
+
+@pytest.mark.parametrize("read", [load_image, image_size, lambda path: read_rgb(path, "coco")])
+def test_a_pipe_is_not_waited_for(tmp_path, read):
+    os.mkfifo(tmp_path / "image.jpg")
+    with pytest.raises(OSError, match=r"image.jpg is not a regular file"):
+        read(tmp_path / "image.jpg")

@@ -10,7 +10,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from omgseg.registry import TRANSFORMS
-from omgseg.structures.png import load_image
+from omgseg.structures.png import image_size, load_image, require_regular
 
 END_MARKERS = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND"}
 """What a complete file ends with. OpenCV pads the missing part of a truncated file with grey and says
@@ -53,8 +53,9 @@ def read_rgb(path: str | Path, anchor: str) -> np.ndarray:
         FileNotFoundError: the file is missing; names the part of data/README.md that describes it.
         OSError: the file is truncated or not an image.
     """
-    path = Path(path)
+    path = require_regular(path)
     try:
+        image_size(path)
         data = path.read_bytes()
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} not found; see data/README.md#{anchor}") from None
