@@ -12,6 +12,8 @@ _base_ = [
     "../_base_/schedules/joint_12e.py",
     "../_base_/runtime.py",
 ]
+from omgseg import recipes
+
 custom_imports = dict(imports=["omgseg.toy"])
 
 data_root = "{{$OMGSEG_REAL_SAMPLES:data/real_samples}}/coco/"
@@ -54,12 +56,7 @@ train_dataloader = dict(
             coco_panoptic=dict(
                 data_root=data_root,
                 image_size=image_size,
-                pipeline=[
-                    dict(type="LoadFrames"),
-                    dict(type="LoadSegments"),
-                    dict(type="Resize", masks=True),
-                    dict(type="PackClip"),
-                ],
+                pipeline=[*recipes.LOAD, dict(type="Resize", masks=True), *recipes.PACK],
             ),
             coco_pseudo_clips=None,
             coco_prompts=None,
@@ -80,13 +77,8 @@ default_hooks = dict(logger=dict(interval=20), checkpoint=dict(by_epoch=False, i
 log_processor = dict(by_epoch=False)
 
 val_dataloader = dict(num_workers=0, dataset=dict(data_root=data_root, image_size=image_size))
-val_evaluator = [
-    dict(
-        type="CocoPanopticMetric",
-        ann_file=data_root + "annotations/panoptic_val2017.json",
-        seg_prefix=data_root + "annotations/panoptic_val2017/",
-    ),
-    dict(type="CocoInstanceMetric", ann_file=data_root + "annotations/instances_val2017.json"),
-]
+val_evaluator = recipes.coco_panoptic_metrics(
+    data_root + "annotations/", "panoptic_val2017", "instances_val2017"
+)
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

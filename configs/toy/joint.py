@@ -9,6 +9,8 @@ _base_ = [
     "../_base_/schedules/joint_12e.py",
     "../_base_/runtime.py",
 ]
+from omgseg import recipes
+
 custom_imports = dict(imports=["omgseg.toy"])
 
 toy_root = "{{$OMGSEG_TOY:work_dirs/demo}}/"
@@ -44,10 +46,8 @@ model = dict(
 )
 
 # The jitter is milder than the recipe's: things of 24 to 64 pixels leave no room for a tenth of the size.
-load = [dict(type="LoadFrames"), dict(type="LoadSegments")]
-jitter = [dict(type="LargeScaleJitter", ratio_range=(0.8, 1.25)), dict(type="RandomFlip")]
-pack = [dict(type="PackClip")]
-sample_frames = [dict(type="SampleFrames", num_frames=2, interval=2)]
+__jitter = (0.8, 1.25)
+__clips = dict(image_size=image_size, pipeline=recipes.clip_steps(__jitter))
 coco = dict(data_root=data_root + "coco/", vocabulary=None, image_size=image_size)
 
 train_dataloader = dict(
@@ -56,26 +56,17 @@ train_dataloader = dict(
     persistent_workers=False,
     dataset=dict(
         datasets=dict(
-            coco_panoptic=dict(**coco, pipeline=load + jitter + pack),
-            coco_pseudo_clips=dict(
-                **coco,
-                pipeline=load + [dict(type="PseudoClip", num_frames=2, transforms=jitter)] + pack,
-            ),
+            coco_panoptic=dict(**coco, pipeline=recipes.image_steps(jitter=__jitter)),
+            coco_pseudo_clips=dict(**coco, pipeline=recipes.pseudo_clip_steps(__jitter)),
             coco_prompts=dict(
-                **coco, pipeline=load + jitter + [dict(type="SamplePrompts", repeat=True)] + pack
+                **coco, pipeline=recipes.image_steps(dict(type="SamplePrompts", repeat=True), jitter=__jitter)
             ),
             vipseg=dict(
                 data_root=data_root + "VIPSeg/",
                 vocabulary=data_root + "VIPSeg/vocabulary.json",
-                image_size=image_size,
-                pipeline=sample_frames + load + jitter + pack,
+                **__clips,
             ),
-            youtube_vis_2019=dict(
-                data_root=data_root + "youtube_vis_2019/",
-                vocabulary=None,
-                image_size=image_size,
-                pipeline=sample_frames + load + jitter + pack,
-            ),
+            youtube_vis_2019=dict(data_root=data_root + "youtube_vis_2019/", vocabulary=None, **__clips),
         ),
         repeat=dict(coco_prompts=2, vipseg=8, youtube_vis_2019=8),
     ),
@@ -96,12 +87,7 @@ val_dataloader = dict(
     dataset=dict(**coco, tasks=("panoptic", "instance", "semantic")),
 )
 val_evaluator = [
-    dict(
-        type="CocoPanopticMetric",
-        ann_file=data_root + "coco/annotations/panoptic_val2017.json",
-        seg_prefix=data_root + "coco/annotations/panoptic_val2017/",
-    ),
-    dict(type="CocoInstanceMetric", ann_file=data_root + "coco/annotations/instances_val2017.json"),
+    *recipes.coco_panoptic_metrics(data_root + "coco/annotations/", "panoptic_val2017", "instances_val2017"),
     dict(type="SemanticMetric"),
 ]
 test_dataloader = val_dataloader

@@ -1,42 +1,19 @@
 """Cityscapes: panoptic, instance and semantic segmentation of streets. See data/README.md#cityscapes."""
 
-cityscapes_train = dict(
-    type="CityscapesDataset",
-    data_root="{{$OMGSEG_DATA:data}}/cityscapes/",
-    data_prefix=dict(img="leftImg8bit/train/", seg="gtFine/train/"),
-    vocabulary="cityscapes",
-    image_size=(1024, 1024),
-    pipeline=[
-        dict(type="LoadFrames"),
-        dict(type="LoadSegments"),
-        dict(type="LargeScaleJitter", ratio_range=(0.8, 1.5)),
-        dict(type="RandomFlip"),
-        dict(type="PackClip"),
-    ],
-)
+_base_ = []
+from omgseg import recipes
 
-cityscapes_test_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type="CityscapesDataset",
-        data_root="{{$OMGSEG_DATA:data}}/cityscapes/",
-        data_prefix=dict(img="leftImg8bit/val/", seg="gtFine/val/"),
-        vocabulary="cityscapes",
-        image_size=(2048, 1024),
-        tasks=("panoptic", "instance", "semantic"),
-        test_mode=True,
-        pipeline=[dict(type="LoadFrames"), dict(type="Resize"), dict(type="PackClip")],
-    ),
-)
+__root = "{{$OMGSEG_DATA:data}}/cityscapes/"
+__train = dict(img="leftImg8bit/train/", seg="gtFine/train/", vocabulary="cityscapes")
+__val = dict(img="leftImg8bit/val/", seg="gtFine/val/", vocabulary="cityscapes")
+__tasks = ("panoptic", "instance", "semantic")
 
+cityscapes_train = recipes.train_images("CityscapesDataset", __root, jitter=(0.8, 1.5), **__train)
+cityscapes_test_dataloader = recipes.test_loader(
+    "CityscapesDataset", __root, image_size=(2048, 1024), tasks=__tasks, **__val
+)
 cityscapes_evaluator = [
-    dict(
-        type="CocoPanopticMetric",
-        ann_file="{{$OMGSEG_DATA:data}}/cityscapes/gtFine/cityscapes_panoptic_val.json",
-        seg_prefix="{{$OMGSEG_DATA:data}}/cityscapes/gtFine/cityscapes_panoptic_val/",
-    ),
-    dict(type="CityscapesInstanceMetric", seg_prefix="{{$OMGSEG_DATA:data}}/cityscapes/gtFine/val/"),
+    *recipes.coco_panoptic_metrics(__root + "gtFine/", "cityscapes_panoptic_val"),
+    dict(type="CityscapesInstanceMetric", seg_prefix=__root + "gtFine/val/"),
     dict(type="SemanticMetric", ignore_unknown=True),
 ]

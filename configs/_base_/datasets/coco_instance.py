@@ -1,37 +1,14 @@
 """Images in the COCO instance format: COCO's own. See data/README.md#coco, and #your-own-data for other data."""
 
-coco_instance_train = dict(
-    type="CocoInstanceDataset",
-    data_root="{{$OMGSEG_DATA:data}}/coco/",
-    ann_file="annotations/instances_train2017.json",
-    data_prefix=dict(img="train2017/"),
-    vocabulary="coco_panoptic",
-    image_size=(1024, 1024),
-    pipeline=[
-        dict(type="LoadFrames"),
-        dict(type="LoadSegments"),
-        dict(type="LargeScaleJitter", ratio_range=(0.1, 2.0)),
-        dict(type="RandomFlip"),
-        dict(type="PackClip"),
-    ],
-)
+_base_ = []
+from omgseg import recipes
 
-coco_instance_test_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type="CocoInstanceDataset",
-        data_root="{{$OMGSEG_DATA:data}}/coco/",
-        ann_file="annotations/instances_val2017.json",
-        data_prefix=dict(img="val2017/"),
-        vocabulary="coco_panoptic",
-        image_size=(1333, 800),
-        test_mode=True,
-        pipeline=[dict(type="LoadFrames"), dict(type="Resize"), dict(type="PackClip")],
-    ),
-)
+__root = "{{$OMGSEG_DATA:data}}/coco/"
+__train = dict(img="train2017/", ann_file="annotations/instances_train2017.json", vocabulary="coco_panoptic")
+__val = dict(img="val2017/", ann_file="annotations/instances_val2017.json", vocabulary="coco_panoptic")
 
-coco_instance_evaluator = dict(
-    type="CocoInstanceMetric", ann_file="{{$OMGSEG_DATA:data}}/coco/annotations/instances_val2017.json"
+coco_instance_train = recipes.train_images("CocoInstanceDataset", __root, **__train)
+coco_instance_test_dataloader = recipes.test_loader(
+    "CocoInstanceDataset", __root, image_size=recipes.COCO_TEST_SIZE, **__val
 )
+coco_instance_evaluator = dict(type="CocoInstanceMetric", ann_file=__root + __val["ann_file"])

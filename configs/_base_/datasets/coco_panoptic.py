@@ -1,42 +1,21 @@
 """COCO panoptic: images with classes. See data/README.md#coco."""
 
-coco_panoptic_train = dict(
-    type="CocoPanopticDataset",
-    data_root="{{$OMGSEG_DATA:data}}/coco/",
-    ann_file="annotations/panoptic_train2017.json",
-    data_prefix=dict(img="train2017/", seg="annotations/panoptic_train2017/"),
-    vocabulary="coco_panoptic",
-    image_size=(1024, 1024),
-    pipeline=[
-        dict(type="LoadFrames"),
-        dict(type="LoadSegments"),
-        dict(type="LargeScaleJitter", ratio_range=(0.1, 2.0)),
-        dict(type="RandomFlip"),
-        dict(type="PackClip"),
-    ],
-)
+_base_ = []
+from omgseg import recipes
 
-coco_panoptic_test_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type="CocoPanopticDataset",
-        data_root="{{$OMGSEG_DATA:data}}/coco/",
-        ann_file="annotations/panoptic_val2017.json",
-        data_prefix=dict(img="val2017/", seg="annotations/panoptic_val2017/"),
-        vocabulary="coco_panoptic",
-        image_size=(1333, 800),
-        test_mode=True,
-        pipeline=[dict(type="LoadFrames"), dict(type="Resize"), dict(type="PackClip")],
-    ),
-)
+__root = "{{$OMGSEG_DATA:data}}/coco/"
+__words = dict(vocabulary="coco_panoptic")
 
-coco_panoptic_evaluator = [
-    dict(
-        type="CocoPanopticMetric",
-        ann_file="{{$OMGSEG_DATA:data}}/coco/annotations/panoptic_val2017.json",
-        seg_prefix="{{$OMGSEG_DATA:data}}/coco/annotations/panoptic_val2017/",
-    ),
-    dict(type="CocoInstanceMetric", ann_file="{{$OMGSEG_DATA:data}}/coco/annotations/instances_val2017.json"),
-]
+coco_panoptic_train = recipes.train_images(
+    "CocoPanopticDataset", __root, **recipes.coco_panoptic_files("train2017"), **__words
+)
+coco_panoptic_test_dataloader = recipes.test_loader(
+    "CocoPanopticDataset",
+    __root,
+    image_size=recipes.COCO_TEST_SIZE,
+    **recipes.coco_panoptic_files("val2017"),
+    **__words,
+)
+coco_panoptic_evaluator = recipes.coco_panoptic_metrics(
+    __root + "annotations/", "panoptic_val2017", "instances_val2017"
+)

@@ -1,41 +1,22 @@
 """COCO panoptic images as class-agnostic masks to prompt for. See data/README.md#coco."""
 
-coco_prompts_train = dict(
-    type="CocoPromptDataset",
-    data_root="{{$OMGSEG_DATA:data}}/coco/",
-    ann_file="annotations/panoptic_train2017.json",
-    data_prefix=dict(img="train2017/", seg="annotations/panoptic_train2017/"),
-    image_size=(1024, 1024),
-    pipeline=[
-        dict(type="LoadFrames"),
-        dict(type="LoadSegments"),
-        dict(type="LargeScaleJitter", ratio_range=(0.1, 2.0)),
-        dict(type="RandomFlip"),
-        dict(type="SamplePrompts", max_prompts=20, kind="point"),
-        dict(type="PackClip"),
-    ],
-)
+_base_ = []
+from omgseg import recipes
 
+__root = "{{$OMGSEG_DATA:data}}/coco/"
+
+coco_prompts_train = recipes.train_images(
+    "CocoPromptDataset",
+    __root,
+    pipeline=recipes.image_steps(recipes.points(20)),
+    **recipes.coco_panoptic_files("train2017"),
+)
 # One click in the middle of each mask.
-coco_prompts_test_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type="CocoPromptDataset",
-        data_root="{{$OMGSEG_DATA:data}}/coco/",
-        ann_file="annotations/panoptic_val2017.json",
-        data_prefix=dict(img="val2017/", seg="annotations/panoptic_val2017/"),
-        image_size=(1333, 800),
-        test_mode=True,
-        pipeline=[
-            dict(type="LoadFrames"),
-            dict(type="LoadSegments"),
-            dict(type="Resize"),
-            dict(type="SamplePrompts", max_prompts=None, kind="point", deterministic=True),
-            dict(type="PackClip"),
-        ],
-    ),
+coco_prompts_test_dataloader = recipes.test_loader(
+    "CocoPromptDataset",
+    __root,
+    image_size=recipes.COCO_TEST_SIZE,
+    pipeline=recipes.TEST_CLICKS,
+    **recipes.coco_panoptic_files("val2017"),
 )
-
 coco_prompts_evaluator = dict(type="InteractiveMetric")

@@ -1,24 +1,12 @@
 """OVIS: YouTube-VIS with heavy occlusion, other categories and folders. See data/README.md#ovis."""
 
-_base_ = ["./youtube_vis_2019.py"]
+_base_ = []
+from omgseg import recipes
 
-_names = dict(type="OVISDataset", data_root="{{$OMGSEG_DATA:data}}/ovis/", vocabulary="ovis")
+__root = "{{$OMGSEG_DATA:data}}/ovis/"
+__train = dict(img="train/", ann_file="annotations_train.json", vocabulary="ovis")
+__valid = dict(img="valid/", ann_file="annotations_valid.json", vocabulary="ovis")
 
-ovis_train = {
-    **_base_.youtube_vis_2019_train,
-    **_names,
-    "ann_file": "annotations_train.json",
-    "data_prefix": dict(img="train/"),
-}
-
-ovis_test_dataloader = {
-    **_base_.youtube_vis_2019_test_dataloader,
-    "dataset": {
-        **_base_.youtube_vis_2019_test_dataloader.dataset,
-        **_names,
-        "ann_file": "annotations_valid.json",
-        "data_prefix": dict(img="valid/"),
-    },
-}
-
-ovis_evaluator = dict(type="YouTubeVISMetric", ann_file="{{$OMGSEG_DATA:data}}/ovis/annotations_valid.json")
+ovis_train = recipes.train_clips("OVISDataset", __root, **__train)
+ovis_test_dataloader = recipes.test_loader("OVISDataset", __root, **__valid)
+ovis_evaluator = dict(type="YouTubeVISMetric", ann_file=__root + __valid["ann_file"])
