@@ -13,7 +13,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from omgseg.datasets.files import paused_garbage_collection, require_folder
-from omgseg.datasets.problems import Kind, NoSamples, noted, placed, problem
+from omgseg.datasets.problems import NoSamples, ProblemKind, collecting, placed, report_problem
 from omgseg.datasets.vocabularies import load_vocabulary, unknown_category
 from omgseg.registry import TRANSFORMS
 from omgseg.structures import Task, Vocabulary
@@ -93,7 +93,7 @@ class SegmentationDataset(BaseDataset):
                 raise ValueError(
                     f"{type(self).__name__}: data_prefix has no folder {key!r}: {self.data_prefix}"
                 )
-            with noted(self.ann_file):
+            with collecting(self.ann_file):
                 require_folder(self.data_prefix[key], self.README_ANCHOR)
         with paused_garbage_collection(), placed(self.ann_file or type(self).__name__):
             super().full_init()
@@ -135,7 +135,9 @@ class SegmentationDataset(BaseDataset):
             self._vocabulary = Vocabulary.from_dict({"categories": categories})
         unknown = sorted(set(used_ids) - set(self._vocabulary.id_to_label))
         for category_id in () if self.CLASS_AGNOSTIC else unknown:
-            problem(Kind.CATEGORY, unknown_category(self.ann_file, category_id, self._vocabulary))
+            report_problem(
+                ProblemKind.CATEGORY, unknown_category(self.ann_file, category_id, self._vocabulary)
+            )
 
     def describe(self, idx: int) -> dict[str, Any]:
         """What the pipeline starts from: a sample's entry of the data list, and the dataset's settings."""

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from omgseg.datasets.base import SegmentationDataset
-from omgseg.datasets.problems import read_each
+from omgseg.datasets.problems import read_all
 from omgseg.datasets.vocabularies import load_vocabulary
 from omgseg.registry import DATASETS
-from omgseg.structures.png import image_size
+from omgseg.structures.label_png import image_size
 
 IMAGE_SUFFIX = "_leftImg8bit.png"
 LABEL_SUFFIX = "_gtFine_labelIds.png"
@@ -21,7 +21,7 @@ class CityscapesDataset(SegmentationDataset):
     """Cityscapes with fine annotations (https://www.cityscapes-dataset.com), as distributed.
 
     ``data_prefix`` has the folders of a split: ``img`` (``leftImg8bit/val/``) and ``seg`` (``gtFine/val/``), with one
-    folder a city in each; there is no annotation file. Category ids are the official label ids; labels that are not
+    folder per city in each; there is no annotation file. Category ids are the official label ids; labels that are not
     in the vocabulary are void, and so are groups of things, which have no instance number. An image's id is its name
     up to ``_leftImg8bit.png``, as in the official panoptic ground truth. ``seg_map_path`` of a sample is the map of
     label ids.
@@ -43,7 +43,7 @@ class CityscapesDataset(SegmentationDataset):
                 f"{folder}/<city>/ has no *{IMAGE_SUFFIX}; see data/README.md#{self.README_ANCHOR}"
             )
         masks = {path.name for path in Path(self.data_prefix["seg"]).glob("*/*.png")}
-        return read_each(lambda path: self._entry(path, masks), images, where=str(folder))
+        return read_all(lambda path: self._entry(path, masks), images, where=str(folder))
 
     def _entry(self, image: Path, masks: set[str]) -> dict[str, Any]:
         name = image.name.removesuffix(IMAGE_SUFFIX)

@@ -1,8 +1,9 @@
-"""Images in the COCO instance format: COCO's own, and any other data written like it."""
+"""Images in the COCO instance format: COCO's own, LVIS, Objects365, and any other data written like it."""
 
 from __future__ import annotations
 
 import logging
+import re
 from collections import defaultdict
 from typing import Any
 
@@ -10,7 +11,7 @@ from mmengine.logging import print_log
 
 from omgseg.datasets.base import SegmentationDataset
 from omgseg.datasets.files import read_json, read_sides
-from omgseg.datasets.problems import Kind, problem, read_each
+from omgseg.datasets.problems import ProblemKind, read_all, report_problem
 from omgseg.registry import DATASETS
 
 
@@ -53,7 +54,7 @@ class CocoInstanceDataset(SegmentationDataset):
             print_log(
                 f"{self.ann_file}: {left_out} images without instance left out", "current", logging.INFO
             )
-        entries = read_each(
+        entries = read_all(
             lambda image: self._entry(image, instances.get(image["id"], [])), images, where=self.ann_file
         )
         return [entry for entry in entries if entry]
@@ -71,7 +72,7 @@ class CocoInstanceDataset(SegmentationDataset):
         instances = defaultdict(list)
         for entry in annotations:
             if not entry.get("segmentation"):
-                problem(Kind.ANNOTATION, ValueError(self._without_mask(entry)))
+                report_problem(ProblemKind.ANNOTATION, ValueError(self._without_mask(entry)))
             elif not entry.get("iscrowd"):
                 instances[entry["image_id"]].append(
                     {
@@ -107,3 +108,90 @@ class CocoInstanceDataset(SegmentationDataset):
         if "file_name" not in image:
             raise ValueError(f"{self.ann_file}: image {image['id']} has no field 'file_name'")
         return image["file_name"]
+
+
+NUM_CATEGORIES_V05 = 1230
+"""LVIS v1 has 1203, with other ids; the files look alike otherwise."""
+
+
+@DATASETS.register_module()
+class LVISDataset(CocoInstanceDataset):
+    """LVIS v1 (https://www.lvisdataset.org/dataset) in its official files.
+
+    An image has no ``file_name``: the end of its ``coco_url`` is the path below the folder ``img`` of
+    ``data_prefix``, which holds COCO's ``train2017/`` and ``val2017/``; each split has images of both.
+
+    Raises:
+        ValueError: the file is of LVIS v0.5, or its category ids are not those of the vocabulary.
+    """
+
+    README_ANCHOR = "lvis"
+    SOURCE = "lvis"
+
+    def _check_file(self, data: dict[str, Any]) -> None:
+        super()._check_file(data)
+        categories = data["categories"]
+        if len(categories) == NUM_CATEGORIES_V05:
+            raise ValueError(
+                f"{self.ann_file} is of LVIS v0.5 ({NUM_CATEGORIES_V05} categories with other ids than in v1); "
+                "download the file of LVIS v1 (lvis_v1_train.json, lvis_v1_val.json; 1203 categories) from "
+                f"https://www.lvisdataset.org/dataset; see data/README.md#{self.README_ANCHOR}"
+            )
+        known = self._vocabulary.id_to_label if self._vocabulary is not None else None
+        foreign = [entry for entry in categories if known is not None and entry["id"] not in known]
+        if foreign:
+            raise ValueError(
+                f"{self.ann_file}: {len(foreign)} of {len(categories)} 'categories' are not in the vocabulary of "
+                f"{len(known)}, first id {foreign[0]['id']} ({foreign[0]['name']}); take the file of LVIS v1, or "
+                "vocabulary=None for the file's own categories"
+            )
+
+    def _file_name(self, image: dict[str, Any]) -> str | None:
+        if "coco_url" not in image:
+            raise ValueError(
+                f"{self.ann_file}: image {image['id']} has no field 'coco_url', this is not an LVIS file; "
+                f"see data/README.md#{self.README_ANCHOR}"
+            )
+        return "/".join(image["coco_url"].split("/")[-2:])
+
+
+NOT_DISTRIBUTED = frozenset(
+    {
+        "patch6/objects365_v1_00320532.jpg",
+        "patch6/objects365_v1_00320534.jpg",
+        "patch16/objects365_v2_00908726.jpg",
+    }
+)
+"""Images that the official annotations list and the archives lack."""
+_PATCH_AND_NAME = re.compile(r"patch\d+/[^/]+$")
+
+
+@DATASETS.register_module()
+class Objects365Dataset(CocoInstanceDataset):
+    """Objects365 v2 (https://www.objects365.org) with masks in the COCO instance format.
+
+    The official files have boxes only; the pseudo masks that others published for them have the same images and
+    category ids. ``data_prefix`` has the folder ``img`` (``train/`` or ``val/``), with the images in ``patch<N>/``
+    whatever stands before it in ``file_name`` (officially ``images/v1/patch8/objects365_v1_00420917.jpg``).
+    """
+
+    README_ANCHOR = "objects365"
+    SOURCE = "objects365"
+
+    def _without_mask(self, annotation: dict[str, Any]) -> str:
+        return (
+            f"{self.ann_file}: annotation {annotation['id']} has a box but no mask ('segmentation'): the official "
+            "detection file has boxes only; take the file with pseudo masks; "
+            f"see data/README.md#{self.README_ANCHOR}"
+        )
+
+    def _file_name(self, image: dict[str, Any]) -> str | None:
+        name = super()._file_name(image)
+        found = _PATCH_AND_NAME.search(name or "")
+        if found is None:
+            raise ValueError(
+                f"{self.ann_file}: file_name {name!r} of image {image['id']} is not of Objects365 v2 "
+                "(.../patch<N>/<name>.jpg); the categories of v1 have other ids; "
+                f"see data/README.md#{self.README_ANCHOR}"
+            )
+        return None if found[0] in NOT_DISTRIBUTED else found[0]

@@ -1,4 +1,4 @@
-"""COCO panoptic images: with classes, and class-agnostic as prompts."""
+"""Images in the COCO panoptic format: COCO with classes and as prompts, ADE20K."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from mmengine.logging import print_log
 
 from omgseg.datasets.base import SegmentationDataset
 from omgseg.datasets.files import read_json, read_sides
-from omgseg.datasets.problems import read_each
+from omgseg.datasets.problems import read_all
+from omgseg.datasets.vocabularies import load_vocabulary
 from omgseg.registry import DATASETS
 
 
@@ -44,14 +45,14 @@ class CocoPanopticDataset(SegmentationDataset):
             print_log(
                 f"{self.ann_file}: {left_out} images without annotation left out", "current", logging.INFO
             )
-        return read_each(
+        return read_all(
             lambda image: self._entry(image, annotations.get(image["id"])), images, where=self.ann_file
         )
 
     def _segments_of(self, annotation: dict[str, Any]) -> list[dict[str, Any]]:
         if "segments_info" not in annotation:
             raise ValueError(
-                f"{self.ann_file}: an annotation has no field 'segments_info', this is no panoptic file "
+                f"{self.ann_file}: an annotation has no field 'segments_info', this is not a panoptic file "
                 f"(panoptic_*.json); see data/README.md#{self.README_ANCHOR}"
             )
         return annotation["segments_info"]
@@ -76,3 +77,31 @@ class CocoPromptDataset(CocoPanopticDataset):
     SOURCE = "coco_prompts"
     TASKS = ("interactive",)
     CLASS_AGNOSTIC = True
+
+
+@DATASETS.register_module()
+class ADE20KDataset(CocoPanopticDataset):
+    """ADEChallengeData2016 (http://sceneparsing.csail.mit.edu), as converted by ``tools/datasets/ade20k_panoptic.py``
+    or by Mask2Former's scripts: ``ann_file`` is ``ade20k_panoptic_{train,val}.json``.
+
+    A category id is the value of the semantic masks minus one, in the panoptic and in the instance file; image ids
+    are strings (``ADE_val_00000001``).
+    """
+
+    README_ANCHOR = "ade20k"
+    SOURCE = "ade20k"
+
+    def __init__(self, *args: Any, vocabulary: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, vocabulary=vocabulary or load_vocabulary("ade20k"), **kwargs)
+
+    def _entry(self, image: dict[str, Any], annotation: dict[str, Any] | None) -> dict[str, Any]:
+        """Stuff without its area, which counts the pixels under things: the evaluation wants it so, nobody else."""
+        entry = super()._entry(image, annotation)
+        stuff = {category.id for category in self.vocabulary if not category.is_thing}
+        for frame in entry["frames"]:
+            if "segments_info" in frame:
+                frame["segments_info"] = [
+                    {k: v for k, v in segment.items() if k != "area" or segment["category_id"] not in stuff}
+                    for segment in frame["segments_info"]
+                ]
+        return entry

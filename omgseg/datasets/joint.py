@@ -10,7 +10,7 @@ from mmdet.structures import TrackDataSample
 from torch.utils.data import Dataset
 
 from omgseg.datasets.base import SegmentationDataset, palette_of
-from omgseg.datasets.samplers.seeded_index import SeededIndex
+from omgseg.datasets.samplers import SeededIndex
 from omgseg.registry import DATASETS
 from omgseg.structures import Vocabulary
 
@@ -73,10 +73,6 @@ class JointDataset(Dataset):
             palette=palette_of(self.vocabulary),
             sources=tuple(self.datasets),
         )
-
-    def source_of(self, index: int) -> str:
-        """The name of the dataset that a sample comes from."""
-        return list(self.datasets)[self._locate(index)[0]]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         source, local = self._locate(index)

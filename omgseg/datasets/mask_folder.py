@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from omgseg.datasets.base import SegmentationDataset
-from omgseg.datasets.problems import Kind, problem, read_each
+from omgseg.datasets.problems import ProblemKind, read_all, report_problem
 from omgseg.registry import DATASETS
-from omgseg.structures.png import image_size
+from omgseg.structures.label_png import image_size
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -53,7 +53,7 @@ class MaskFolderDataset(SegmentationDataset):
         if not images:
             raise FileNotFoundError(f"folder {root} has no images (.jpg, .jpeg, .png)")
         masks = {str(path) for path in Path(self.data_prefix["seg"]).rglob("*.png")}
-        return read_each(lambda path: self._entry(path, masks), images, where=str(root))
+        return read_all(lambda path: self._entry(path, masks), images, where=str(root))
 
     def _entry(self, image: Path, masks: set[str]) -> dict[str, Any]:
         name = image.relative_to(self.data_prefix["img"])
@@ -63,6 +63,6 @@ class MaskFolderDataset(SegmentationDataset):
             frame["seg_map_path"] = mask
         elif not self.test_mode:
             text = f"{mask} not found, the mask of {image}; see data/README.md#{self.README_ANCHOR}"
-            problem(Kind.MISSING, FileNotFoundError(text))
+            report_problem(ProblemKind.MISSING, FileNotFoundError(text))
         width, height = image_size(image)
         return {"frames": [frame], "is_video": False, "height": height, "width": width}

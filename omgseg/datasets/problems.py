@@ -1,9 +1,9 @@
 """Mistakes in a dataset's files: an error for whoever reads them, entries of a list for whoever checks them.
 
 The readers say what is wrong in one place. Where they could go on without the part that is wrong they call
-:func:`problem`, and where they could go on without an item they read it in :func:`noted` or by :func:`read_each`.
-Nothing of this is seen in training and testing: the first mistake is raised. Inside :func:`collect_problems` all of
-them are collected.
+:func:`report_problem`, and where they could go on without an item they read it in :func:`collecting` or by
+:func:`read_all`. Nothing of this is seen in training and testing: the first mistake is raised. Inside
+:func:`collect_problems` all of them are collected.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Item = TypeVar("Item")
 Entry = TypeVar("Entry")
 
 
-class Kind(str, Enum):
+class ProblemKind(str, Enum):
     """What can be wrong with a dataset."""
 
     MISSING = "missing file or folder"
@@ -39,7 +39,7 @@ class Kind(str, Enum):
 class Problem(NamedTuple):
     """One mistake; the text names the file and what is wrong with it."""
 
-    kind: Kind
+    kind: ProblemKind
     text: str
 
 
@@ -50,7 +50,7 @@ class NoSamples(ValueError):
 _found: ContextVar[list[Problem] | None] = ContextVar("found", default=None)
 
 
-def problem(kind: Kind, error: Exception) -> None:
+def report_problem(kind: ProblemKind, error: Exception) -> None:
     """Raise `error`; inside :func:`collect_problems` note it, and return: the caller goes on as well as it can."""
     found = _found.get()
     if found is None:
@@ -59,7 +59,7 @@ def problem(kind: Kind, error: Exception) -> None:
 
 
 @contextmanager
-def noted(where: str) -> Iterator[None]:
+def collecting(where: str) -> Iterator[None]:
     """Pass errors on; inside :func:`collect_problems` note them, and go on behind the block.
 
     Args:
@@ -108,7 +108,7 @@ def _described(error: Exception) -> str:
     return f"a field holds what it should not ({type(error).__name__}: {error})"
 
 
-def read_each(read: Callable[[Item], Entry], items: Iterable[Item], where: str) -> list[Entry]:
+def read_all(read: Callable[[Item], Entry], items: Iterable[Item], where: str) -> list[Entry]:
     """``[read(item) for item in items]``; inside :func:`collect_problems` without those that fail.
 
     Args:
@@ -116,14 +116,14 @@ def read_each(read: Callable[[Item], Entry], items: Iterable[Item], where: str) 
     """
     entries: list[Entry] = []
     for item in items:
-        with noted(f"{where}, {str(item)[:80]}"):
+        with collecting(f"{where}, {str(item)[:80]}"):
             entries.append(read(item))
     return entries
 
 
 @contextmanager
 def collect_problems(where: str) -> Iterator[list[Problem]]:
-    """Collect what :func:`problem` reports, and the error that ends the block, if one does.
+    """Collect what :func:`report_problem` reports, and the error that ends the block, if one does.
 
     Args:
         where: what is being read, for errors that do not say it themselves.
@@ -131,7 +131,7 @@ def collect_problems(where: str) -> Iterator[list[Problem]]:
     found: list[Problem] = []
     token = _found.set(found)
     try:
-        with noted(where):
+        with collecting(where):
             yield found
     finally:
         _found.reset(token)
@@ -139,11 +139,11 @@ def collect_problems(where: str) -> Iterator[list[Problem]]:
 
 def _from_error(error: Exception, where: str) -> Problem:
     if isinstance(error, FileNotFoundError):
-        return Problem(Kind.MISSING, str(error))
+        return Problem(ProblemKind.MISSING, str(error))
     if isinstance(error, NoSamples):
-        return Problem(Kind.NO_SAMPLES, str(error))
+        return Problem(ProblemKind.NO_SAMPLES, str(error))
     if isinstance(error, OSError):
-        return Problem(Kind.UNREADABLE, str(error))
+        return Problem(ProblemKind.UNREADABLE, str(error))
     if type(error) is ValueError and _names_a_file(error):
-        return Problem(Kind.ANNOTATION, str(error))
-    return Problem(Kind.ANNOTATION, f"{where}: {type(error).__name__}: {error}")
+        return Problem(ProblemKind.ANNOTATION, str(error))
+    return Problem(ProblemKind.ANNOTATION, f"{where}: {type(error).__name__}: {error}")

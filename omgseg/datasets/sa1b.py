@@ -9,9 +9,9 @@ from typing import Any
 
 from omgseg.datasets.base import SegmentationDataset
 from omgseg.datasets.files import read_lines, require_folder
-from omgseg.datasets.problems import noted, read_each
+from omgseg.datasets.problems import collecting, read_all
 from omgseg.registry import DATASETS
-from omgseg.structures.png import image_size
+from omgseg.structures.label_png import image_size
 
 HEAD_BYTES = 256
 """Enough of a JSON file for its first field, ``image``."""
@@ -26,7 +26,7 @@ class SA1BDataset(SegmentationDataset):
     The list of samples opens no JSON file further than to the image's size: a shard has 11,000.
 
     Args:
-        ann_file: optional, a text file with the shards to take, one a line. Default: all that are there.
+        ann_file: optional, a text file with the shards to take, one per line. Default: all that are there.
         max_masks: of an image with more, so many are read, chosen at random. There are up to several hundreds a
             photo of 3 megapixels. None: all.
     """
@@ -54,7 +54,7 @@ class SA1BDataset(SegmentationDataset):
             )
         entries: list[dict[str, Any]] = []
         for shard in shards:
-            with noted(str(shard)):
+            with collecting(str(shard)):
                 entries += self._entries(require_folder(shard, self.README_ANCHOR))
         return entries
 
@@ -75,7 +75,7 @@ class SA1BDataset(SegmentationDataset):
             frame = {"img_path": img_path, "img_id": stem, "frame_id": 0, "seg_map_path": json_path}
             return {"frames": [frame], "is_video": False, "height": height, "width": width}
 
-        return read_each(entry, images, where=str(shard))
+        return read_all(entry, images, where=str(shard))
 
     def describe(self, idx: int) -> dict[str, Any]:
         return {**super().describe(idx), "max_masks": self.max_masks}

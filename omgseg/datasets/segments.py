@@ -1,4 +1,4 @@
-"""Segments of one frame as masks, from the formats in which datasets store them. No loop over pixels."""
+"""The segments of one frame as masks, from the formats in which datasets store them. No loop over pixels."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from omgseg.datasets.files import read_json
-from omgseg.datasets.problems import Kind, noted, placed, problem
+from omgseg.datasets.problems import ProblemKind, collecting, placed, report_problem
 from omgseg.datasets.vocabularies import unknown_category
 from omgseg.structures import NO_CLASS, Vocabulary
-from omgseg.structures.panoptic_png import decode_panoptic_png
-from omgseg.structures.png import read_index_png
+from omgseg.structures.label_png import (
+    VOID_CLASS,
+    decode_panoptic_png,
+    read_index_png,
+    read_vipseg_panomask,
+    read_vspw_mask,
+)
 from omgseg.structures.run_lengths import check_counts
-from omgseg.structures.vipseg_png import VOID_CLASS, read_vipseg_panomask
-from omgseg.structures.vspw_png import VOID_CLASS as VSPW_VOID
-from omgseg.structures.vspw_png import read_vspw_mask
 
 CLASS_STRIDE = 1000
 """The id of a segment of VIPSeg or Cityscapes is class * CLASS_STRIDE + instance."""
@@ -34,7 +36,7 @@ MAX_PIXELS = 2**31 - 1
 """Largest mask, as run lengths are 32 bit integers."""
 
 
-class Segments(NamedTuple):
+class FrameMasks(NamedTuple):
     """The segments of one frame.
 
     Attributes:
@@ -48,7 +50,7 @@ class Segments(NamedTuple):
     masks: np.ndarray
 
 
-def read_segments(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
+def read_segments(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
     """Read the segments of a frame of a sample.
 
     Args:
@@ -175,7 +177,7 @@ def _check_size(size: tuple[int, ...], results: dict[str, Any], path: str, image
             f"{path}: the mask is {size[1]}x{size[0]}, its image {image} is "
             f"{results['ori_shape'][1]}x{results['ori_shape'][0]} (width x height)"
         )
-        problem(Kind.SIZE, ValueError(text))
+        report_problem(ProblemKind.SIZE, ValueError(text))
 
 
 def _labels(category_ids: np.ndarray, vocabulary: Vocabulary | None, path: str) -> np.ndarray:
@@ -186,11 +188,11 @@ def _labels(category_ids: np.ndarray, vocabulary: Vocabulary | None, path: str) 
         if category_id in vocabulary.id_to_label:
             labels[position] = vocabulary.id_to_label[category_id]
         else:
-            problem(Kind.CATEGORY, unknown_category(path, category_id, vocabulary))
+            report_problem(ProblemKind.CATEGORY, unknown_category(path, category_id, vocabulary))
     return labels
 
 
-def _read_coco(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
+def _read_coco(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
     path, segments = frame["seg_map_path"], frame["segments_info"]
     id_map = decode_panoptic_png(path)
     _check_size(id_map.shape, results, path, frame["img_path"])
@@ -202,13 +204,15 @@ def _read_coco(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
             f"{path}: segment id {segment_id} is not in 'segments_info' of {results['ann_file']} "
             f"(image {frame['img_id']}); the PNG and the JSON are not of the same set"
         )
-        problem(Kind.SEGMENT, ValueError(text))
+        report_problem(ProblemKind.SEGMENT, ValueError(text))
     keep = np.array([not segment.get("iscrowd", 0) for segment in segments], bool)
     category_ids = np.array([segment["category_id"] for segment in segments], np.int64)[keep]
-    return Segments(ids[keep], _labels(category_ids, results["vocabulary"], results["ann_file"]), masks[keep])
+    return FrameMasks(
+        ids[keep], _labels(category_ids, results["vocabulary"], results["ann_file"]), masks[keep]
+    )
 
 
-def _read_vipseg(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
+def _read_vipseg(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
     path, vocabulary = frame["seg_map_path"], results["vocabulary"]
     class_map, instance_map = read_vipseg_panomask(path)
     _check_size(class_map.shape, results, path, frame["img_path"])
@@ -219,10 +223,10 @@ def _read_vipseg(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
     ids = np.flatnonzero(np.bincount(id_map.ravel(), minlength=1))
     ids = ids[ids < VOID_CLASS * CLASS_STRIDE]
     labels = _labels(ids // CLASS_STRIDE, vocabulary, path)
-    return Segments(ids, labels, split_map(id_map, ids)[0])
+    return FrameMasks(ids, labels, split_map(id_map, ids)[0])
 
 
-def _read_cityscapes(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
+def _read_cityscapes(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
     """A pixel holds label * CLASS_STRIDE + instance, or the label alone: of stuff, or of a group of things."""
     path, vocabulary = frame["instance_map_path"], results["vocabulary"]
     id_map = read_index_png(path)
@@ -237,45 +241,45 @@ def _read_cityscapes(frame: dict[str, Any], results: dict[str, Any]) -> Segments
         )
     is_group = (ids < CLASS_STRIDE) & np.isin(ids, [c.id for c in vocabulary if c.is_thing])
     keep = np.isin(class_ids, list(vocabulary.id_to_label)) & ~is_group
-    return Segments(ids[keep], _labels(class_ids[keep], vocabulary, path), split_map(id_map, ids[keep])[0])
+    return FrameMasks(ids[keep], _labels(class_ids[keep], vocabulary, path), split_map(id_map, ids[keep])[0])
 
 
-def _read_davis(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
+def _read_davis(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
     path = frame["seg_map_path"]
     id_map = read_index_png(path)
     _check_size(id_map.shape, results, path, frame["img_path"])
     ids = np.flatnonzero(np.bincount(id_map.ravel()))
     ids = ids[(ids != 0) & (ids != DAVIS_VOID)]
-    return Segments(ids, _labels(ids, None, path), split_map(id_map, ids)[0])
+    return FrameMasks(ids, _labels(ids, None, path), split_map(id_map, ids)[0])
 
 
-def _read_class_map(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
+def _read_class_map(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
     """A pixel holds a category id."""
     return _class_segments(read_index_png(frame["seg_map_path"]), results["ignore_ids"], frame, results)
 
 
-def _read_vspw(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
-    return _class_segments(read_vspw_mask(frame["seg_map_path"]), (VSPW_VOID,), frame, results)
+def _read_vspw(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
+    return _class_segments(read_vspw_mask(frame["seg_map_path"]), (VOID_CLASS,), frame, results)
 
 
 def _class_segments(
     class_map: np.ndarray, ignore_ids: tuple[int, ...], frame: dict[str, Any], results: dict[str, Any]
-) -> Segments:
+) -> FrameMasks:
     """Each category is one segment, whose id in the frame is the category's."""
     path = frame["seg_map_path"]
     _check_size(class_map.shape, results, path, frame["img_path"])
     ids = np.flatnonzero(np.bincount(class_map.ravel()))
     ids = ids[~np.isin(ids, ignore_ids)]
-    return Segments(ids, _labels(ids, results["vocabulary"], path), split_map(class_map, ids)[0])
+    return FrameMasks(ids, _labels(ids, results["vocabulary"], path), split_map(class_map, ids)[0])
 
 
-def _read_rle(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
+def _read_rle(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
     """Polygons or run lengths of each instance, encoded where they are not yet."""
     shape = tuple(results["ori_shape"])
     instances, masks = [], []
     for instance in frame["instances"]:
         where = f"{results['ann_file']}, annotation {instance['id']}"
-        with noted(where):
+        with collecting(where):
             rle = encode_segmentation(instance["segmentation"], results["height"], results["width"], where)
             _check_size(rle["size"], results, where, frame["img_path"])
             if tuple(rle["size"]) == shape:
@@ -284,10 +288,10 @@ def _read_rle(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
     ids = np.array([instance["id"] for instance in instances], np.int64)
     category_ids = np.array([instance["category_id"] for instance in instances], np.int64)
     labels = _labels(category_ids, results["vocabulary"], results["ann_file"])
-    return Segments(ids, labels, np.stack(masks) if masks else np.zeros((0, *shape), np.uint8))
+    return FrameMasks(ids, labels, np.stack(masks) if masks else np.zeros((0, *shape), np.uint8))
 
 
-def _read_sa1b(frame: dict[str, Any], results: dict[str, Any]) -> Segments:
+def _read_sa1b(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
     """Run lengths in a JSON file of each image, of which ``max_masks`` are chosen at random before any is decoded."""
     instances, max_masks = sa1b_instances(frame, results), results["max_masks"]
     if max_masks is not None and len(instances) > max_masks:

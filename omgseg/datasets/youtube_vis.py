@@ -7,7 +7,7 @@ from typing import Any
 
 from omgseg.datasets.base import SegmentationDataset
 from omgseg.datasets.files import read_json, read_sides
-from omgseg.datasets.problems import Kind, noted, problem, read_each
+from omgseg.datasets.problems import ProblemKind, collecting, read_all, report_problem
 from omgseg.datasets.segments import encode_segmentation
 from omgseg.registry import DATASETS
 
@@ -45,7 +45,7 @@ class YouTubeVISDataset(SegmentationDataset):
         tracks = defaultdict(list)
         for track in annotations:
             tracks[track["video_id"]].append(track)
-        return read_each(
+        return read_all(
             lambda video: self._entry(video, tracks[video["id"]]), data["videos"], where=self.ann_file
         )
 
@@ -62,7 +62,7 @@ class YouTubeVISDataset(SegmentationDataset):
                     f"{self.ann_file}: annotation {track['id']} has {len(track['segmentations'])} "
                     f"segmentations, its video {video['id']} has {length} frames"
                 )
-                problem(Kind.ANNOTATION, ValueError(text))
+                report_problem(ProblemKind.ANNOTATION, ValueError(text))
                 continue
             if track.get("iscrowd"):
                 continue
@@ -71,7 +71,7 @@ class YouTubeVISDataset(SegmentationDataset):
             for t, (frame, segmentation) in enumerate(zip(frames, track["segmentations"], strict=True)):
                 if segmentation is None:
                     continue
-                with noted(where):
+                with collecting(where):
                     rle = encode_segmentation(segmentation, height, width, where)
                     instance = {"id": track["id"], "category_id": track["category_id"], "segmentation": rle}
                     frame["instances"].append({**instance, "area": areas.get(t)})

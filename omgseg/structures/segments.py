@@ -36,9 +36,9 @@ FIELDS = (
 class Segments:
     """The segments of one image, or of one frame of a video. They are never changed; masks are decoded when asked for.
 
-    What a segment is depends on the task: ``semantic`` one a class that is present, ``panoptic`` one a thing and one
-    a kind of stuff, ``instance`` objects that may overlap, by falling score, ``interactive`` one a prompt, in their
-    order, ``vos`` one an object that is seen.
+    What a segment is depends on the task: ``semantic`` one per class that is present, ``panoptic`` one per thing and
+    one per kind of stuff, ``instance`` objects that may overlap, by falling score, ``interactive`` one per prompt, in
+    their order, ``vos`` one per object that is seen.
 
     Args:
         task: of the prediction.

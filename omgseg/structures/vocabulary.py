@@ -95,22 +95,6 @@ class Vocabulary(Sequence[Category]):
         """The things alone; their labels do not change, as things come first."""
         return Vocabulary(c for c in self._categories if c.is_thing)
 
-    def index_of_id(self, category_id: int) -> int:
-        """The label of a dataset's category id.
-
-        Raises:
-            KeyError: no category has this id.
-        """
-        if category_id not in self.id_to_label:
-            known = sorted(self.id_to_label)
-            raise KeyError(
-                f"category id {category_id} is not in the vocabulary of {len(self)} categories"
-                f" (ids {known[0]}..{known[-1]})"
-                if known
-                else f"category id {category_id}: the vocabulary has no ids"
-            )
-        return self.id_to_label[category_id]
-
     def shares_word_with(self, other: Vocabulary) -> list[bool]:
         """For each own category: does any category of `other` have one of its words?"""
         known = {word for words in other.words for word in words}

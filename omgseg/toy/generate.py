@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from omgseg.toy.ade20k import ade20k_vocabulary, write_ade20k
 from omgseg.toy.categories import (
     NOVEL_THINGS,
     NUM_THINGS,
@@ -21,14 +20,32 @@ from omgseg.toy.categories import (
     vipseg_vocabulary,
     vocabulary,
 )
-from omgseg.toy.cityscapes import CITYSCAPES_THINGS, cityscapes_vocabulary, write_cityscapes
-from omgseg.toy.class_maps import write_vipseg, write_vipseg_categories, write_vspw
-from omgseg.toy.coco import write_coco
-from omgseg.toy.lvis import lvis_vocabulary, write_lvis
-from omgseg.toy.mask_sources import objects365_vocabulary, write_objects365, write_sa1b
-from omgseg.toy.objects import write_davis, write_youtube_vos
-from omgseg.toy.tracks import write_ovis, write_youtube_vis_2019, write_youtube_vis_2021
-from omgseg.toy.videos import Video, an_object_enters_later, sample_videos
+from omgseg.toy.image_files import (
+    CITYSCAPES_THINGS,
+    ade20k_vocabulary,
+    cityscapes_vocabulary,
+    lvis_vocabulary,
+    objects365_vocabulary,
+    write_ade20k,
+    write_cityscapes,
+    write_coco,
+    write_lvis,
+    write_objects365,
+    write_sa1b,
+)
+from omgseg.toy.video_files import (
+    Video,
+    an_object_enters_later,
+    sample_videos,
+    write_davis,
+    write_ovis,
+    write_vipseg,
+    write_vipseg_categories,
+    write_vspw,
+    write_youtube_vis_2019,
+    write_youtube_vis_2021,
+    write_youtube_vos,
+)
 from omgseg.toy.world import World
 
 VSPW_LENGTHS = (18, 20)

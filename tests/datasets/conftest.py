@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omgseg.structures.panoptic_png import write_panoptic_png
+from omgseg.structures.label_png import write_panoptic_png, write_vipseg_panomask
 from omgseg.structures.run_lengths import encode_masks
-from omgseg.structures.vipseg_png import write_vipseg_panomask
 
 CATEGORIES = [
     {"id": 1, "name": "cat", "isthing": 1},

@@ -129,7 +129,7 @@ def test_vipseg(vipseg_config):
     assert len(dataset) == 2 and len(dataset.vocabulary) == 124
     sample = dataset[0]["data_samples"]
     assert sample.video_id == "1_a" and sample.video_length == 3
-    person, sky = dataset.vocabulary.index_of_id(60), dataset.vocabulary.index_of_id(28)
+    person, sky = dataset.vocabulary.id_to_label[60], dataset.vocabulary.id_to_label[28]
     for t, frame in enumerate(sample.video_data_samples):
         gt = frame.gt_instances
         assert gt.labels.tolist() == [sky, person]
@@ -139,7 +139,7 @@ def test_vipseg(vipseg_config):
 
 
 def test_vipseg_stuff_with_instance_numbers_is_one_segment(vipseg_config):
-    from omgseg.structures.vipseg_png import write_vipseg_panomask
+    from omgseg.structures.label_png import write_vipseg_panomask
 
     classes, instances = np.full((40, 60), 28), np.zeros((40, 60), int)
     instances[:, 30:] = 2

@@ -11,8 +11,7 @@ from omgseg.datasets import ADE20KDataset, load_vocabulary
 from omgseg.datasets.converters import convert_ade20k
 from omgseg.datasets.converters.ade20k_masks import Values
 from omgseg.structures import Vocabulary
-from omgseg.structures.panoptic_png import decode_panoptic_png
-from omgseg.structures.png import write_png
+from omgseg.structures.label_png import decode_panoptic_png, write_png
 
 LOAD = [dict(type="LoadFrames"), dict(type="LoadSegments"), dict(type="PackClip")]
 NAME = "ADE_val_00000001"

@@ -8,7 +8,7 @@ import pytest
 
 from omgseg.datasets import CocoPanopticDataset, DAVISDataset, VIPSegDataset, YouTubeVISDataset
 from omgseg.structures import Vocabulary
-from omgseg.structures.panoptic_png import write_panoptic_png
+from omgseg.structures.label_png import write_panoptic_png
 
 LOAD = [dict(type="LoadFrames"), dict(type="LoadSegments"), dict(type="PackClip")]
 
@@ -190,7 +190,7 @@ def test_another_json_file(coco_files):
     for annotation in coco_files.annotations:
         annotation.pop("segments_info")
     coco_files.write()
-    with pytest.raises(ValueError, match=r"no field 'segments_info', this is no panoptic file"):
+    with pytest.raises(ValueError, match=r"no field 'segments_info', this is not a panoptic file"):
         CocoPanopticDataset(**coco_files.config)
 
 

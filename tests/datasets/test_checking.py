@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omgseg.datasets.checking import Source, check_sources
+from omgseg.datasets.checking import DatasetFiles, check_sources
 from omgseg.structures import Vocabulary
-from omgseg.structures.panoptic_png import decode_panoptic_png, write_panoptic_png
-from omgseg.structures.vipseg_png import write_vipseg_panomask
+from omgseg.structures.label_png import decode_panoptic_png, write_panoptic_png, write_vipseg_panomask
 
 
 def check(type, config, fast=False, workers=0, **settings):
     """The counts of a dataset's problems by kind, and their texts."""
-    source = Source("own", {"type": type, "test_mode": True, **config, **settings})
+    source = DatasetFiles("own", {"type": type, "test_mode": True, **config, **settings})
     (report,) = check_sources([source], fast, workers, progress=False).sources
     texts = {kind.name: list(entries) for kind, entries in report.problems.items() if entries}
     for text, times in (pair for entries in report.problems.values() for pair in entries.items()):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omgseg.datasets.checking import Source, check_sources
+from omgseg.datasets.checking import DatasetFiles, check_sources
 from omgseg.structures import Vocabulary
 
 HEIGHT, WIDTH = 40, 60
@@ -16,7 +16,7 @@ WORDS = {"categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]}
 
 def check(type, **config):
     """The counts of a dataset's problems by kind, and all texts in one string."""
-    source = Source("own", {"type": type, "test_mode": True, **config})
+    source = DatasetFiles("own", {"type": type, "test_mode": True, **config})
     (report,) = check_sources([source], workers=0, progress=False).sources
     texts = "\n".join(text for entries in report.problems.values() for text in entries)
     return {kind.name: len(entries) for kind, entries in report.problems.items() if entries}, texts

@@ -68,5 +68,5 @@ def test_which_datasets_a_config_names(coco_files):
     assert [source.name for source in find_sources(base, "train")] == ["c"]
     with pytest.raises(UsageError, match="no test_dataloader, val_dataloader or train_dataloader"):
         find_sources(dict(model=dict()))
-    with pytest.raises(UsageError, match="'mmdet.CocoDataset' is no dataset of this package"):
+    with pytest.raises(UsageError, match="'mmdet.CocoDataset' is not a dataset of this package"):
         find_sources(dict(test_dataloader=dict(dataset=dict(type="mmdet.CocoDataset"))))

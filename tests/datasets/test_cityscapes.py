@@ -8,8 +8,7 @@ from PIL import Image
 
 from omgseg.datasets import CityscapesDataset, load_vocabulary
 from omgseg.datasets.converters import convert_cityscapes
-from omgseg.structures.panoptic_png import decode_panoptic_png
-from omgseg.structures.png import write_png
+from omgseg.structures.label_png import decode_panoptic_png, write_png
 
 LOAD = [dict(type="LoadFrames"), dict(type="LoadSegments"), dict(type="PackClip")]
 NAME = "bonn_000001_000019"

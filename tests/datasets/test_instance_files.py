@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from omgseg.datasets import CocoInstanceDataset
-from omgseg.datasets.problems import Kind, collect_problems
+from omgseg.datasets.problems import ProblemKind, collect_problems
 
 LOAD = [dict(type="LoadFrames"), dict(type="LoadSegments"), dict(type="PackClip")]
 
@@ -117,7 +117,7 @@ def test_a_checker_gets_all_problems_at_once(files):
     files.write()
     with collect_problems("instances.json") as problems:
         assert len(CocoInstanceDataset(**files.config, test_mode=True)) == 2
-    assert [problem.kind for problem in problems] == [Kind.ANNOTATION] * 3
+    assert [problem.kind for problem in problems] == [ProblemKind.ANNOTATION] * 3
 
 
 def test_real_coco_instances(real_samples_dir):

@@ -21,7 +21,7 @@ def joint(coco_files, youtube_files, vipseg_config, davis_config):
 
 def test_length_and_sources(joint):
     assert len(joint) == 3 + 4 * 1 + 2 * 2 + 1
-    assert [joint.source_of(index) for index in range(12)] == (
+    assert [joint[index]["data_samples"].source for index in range(12)] == (
         ["coco"] * 3 + ["youtube"] * 4 + ["vipseg"] * 4 + ["davis"]
     )
     assert joint[3]["data_samples"].source == "youtube"

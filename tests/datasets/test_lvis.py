@@ -56,5 +56,5 @@ def test_lvis_categories_that_are_not_those_of_the_vocabulary(lvis):
 
 
 def test_a_coco_file_is_no_lvis_file(files):
-    with pytest.raises(ValueError, match=r"image 4 has no field 'coco_url', this is no LVIS file"):
+    with pytest.raises(ValueError, match=r"image 4 has no field 'coco_url', this is not an LVIS file"):
         LVISDataset(**files.config)

@@ -9,7 +9,7 @@ from PIL import Image
 from omgseg.datasets import MaskFolderDataset
 from omgseg.evaluation.metrics import SemanticMetric
 from omgseg.structures import Vocabulary
-from omgseg.structures.png import write_png
+from omgseg.structures.label_png import write_png
 from omgseg.toy.writers import write_image
 
 LOAD = [dict(type="LoadFrames"), dict(type="LoadSegments"), dict(type="PackClip")]

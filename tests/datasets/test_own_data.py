@@ -13,7 +13,7 @@ from mmengine.structures import PixelData
 
 from omgseg.engine.config import check_arguments
 from omgseg.registry import DATASETS, METRICS
-from omgseg.structures.png import write_png
+from omgseg.structures.label_png import write_png
 from omgseg.toy.writers import write_image
 
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,7 @@ import torch
 from omgseg.datasets import OVISDataset, VSPWDataset, YouTubeVOSDataset, load_vocabulary
 from omgseg.registry import TRANSFORMS
 from omgseg.structures import Vocabulary
-from omgseg.structures.png import write_png
-from omgseg.structures.vspw_png import VOID_CLASS, read_vspw_mask, write_vspw_mask
+from omgseg.structures.label_png import VOID_CLASS, read_vspw_mask, write_png, write_vspw_mask
 
 HEIGHT, WIDTH = 40, 60
 LOAD = [dict(type="LoadFrames"), dict(type="LoadSegments"), dict(type="PackClip")]

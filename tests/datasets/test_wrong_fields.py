@@ -5,7 +5,8 @@ import json
 import pytest
 
 from omgseg.datasets import CocoInstanceDataset, CocoPanopticDataset, YouTubeVISDataset
-from omgseg.datasets.checking import Source, check_sources
+from omgseg.datasets.checking import DatasetFiles as Source
+from omgseg.datasets.checking import check_sources
 
 LOAD = [dict(type="LoadFrames"), dict(type="LoadSegments"), dict(type="PackClip")]
 FAR = 1e8

@@ -6,8 +6,7 @@ import pytest
 
 from omgseg.inference import OMGSegInferencer
 from omgseg.toy.demo import run_demo
-from omgseg.toy.demo.evaluations import EVALUATIONS
-from omgseg.toy.demo.report import shortfalls
+from omgseg.toy.demo.report import EVALUATIONS, shortfalls
 
 KEYS = {
     "coco_panoptic/PQ",

@@ -10,9 +10,7 @@ import pytest
 from pycocotools import mask as mask_api
 
 from omgseg.structures import Vocabulary
-from omgseg.structures.panoptic_png import decode_panoptic_png
-from omgseg.structures.png import read_index_png
-from omgseg.structures.vipseg_png import VOID_CLASS, read_vipseg_panomask
+from omgseg.structures.label_png import VOID_CLASS, decode_panoptic_png, read_index_png, read_vipseg_panomask
 from omgseg.toy import TINY, generate
 from omgseg.toy.categories import BASE_THINGS, NOVEL_THINGS, STUFF, VIPSEG_IDS
 from omgseg.toy.world import SIZE

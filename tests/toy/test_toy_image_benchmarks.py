@@ -12,12 +12,17 @@ from pycocotools import mask as coco_mask
 
 from omgseg.registry import DATASETS, METRICS
 from omgseg.structures import Vocabulary
-from omgseg.structures.panoptic_png import decode_panoptic_png
-from omgseg.structures.png import load_image, read_index_png
+from omgseg.structures.label_png import decode_panoptic_png, load_image, read_index_png
 from omgseg.toy import TINY
-from omgseg.toy.ade20k import ADE20K_IDS, ade20k_vocabulary, write_ade20k
 from omgseg.toy.categories import BASE_THINGS, NOVEL_THINGS, NUM_THINGS, STUFF
-from omgseg.toy.cityscapes import CITYSCAPES_THINGS, cityscapes_vocabulary, write_cityscapes
+from omgseg.toy.image_files import (
+    ADE20K_IDS,
+    CITYSCAPES_THINGS,
+    ade20k_vocabulary,
+    cityscapes_vocabulary,
+    write_ade20k,
+    write_cityscapes,
+)
 from omgseg.toy.world import World
 
 CONFIGS = Path(__file__).parents[2] / "configs/_base_/datasets"
@@ -85,8 +90,8 @@ def test_ade20k_instances_are_the_drawn_things(root):
         assert np.unique(semantic[mask]).tolist() == [entry["category_id"] + 1]
         instance = np.asarray(load_image(folder / "annotations_instance" / name))
         assert len(np.unique(instance[mask], axis=0)) == 1
-        assert vocabulary[vocabulary.index_of_id(entry["category_id"])].is_thing
-    used = {vocabulary[vocabulary.index_of_id(e["category_id"])].name for e in content["annotations"]}
+        assert vocabulary[vocabulary.id_to_label[entry["category_id"]]].is_thing
+    used = {vocabulary[vocabulary.id_to_label[e["category_id"]]].name for e in content["annotations"]}
     assert used & set(NOVEL_THINGS) and used & set(BASE_THINGS)
 
 

@@ -9,8 +9,7 @@ from mmengine.config import Config
 
 from omgseg.registry import DATASETS
 from omgseg.structures import Vocabulary
-from omgseg.structures.png import read_index_png
-from omgseg.structures.vspw_png import VOID_CLASS, read_vspw_mask
+from omgseg.structures.label_png import VOID_CLASS, read_index_png, read_vspw_mask
 from omgseg.toy import TINY, generate
 from omgseg.toy.categories import BASE_THINGS, THINGS
 

@@ -23,7 +23,7 @@ def test_vocabularies():
     full, base = vocabulary(), vocabulary(include_novel=False)
     assert full.names == list(NAMES)
     assert (full.num_things, full.num_stuff, base.num_things) == (30, 5, 24)
-    assert all(full[full.index_of_id(category.id)].name == category.name for category in base)
+    assert all(full[full.id_to_label[category.id]].name == category.name for category in base)
     assert all(number < 5 for index, number in VIPSEG_IDS.items() if index >= NUM_THINGS)
     assert sorted(VIPSEG_IDS.values()) == list(range(29))
 

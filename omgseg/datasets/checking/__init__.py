@@ -2,6 +2,6 @@
 
 from omgseg.datasets.checking.report import Report, SourceReport
 from omgseg.datasets.checking.run import check_sources
-from omgseg.datasets.checking.sources import SPLITS, Source, UsageError, find_sources
+from omgseg.datasets.checking.sources import SPLITS, DatasetFiles, UsageError, find_sources
 
-__all__ = ["SPLITS", "Report", "Source", "SourceReport", "UsageError", "check_sources", "find_sources"]
+__all__ = ["SPLITS", "Report", "DatasetFiles", "SourceReport", "UsageError", "check_sources", "find_sources"]

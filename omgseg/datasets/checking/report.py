@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from omgseg.datasets.problems import Kind, Problem
+from omgseg.datasets.problems import Problem, ProblemKind
 
 
 @dataclass
@@ -27,7 +27,7 @@ class SourceReport:
     names: list[str] = field(default_factory=list)
     samples: int = 0
     checked: int = 0
-    problems: dict[Kind, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    problems: dict[ProblemKind, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     note: str = ""
 
     def add_name(self, name: str) -> None:
@@ -50,7 +50,7 @@ class SourceReport:
         lines = [f"{', '.join(self.names)} ({self.file}): {scope}, {_count(self.num_problems, 'problem')}"]
         if self.note:
             lines.append(f"  {self.note}")
-        for kind in Kind:
+        for kind in ProblemKind:
             texts = self.problems.get(kind, {})
             if not texts:
                 continue

@@ -10,13 +10,12 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from omgseg.datasets.base import SegmentationDataset
-from omgseg.datasets.checking.annotation_file import check_annotation_file
-from omgseg.datasets.checking.listing import check_listing
+from omgseg.datasets.checking.listing import check_annotation_file, check_listing
 from omgseg.datasets.checking.report import Report, SourceReport
 from omgseg.datasets.checking.samples import SampleCheck, join
-from omgseg.datasets.checking.sources import Source
+from omgseg.datasets.checking.sources import DatasetFiles
 from omgseg.datasets.files import require_folder
-from omgseg.datasets.problems import Kind, Problem, collect_problems, noted
+from omgseg.datasets.problems import Problem, ProblemKind, collect_problems, collecting
 from omgseg.datasets.video_folders import VideoFolderDataset
 
 FAST_SAMPLES = 200
@@ -28,7 +27,7 @@ BATCH = 4
 
 
 def check_sources(
-    sources: Iterable[Source], fast: bool = False, workers: int = 2, progress: bool = True
+    sources: Iterable[DatasetFiles], fast: bool = False, workers: int = 2, progress: bool = True
 ) -> Report:
     """Find all problems of some datasets. Files that several of them share are checked once.
 
@@ -39,7 +38,7 @@ def check_sources(
         progress: show a bar on a terminal.
     """
     report = Report()
-    done: list[tuple[Source, SourceReport]] = []
+    done: list[tuple[DatasetFiles, SourceReport]] = []
     for source in sorted(sources, key=lambda each: (each.masks_only, each.is_class_agnostic)):
         own = next((own for earlier, own in done if earlier.covers(source)), None)
         if own is None:
@@ -52,7 +51,9 @@ def check_sources(
     return report
 
 
-def _check_source(source: Source, report: SourceReport, fast: bool, workers: int, progress: bool) -> None:
+def _check_source(
+    source: DatasetFiles, report: SourceReport, fast: bool, workers: int, progress: bool
+) -> None:
     dataset = _parse(source, report)
     if dataset is None:
         return
@@ -72,12 +73,14 @@ def _check_source(source: Source, report: SourceReport, fast: bool, workers: int
     report.checked = len(checks)
 
 
-def _missing_needs(source: Source) -> list[Problem]:
+def _missing_needs(source: DatasetFiles) -> list[Problem]:
     missing = [path for path in source.needs if not Path(path).exists()]
-    return [Problem(Kind.MISSING, f"{path} not found, a metric of the config needs it") for path in missing]
+    return [
+        Problem(ProblemKind.MISSING, f"{path} not found, a metric of the config needs it") for path in missing
+    ]
 
 
-def _parse(source: Source, report: SourceReport) -> SegmentationDataset | None:
+def _parse(source: DatasetFiles, report: SourceReport) -> SegmentationDataset | None:
     """The dataset with its list of samples, or None where it cannot be had; reports what is wrong with its files."""
     dataset = None
     with collect_problems(source.file) as problems:
@@ -88,8 +91,8 @@ def _parse(source: Source, report: SourceReport) -> SegmentationDataset | None:
         problems += missing
         if not missing:  # else a problem for each of the files would say no more
             dataset.full_init()
-    if any(kind != Kind.NO_SAMPLES for kind, _ in problems):  # it only follows from these
-        problems = [each for each in problems if each.kind != Kind.NO_SAMPLES]
+    if any(kind != ProblemKind.NO_SAMPLES for kind, _ in problems):  # it only follows from these
+        problems = [each for each in problems if each.kind != ProblemKind.NO_SAMPLES]
     report.add(problems)
     return dataset if dataset is not None and dataset._fully_initialized else None
 
@@ -101,6 +104,6 @@ def _lists_folders(dataset: SegmentationDataset) -> bool:
 def _missing_folders(dataset: SegmentationDataset) -> list[Problem]:
     with collect_problems(dataset.ann_file) as missing:
         for folder in (dataset.data_prefix[key] for key in dataset.PREFIXES if key in dataset.data_prefix):
-            with noted(folder):
+            with collecting(folder):
                 require_folder(folder, dataset.README_ANCHOR)
     return missing

@@ -2,18 +2,96 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch.utils.data import Dataset
 
 from omgseg.datasets.base import SegmentationDataset
-from omgseg.datasets.checking.segments import MAY_OVERLAP, DuplicateMasks, check_segments
-from omgseg.datasets.problems import Kind, Problem, collect_problems, noted, problem
-from omgseg.datasets.segments import Segments
-from omgseg.datasets.transforms.load_frames import read_rgb
-from omgseg.structures.png import image_size
+from omgseg.datasets.problems import Problem, ProblemKind, collect_problems, collecting, report_problem
+from omgseg.datasets.segments import FrameMasks, read_segments, sa1b_instances
+from omgseg.datasets.transforms.loading import read_rgb
+from omgseg.structures.label_png import image_size
+
+MAY_BE_EMPTY = ("coco_panoptic", "davis", "rle")
+"""Formats whose frames may show none of their objects; maps of classes label at least one pixel."""
+MAY_OVERLAP = ("rle", "sa1b")
+"""Formats with a mask for each object; in the others a pixel has one segment."""
+
+
+class DuplicateMasks:
+    """Finds objects of a sample that have the same category and the same mask in every frame."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+
+    def add(self, t: int, segments: FrameMasks) -> None:
+        """The segments of frame t."""
+        for index, label, mask in zip(segments.ids.tolist(), segments.labels.tolist(), segments.masks):
+            if mask.any():
+                self._seen[index].append((t, label, hash(mask.tobytes())))
+
+    def report(self, where: str) -> None:
+        first_of: dict[tuple[Any, ...], int] = {}
+        for index, masks in self._seen.items():
+            first = first_of.setdefault(tuple(masks), index)
+            if first != index:
+                text = f"{where}: annotations {first} and {index} have the same category and the same mask"
+                report_problem(ProblemKind.DUPLICATE_MASK, ValueError(text))
+
+
+def check_segments(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
+    """Read the segments of a frame by the reader that training uses, and compare them with their annotations.
+
+    Args:
+        frame, results: see :func:`omgseg.datasets.segments.read_segments`.
+
+    Returns:
+        The segments, crowd regions included. What is wrong is reported by :func:`report_problem`.
+    """
+    if results["seg_format"] == "sa1b":  # as any other run lengths, with the areas that they state
+        frame = {**frame, "instances": sa1b_instances(frame, results)}
+        results = {**results, "seg_format": "rle", "ann_file": frame["seg_map_path"]}
+    stated = frame.get("segments_info", frame.get("instances", []))
+    if "segments_info" in frame:
+        frame = {**frame, "segments_info": [{**segment, "iscrowd": 0} for segment in stated]}
+    segments = read_segments(frame, results)
+    where = frame.get("seg_map_path", f"{results['ann_file']}, {frame['img_path']}")
+    pixels: Counter[int] = Counter()  # an id used twice has its pixels in one of the rows
+    for index, area in zip(segments.ids.tolist(), np.count_nonzero(segments.masks, axis=(1, 2)).tolist()):
+        pixels[index] += area
+    info_of = {info["id"]: info for info in stated}
+    for index, area in pixels.items():
+        info = info_of.get(index, {})
+        claimed = info.get("area")
+        if not area:
+            report_problem(ProblemKind.EMPTY, ValueError(f"{where}: segment {index} has no pixels"))
+        elif claimed is not None and abs(claimed - area) > _tolerance(info):
+            text = f"{where}: segment {index} has {area} pixels, its 'area' is {claimed:g}"
+            report_problem(ProblemKind.AREA, ValueError(text))
+    if not pixels and results["seg_format"] not in MAY_BE_EMPTY:
+        report_problem(ProblemKind.EMPTY, ValueError(f"{where}: no pixel is labelled"))
+    return segments
+
+
+def _tolerance(info: dict[str, Any]) -> float:
+    """Pixels by which an area may differ from the mask's.
+
+    Run lengths and maps are exact. A polygon's area is not that of the pixels it covers: every pixel on its outline
+    may count or not, and there are about as many as the outline is long.
+    """
+    segmentation = info.get("segmentation")
+    if not isinstance(segmentation, list):
+        return 0.5
+    return 1 + sum(_outline(np.asarray(polygon, float).reshape(-1, 2)) for polygon in segmentation)
+
+
+def _outline(points: np.ndarray) -> float:
+    """Length of a closed polygon (n, 2), in the 1-norm: at least the number of pixels it runs through."""
+    return float(np.abs(points - np.roll(points, 1, axis=0)).sum())
 
 
 class SampleCheck(Dataset):
@@ -57,7 +135,7 @@ def paths_of(frame: dict[str, Any]) -> dict[str, str]:
 
 
 def check_sample(results: dict[str, Any], frames: int | None = None, masks_only: bool = False) -> None:
-    """Read a sample's images and masks, and report by :func:`problem` what is wrong with those that exist.
+    """Read a sample's images and masks, and report by :func:`report_problem` what is wrong with those that exist.
 
     Args:
         results: see :meth:`SegmentationDataset.describe`.
@@ -90,7 +168,7 @@ def _check_image(
     shape = expected
     if not Path(path).is_file():
         return shape
-    with noted(path):
+    with collecting(path):
         shape = read_rgb(path, results["readme_anchor"]).shape[:2] if completely else image_size(path)[::-1]
         if shape != expected and all(expected):
             text = (
@@ -98,13 +176,13 @@ def _check_image(
                 f"{'its video' if results['is_video'] else results['ann_file']} is {expected[1]}x{expected[0]} "
                 "(width x height)"
             )
-            problem(Kind.SIZE, ValueError(text))
+            report_problem(ProblemKind.SIZE, ValueError(text))
     return shape
 
 
-def _check_masks(frame: dict[str, Any], results: dict[str, Any]) -> Segments | None:
+def _check_masks(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks | None:
     if not all(Path(path).is_file() for key, path in paths_of(frame).items() if key != "img_path"):
         return None
-    with noted(frame.get("seg_map_path", frame["img_path"])):
+    with collecting(frame.get("seg_map_path", frame["img_path"])):
         return check_segments(frame, results)
     return None

@@ -27,7 +27,7 @@ GROUND_TRUTH = {
 
 
 @dataclass(frozen=True)
-class Source:
+class DatasetFiles:
     """One dataset of a config, or the ground truth of a metric beside it.
 
     Attributes:
@@ -64,7 +64,7 @@ class Source:
         folders = [str(root / folder) for key, folder in sorted(prefix.items()) if key != "img"]
         return (self.file, *folders)
 
-    def covers(self, other: Source) -> bool:
+    def covers(self, other: DatasetFiles) -> bool:
         """Whether a check of this source finds all that is wrong with the other one."""
         if self.files != other.files:
             return False
@@ -82,7 +82,7 @@ class Source:
         return DATASETS.build({"source": self.name, **self.config, "pipeline": [], "lazy_init": True})
 
 
-def find_sources(config: Mapping[str, Any], split: str | None = None, name: str = "") -> list[Source]:
+def find_sources(config: Mapping[str, Any], split: str | None = None, name: str = "") -> list[DatasetFiles]:
     """The datasets of a config: those of its data loader, or those that it only defines.
 
     Args:
@@ -124,18 +124,18 @@ def _datasets(config: Mapping[str, Any], split: str) -> dict[str, Any]:
     return found
 
 
-def _with_metrics(config: Mapping[str, Any], split: str, prefix: str, node: Any) -> Iterator[Source]:
+def _with_metrics(config: Mapping[str, Any], split: str, prefix: str, node: Any) -> Iterator[DatasetFiles]:
     metrics = config.get(f"{prefix}_evaluator" if prefix else f"{split}_evaluator") or ()
     metrics = [] if split == "train" else [metrics] if isinstance(metrics, Mapping) else metrics
     datasets = [metric for metric in metrics if metric["type"] in GROUND_TRUTH and metric.get("ann_file")]
     others = [metric for metric in metrics if metric not in datasets]
     needs = tuple(metric[key] for metric in others for key in ("ann_file", "seg_prefix") if metric.get(key))
-    sources = [Source(name, leaf, needs=needs) for name, leaf in _leaves(node)]
+    sources = [DatasetFiles(name, leaf, needs=needs) for name, leaf in _leaves(node)]
     yield from sources
     yield from (_ground_truth(metric, sources[0]) for metric in datasets)
 
 
-def _ground_truth(metric: Mapping[str, Any], source: Source) -> Source:
+def _ground_truth(metric: Mapping[str, Any], source: DatasetFiles) -> DatasetFiles:
     """The files of a metric as a dataset with the images and the vocabulary of another one."""
     config = dict(
         type=GROUND_TRUTH[metric["type"]],
@@ -146,7 +146,7 @@ def _ground_truth(metric: Mapping[str, Any], source: Source) -> Source:
     )
     if metric.get("seg_prefix"):
         config["data_prefix"]["seg"] = metric["seg_prefix"]
-    return Source(metric["type"], config, masks_only=True)
+    return DatasetFiles(metric["type"], config, masks_only=True)
 
 
 def _is_dataset(node: Any) -> bool:
@@ -161,7 +161,7 @@ def _leaves(node: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
         return
     inner = node.get("datasets", node.get("dataset"))
     if inner is None:
-        raise UsageError(f"{node['type']!r} is no dataset of this package, and wraps none")
+        raise UsageError(f"{node['type']!r} is not a dataset of this package, and wraps none")
     named: Iterable[tuple[str | None, Any]] = [(None, inner)]
     if isinstance(inner, Mapping) and "type" not in inner:
         named = inner.items()

@@ -28,7 +28,7 @@ from omgseg.datasets.converters.ade20k_masks import (
 from omgseg.datasets.files import require_folder
 from omgseg.datasets.vocabularies import load_vocabulary
 from omgseg.structures import Vocabulary
-from omgseg.structures.panoptic_png import write_panoptic_png
+from omgseg.structures.label_png import write_panoptic_png
 from omgseg.structures.run_lengths import encode_masks
 
 SPLITS = {"train": "training", "val": "validation"}

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 from omgseg.structures import Vocabulary
-from omgseg.structures.png import image_size, load_image, read_index_png
+from omgseg.structures.label_png import image_size, load_image, read_index_png
 
 INSTANCE_STEP = 256
 """A segment's id is INSTANCE_STEP * instance + value: in the panoptic PNG, red is the value and green the instance."""
@@ -110,7 +110,7 @@ def join_masks(masks: Masks, values: Values) -> tuple[np.ndarray, list[Segment],
     """
     unknown = np.flatnonzero(np.bincount(masks.semantic.ravel(), minlength=MAX_VALUE + 1) * ~values.is_known)
     if len(unknown):
-        raise ValueError(f"the semantic mask holds {unknown[0]}, which is no category")
+        raise ValueError(f"the semantic mask holds {unknown[0]}, which is not a category")
     inside = masks.instances > 0
     categories, numbers = masks.categories[inside], masks.instances[inside].astype(np.int32)
     num_things = len(values.things) - 1

@@ -5,13 +5,9 @@ They act on a dict with ``frames`` (T entries of the dataset), ``imgs`` (T array
 numbers come from ``np.random``, which mmengine seeds in every loader process.
 """
 
-from omgseg.datasets.transforms.geometry import LargeScaleJitter, RandomFlip, Resize
-from omgseg.datasets.transforms.load_frames import LoadFrames
-from omgseg.datasets.transforms.load_segments import LoadSegments
-from omgseg.datasets.transforms.pack_clip import PackClip
-from omgseg.datasets.transforms.pseudo_clip import PseudoClip
-from omgseg.datasets.transforms.sample_frames import SampleFrames
-from omgseg.datasets.transforms.sample_prompts import SamplePrompts
+from omgseg.datasets.transforms.geometry import LargeScaleJitter, PseudoClip, RandomFlip, Resize
+from omgseg.datasets.transforms.loading import LoadFrames, LoadSegments, SampleFrames
+from omgseg.datasets.transforms.packing import PackClip, SamplePrompts
 
 __all__ = [
     "LargeScaleJitter",

@@ -11,14 +11,43 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.hooks import Hook
 
 from omgseg.engine import Runner
+from omgseg.registry import HOOKS
 from omgseg.toy.clip import train_toy_clip
-from omgseg.toy.demo.evaluations import EVALUATIONS, Evaluation
-from omgseg.toy.demo.overview import write_overview
-from omgseg.toy.demo.progress_hook import ProgressHook
-from omgseg.toy.demo.report import shortfalls, write_report
+from omgseg.toy.demo.report import EVALUATIONS, Evaluation, shortfalls, write_overview, write_report
 from omgseg.toy.generate import TINY, generate
+
+
+@HOOKS.register_module()
+class ProgressHook(Hook):
+    """Prints iteration, loss and remaining time.
+
+    Args:
+        interval: iterations between two lines.
+    """
+
+    def __init__(self, interval: int = 50) -> None:
+        self.interval = interval
+        self._start = 0.0
+
+    def before_train(self, runner: Runner) -> None:
+        self._start = time.perf_counter()
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
+    ) -> None:
+        done, total = runner.iter + 1, runner.max_iters
+        if done % self.interval and done != total:
+            return
+        seconds = (time.perf_counter() - self._start) / done
+        remaining = time.strftime("%M:%S", time.gmtime(seconds * (total - done)))
+        loss = runner.message_hub.get_scalar("train/loss").mean(self.interval)
+        print(
+            f"  iteration {done}/{total}  loss {loss:.2f}  {seconds:.2f} s each  {remaining} left", flush=True
+        )
+
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "toy"
 PICTURES = 4

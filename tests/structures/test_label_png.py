@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from omgseg.datasets.transforms.load_frames import read_rgb
-from omgseg.structures.panoptic_png import (
+from omgseg.datasets.transforms.loading import read_rgb
+from omgseg.structures.label_png import (
     decode_panoptic_png,
+    decode_vipseg_panomask,
     encode_panoptic_png,
+    encode_vipseg_panomask,
     id_to_rgb,
+    image_size,
+    load_image,
+    read_index_png,
+    read_vipseg_panomask,
     rgb_to_id,
     write_panoptic_png,
-)
-from omgseg.structures.png import image_size, load_image, read_index_png, write_png
-from omgseg.structures.vipseg_png import (
-    decode_vipseg_panomask,
-    encode_vipseg_panomask,
-    read_vipseg_panomask,
+    write_png,
     write_vipseg_panomask,
 )
 

@@ -1,0 +1,183 @@
+"""Choosing and reading the frames and masks of a clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from omgseg.datasets.segments import FrameMasks, read_segments
+from omgseg.registry import TRANSFORMS
+from omgseg.structures.label_png import image_size, load_image, require_regular
+
+
+@TRANSFORMS.register_module()
+class SampleFrames(BaseTransform):
+    """Pick a clip out of a video: frames in order of time, at a random start and a random equal distance.
+
+    A video too short for the distance takes a smaller one; one with fewer frames than the clip repeats its
+    last.
+
+    Args:
+        num_frames: frames of a clip.
+        interval: the largest distance between consecutive frames of a clip.
+    """
+
+    def __init__(self, num_frames: int = 2, interval: int = 1) -> None:
+        if num_frames < 1 or interval < 1:
+            raise ValueError(
+                f"SampleFrames: num_frames {num_frames} and interval {interval} must be at least 1"
+            )
+        self.num_frames = num_frames
+        self.interval = interval
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        frames = results["frames"]
+        steps = max(self.num_frames - 1, 1)
+        step = np.random.randint(1, self.interval + 1)
+        step = max(min(step, (len(frames) - 1) // steps), 1)
+        start = np.random.randint(max(len(frames) - step * steps, 1))
+        indices = np.minimum(start + step * np.arange(self.num_frames), len(frames) - 1)
+        results["frames"] = [frames[index] for index in indices]
+        return results
+
+
+END_MARKERS = {".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9", ".png": b"IEND"}
+"""What a complete file ends with. OpenCV pads the missing part of a truncated file with grey and says
+nothing."""
+TAIL = 64
+"""Some complete files have a few bytes after the end marker."""
+
+
+@TRANSFORMS.register_module()
+class LoadFrames(BaseTransform):
+    """Read the frames of a clip as RGB, as stored: masks are drawn on the stored pixels, so EXIF turns are
+    ignored.
+
+    Adds ``imgs`` (T arrays uint8 (H, W, 3)), ``ori_shape`` and ``img_shape`` (H, W), ``scale_factor`` (w, h),
+    ``flip``.
+
+    Raises:
+        FileNotFoundError: a frame is missing.
+        OSError: a frame is truncated or not an image.
+        ValueError: the frames of a clip differ in size.
+    """
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        imgs = [read_rgb(frame["img_path"], results["readme_anchor"]) for frame in results["frames"]]
+        for frame, img in zip(results["frames"], imgs, strict=True):
+            if img.shape != imgs[0].shape:
+                raise ValueError(
+                    f"{frame['img_path']} has {img.shape[1]}x{img.shape[0]} pixels, the clip's first frame "
+                    f"{imgs[0].shape[1]}x{imgs[0].shape[0]} (width x height); frames of a video must agree"
+                )
+        shape = imgs[0].shape[:2]
+        results.update(imgs=imgs, ori_shape=shape, img_shape=shape, scale_factor=(1.0, 1.0), flip=False)
+        return results
+
+
+def read_rgb(path: str | Path, anchor: str) -> np.ndarray:
+    """Read an image: uint8 (H, W, 3), RGB.
+
+    Raises:
+        FileNotFoundError: the file is missing; names the part of data/README.md that describes it.
+        OSError: the file is truncated or not an image.
+    """
+    path = require_regular(path)
+    try:
+        image_size(path)
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path} not found; see data/README.md#{anchor}") from None
+    marker = END_MARKERS.get(path.suffix.lower())
+    if marker is None or marker not in data[-TAIL:]:
+        return np.asarray(load_image(path).convert("RGB"))
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    img = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if img is None:
+        raise OSError(f"{path} is not an image; copy or download it again")
+    return cv2.cvtColor(img, cv2.COLOR_BGR2RGB)
+
+
+@TRANSFORMS.register_module()
+class LoadSegments(BaseTransform):
+    """Read the masks of a clip; row i is the same object in all frames.
+
+    Adds ``gt_masks`` uint8 (N, T, H, W) (an absent object is empty in that frame), ``gt_labels`` int64 (N,)
+    and ``gt_instance_ids`` int64 (N,), in order of first appearance. Crowd regions are left out.
+
+    The two options read what a tracker may see of a test video:
+
+    Args:
+        first_frame_only: the first frame alone, T = 1 (DAVIS).
+        first_masks_only: each object in the first frame that has a mask of it, and nowhere else (YouTube-VOS).
+            Only such frames are kept: T is their number, and ``gt_frames`` (T indices) says which they are.
+            Frames without a mask file count as frames without a mask.
+
+    Raises:
+        FileNotFoundError, OSError, ValueError: see :func:`omgseg.datasets.segments.read_segments`.
+    """
+
+    def __init__(self, first_frame_only: bool = False, first_masks_only: bool = False) -> None:
+        if first_frame_only and first_masks_only:
+            raise ValueError("LoadSegments: choose one of first_frame_only and first_masks_only")
+        self.first_frame_only = first_frame_only
+        self.first_masks_only = first_masks_only
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        if self.first_masks_only:
+            segments, results["gt_frames"] = _first_masks(results)
+        else:
+            frames = results["frames"][:1] if self.first_frame_only else results["frames"]
+            segments = [read_segments(frame, results) for frame in frames]
+        masks, ids = align_rows([(frame.masks, frame.ids) for frame in segments])
+        labels = dict(
+            zip(np.concatenate([s.ids for s in segments]), np.concatenate([s.labels for s in segments]))
+        )
+        results["gt_masks"] = masks
+        results["gt_instance_ids"] = ids
+        results["gt_labels"] = np.array([labels[index] for index in ids], np.int64)
+        return results
+
+
+def _first_masks(results: dict[str, Any]) -> tuple[list[FrameMasks], list[int]]:
+    """The segments of the frames that show new ones, these only, and the numbers of the frames."""
+    found, numbers = [], []
+    seen = np.zeros(0, np.int64)
+    for number, frame in enumerate(results["frames"]):
+        if "seg_map_path" not in frame:
+            continue
+        segments = read_segments(frame, results)
+        new = ~np.isin(segments.ids, seen)
+        if new.any():
+            found.append(FrameMasks(*(values[new] for values in segments)))
+            numbers.append(number)
+            seen = np.union1d(seen, segments.ids)
+    if not found:
+        raise ValueError(
+            f"video {results['video_id']!r}: none of its masks holds an object; see "
+            f"data/README.md#{results['readme_anchor']}"
+        )
+    return found, numbers
+
+
+def align_rows(frames: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Stack the masks of frames so that a row is one object.
+
+    Args:
+        frames: T pairs of masks uint8 (n_t, H, W) and ids int64 (n_t,).
+
+    Returns:
+        masks uint8 (N, T, H, W) and ids int64 (N,), in order of first appearance.
+    """
+    if len(frames) == 1:
+        return frames[0][0][:, None], frames[0][1]
+    ids = np.array(list(dict.fromkeys(index for _, own in frames for index in own.tolist())), np.int64)
+    row = {index: position for position, index in enumerate(ids.tolist())}
+    masks = np.zeros((len(ids), len(frames), *frames[0][0].shape[1:]), np.uint8)
+    for t, (own_masks, own_ids) in enumerate(frames):
+        masks[[row[index] for index in own_ids.tolist()], t] = own_masks
+    return masks, ids
