@@ -13,10 +13,8 @@ from pycocotools import mask as coco_mask
 
 from omgseg.evaluation.metrics.base import INSTANCE_OFFSET
 from omgseg.structures import Category, Vocabulary
-from omgseg.structures.panoptic_png import write_panoptic_png
-from omgseg.structures.png import write_png
+from omgseg.structures.label_png import write_panoptic_png, write_png, write_vipseg_panomask
 from omgseg.structures.run_lengths import encode_masks
-from omgseg.structures.vipseg_png import write_vipseg_panomask
 
 NUM_THINGS, NUM_STUFF = 12, 8
 CELL = 64

@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # projects/ is imp
 from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 
-from omgseg.datasets.checking import SPLITS, Source, UsageError, check_sources, find_sources
+from omgseg.datasets.checking import SPLITS, UsageError, check_sources, find_sources
+from omgseg.datasets.checking import DatasetFiles as Source
 from omgseg.engine.config import ConfigError, merge_options
 
 

@@ -11,7 +11,7 @@ from mmdet.structures import DetDataSample
 from mmengine.runner import TestLoop
 from mmengine.structures import InstanceData
 
-from omgseg.datasets.transforms.load_frames import read_rgb
+from omgseg.datasets.transforms.loading import read_rgb
 from omgseg.engine.config import ConfigError
 from omgseg.engine.runner import unwrap
 from omgseg.evaluation.functional.interactive import next_click

@@ -13,7 +13,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from omgseg.files import safe_name, whole_file
-from omgseg.structures.png import object_image
+from omgseg.structures.label_png import object_image
 from omgseg.structures.run_lengths import as_text
 
 RESULTS_JSON = "results.json"

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from omgseg.inference.results import SegmentationResult
-from omgseg.structures.png import read_index_png
+from omgseg.structures.label_png import read_index_png
 
 Mask = np.ndarray | Tensor | str | Path
 ObjectInput = Mask | Sequence[Mask] | Mapping[int, Mask] | SegmentationResult

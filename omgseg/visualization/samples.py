@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 
 from omgseg.files import safe_name
 from omgseg.structures import NO_CLASS, Task, Vocabulary
-from omgseg.structures.png import write_png
+from omgseg.structures.label_png import write_png
 from omgseg.structures.predictions import predicted_tasks, segments_of
 from omgseg.structures.run_lengths import encode_masks
 from omgseg.structures.segments import Segments

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from omgseg.inference import SegmentationResult, VideoResult
-from omgseg.structures.panoptic_png import decode_panoptic_png
+from omgseg.structures.label_png import decode_panoptic_png
 
 TOOL = Path(__file__).parents[2] / "tools" / "infer.py"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import omgseg.engine.picture_hooks as module
-from omgseg.structures.png import load_image
+from omgseg.structures.label_png import load_image
 
 HOOK = {
     "custom_hooks": [dict(type="CurvesHook")],

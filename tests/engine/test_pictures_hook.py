@@ -12,8 +12,7 @@ from mmengine.structures import PixelData
 
 from omgseg.datasets import CocoPanopticDataset
 from omgseg.engine import PicturesHook
-from omgseg.structures.panoptic_png import write_panoptic_png
-from omgseg.structures.png import load_image, write_png
+from omgseg.structures.label_png import load_image, write_panoptic_png, write_png
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.structures import PixelData
 
 from omgseg.structures import Vocabulary
-from omgseg.structures.panoptic_png import write_panoptic_png
+from omgseg.structures.label_png import write_panoptic_png
 
 CATEGORIES = [
     {"id": 7, "name": "sky", "isthing": 0},

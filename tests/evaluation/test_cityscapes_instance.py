@@ -12,7 +12,7 @@ from PIL import Image
 
 from omgseg.evaluation.functional.cityscapes import match_instances, summarize_cityscapes
 from omgseg.structures import Vocabulary
-from omgseg.structures.png import write_png
+from omgseg.structures.label_png import write_png
 
 PERSON, CAR, ROAD, VOID, CAR_GROUP = 24, 26, 7, 0, 26
 HEIGHT, WIDTH = 60, 90

@@ -12,8 +12,7 @@ from omgseg.evaluation.functional.average_precision import evaluate_instances
 from omgseg.evaluation.functional.panoptic import PanopticAnnotations
 from omgseg.evaluation.functional.semantic import confusion_matrix, summarize_confusion
 from omgseg.evaluation.metrics import base
-from omgseg.structures.panoptic_png import write_panoptic_png
-from omgseg.structures.png import write_png
+from omgseg.structures.label_png import write_panoptic_png, write_png
 from tests.evaluation.whole import evaluate_files
 
 ID_OF_LABEL = np.array([3, 9, 7])

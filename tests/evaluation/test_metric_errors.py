@@ -13,9 +13,7 @@ from omgseg.evaluation.functional.panoptic import PanopticAnnotations
 from omgseg.evaluation.functional.semantic import confusion_matrix
 from omgseg.evaluation.functional.video_panoptic import VideoOverlap
 from omgseg.evaluation.functional.vos import frame_scores
-from omgseg.structures.panoptic_png import write_panoptic_png
-from omgseg.structures.png import write_png
-from omgseg.structures.vipseg_png import write_vipseg_panomask
+from omgseg.structures.label_png import write_panoptic_png, write_png, write_vipseg_panomask
 from tests.evaluation.whole import evaluate_files
 
 FILE_METRICS = ["CocoPanopticMetric", "CocoInstanceMetric", "YouTubeVISMetric"]

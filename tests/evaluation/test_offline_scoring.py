@@ -14,8 +14,7 @@ from omgseg.engine.config import ConfigError
 from omgseg.engine.offline_scoring import score
 from omgseg.engine.picture_hooks import DumpHook
 from omgseg.structures import Vocabulary
-from omgseg.structures.png import write_png
-from omgseg.structures.vipseg_png import write_vipseg_panomask
+from omgseg.structures.label_png import write_png, write_vipseg_panomask
 
 FRAMES, HEIGHT, WIDTH = 5, 16, 20
 

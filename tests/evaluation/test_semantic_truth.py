@@ -5,10 +5,7 @@ import pytest
 
 from omgseg.evaluation.functional.semantic import confusion_matrix, summarize_confusion
 from omgseg.evaluation.metrics.semantic import IGNORE, SemanticTruth
-from omgseg.structures.panoptic_png import write_panoptic_png
-from omgseg.structures.png import write_png
-from omgseg.structures.vipseg_png import write_vipseg_panomask
-from omgseg.structures.vspw_png import write_vspw_mask
+from omgseg.structures.label_png import write_panoptic_png, write_png, write_vipseg_panomask, write_vspw_mask
 
 IDS = np.array([3, 9, 7])  # cat, dog, sky
 

@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 
 from omgseg.evaluation.metrics import DavisMetric, YouTubeVOSMetric
 from omgseg.evaluation.submission import MapSubmission
-from omgseg.structures.png import davis_palette, write_png
+from omgseg.structures.label_png import davis_palette, write_png
 
 FRAMES, HEIGHT, WIDTH = 4, 6, 8
 

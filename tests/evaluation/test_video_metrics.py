@@ -12,8 +12,7 @@ from omgseg.evaluation.functional.average_precision import evaluate_tracks
 from omgseg.evaluation.functional.panoptic import PanopticStat
 from omgseg.evaluation.functional.video_panoptic import VideoOverlap, stq_stat, summarize_stq, summarize_vpq
 from omgseg.evaluation.functional.vos import summarize_davis
-from omgseg.structures.png import write_png
-from omgseg.structures.vipseg_png import write_vipseg_panomask
+from omgseg.structures.label_png import write_png, write_vipseg_panomask
 from tests.evaluation.whole import sequence_scores, video_stats
 
 FRAMES, HEIGHT, WIDTH = 5, 16, 20

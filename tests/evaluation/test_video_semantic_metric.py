@@ -13,7 +13,7 @@ from omgseg.evaluation.functional.semantic import (
     summarize_videos,
 )
 from omgseg.registry import METRICS
-from omgseg.structures.png import write_png
+from omgseg.structures.label_png import write_png
 
 STORED = np.array([4, 10, 8, 0, 255], np.uint8)  # cat, dog, sky (category id + 1), "others", void
 

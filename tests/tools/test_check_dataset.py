@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from omgseg.structures.panoptic_png import decode_panoptic_png, write_panoptic_png
+from omgseg.structures.label_png import decode_panoptic_png, write_panoptic_png
 
 BASE = "configs/_base_/datasets"
 

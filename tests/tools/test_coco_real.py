@@ -3,7 +3,7 @@
 import json
 
 from omgseg.engine import read_checkpoint
-from omgseg.structures.png import load_image
+from omgseg.structures.label_png import load_image
 
 CONFIG = "configs/toy/coco_real.py"
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from omgseg.structures.panoptic_png import decode_panoptic_png, write_panoptic_png
+from omgseg.structures.label_png import decode_panoptic_png, write_panoptic_png
 
 IMAGE = "train2017/000000000001.jpg"
 MAP = "annotations/panoptic_train2017/000000000001.png"

@@ -7,7 +7,7 @@ from mmengine.structures import InstanceData, PixelData
 from pycocotools import mask as coco_mask
 
 from omgseg.structures import Category, Vocabulary
-from omgseg.structures.png import load_image
+from omgseg.structures.label_png import load_image
 from omgseg.visualization import GroundTruth, draw_sample, write_sample
 from omgseg.visualization.palette import category_color, identity_color
 

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from omgseg.evaluation.functional.inputs import check_same_size
-from omgseg.structures.png import read_index_png
+from omgseg.structures.label_png import read_index_png
 
 # Of each prediction and object the package needs no more than this to average precision.
 _FIELDS = ("instID", "pixelCount", "medDist", "distConf", "voidIntersection", "confidence", "intersection")

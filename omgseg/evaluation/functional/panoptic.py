@@ -22,7 +22,7 @@ from omgseg.evaluation.functional.inputs import (
     overlap_table,
     unique_index,
 )
-from omgseg.structures.panoptic_png import decode_panoptic_png
+from omgseg.structures.label_png import decode_panoptic_png
 
 
 @dataclass

@@ -23,10 +23,13 @@ from omgseg.evaluation.functional.semantic import (
 from omgseg.evaluation.metrics.base import SampleMetric, frames_of, percent
 from omgseg.registry import METRICS
 from omgseg.structures import Vocabulary
-from omgseg.structures.panoptic_png import decode_panoptic_png
-from omgseg.structures.png import read_index_png
-from omgseg.structures.vipseg_png import VOID_CLASS, read_vipseg_panomask
-from omgseg.structures.vspw_png import read_vspw_mask
+from omgseg.structures.label_png import (
+    VOID_CLASS,
+    decode_panoptic_png,
+    read_index_png,
+    read_vipseg_panomask,
+    read_vspw_mask,
+)
 
 IGNORE = -1
 

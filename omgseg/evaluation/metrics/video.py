@@ -26,8 +26,7 @@ from omgseg.evaluation.functional.vos import count_objects, frame_scores, summar
 from omgseg.evaluation.metrics.base import SampleMetric, frames_of, percent, split_panoptic, to_numpy
 from omgseg.evaluation.submission import MapSubmission, TrackSubmission
 from omgseg.registry import METRICS
-from omgseg.structures.png import read_index_png
-from omgseg.structures.vipseg_png import VOID_CLASS, read_vipseg_panomask
+from omgseg.structures.label_png import VOID_CLASS, read_index_png, read_vipseg_panomask
 
 
 @dataclass(frozen=True)

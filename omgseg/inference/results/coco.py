@@ -20,7 +20,7 @@ from omgseg.files import whole_file
 from omgseg.inference.results.files import FileNames, image_name
 from omgseg.inference.results.json_file import shortest
 from omgseg.structures import NO_CLASS, Task, Vocabulary
-from omgseg.structures.panoptic_png import write_panoptic_png
+from omgseg.structures.label_png import write_panoptic_png
 from omgseg.structures.run_lengths import mask_areas
 from omgseg.structures.segments import Segments
 from omgseg.structures.video_segments import VideoSegments

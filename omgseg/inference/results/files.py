@@ -15,7 +15,7 @@ from omgseg.files import safe_name, safe_path, unique_name, whole_file
 from omgseg.inference.video_files import VIDEO_SUFFIXES, read_video
 from omgseg.structures import NO_CLASS, Task, Vocabulary
 from omgseg.structures.images import IMAGE_SUFFIXES
-from omgseg.structures.png import object_image
+from omgseg.structures.label_png import object_image
 from omgseg.structures.segments import Segments
 from omgseg.structures.video_segments import VideoSegments
 

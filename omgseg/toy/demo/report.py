@@ -12,13 +12,13 @@ from mmengine.config import Config
 from PIL import Image
 
 from omgseg import recipes
-from omgseg.apis.inferencer import OMGSegInferencer
 from omgseg.files import whole_file
+from omgseg.inference.inferencer import OMGSegInferencer
 from omgseg.registry import DATASETS
 from omgseg.structures import Task
 from omgseg.structures.label_png import write_png
 from omgseg.visualization import contact_sheet, render, side_by_side
-from omgseg.visualization.drawing import enlarge, enlarge_segments, truth_of, zoom_for
+from omgseg.visualization.samples import enlarge, enlarge_segments, truth_of, zoom_for
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,7 @@ from omgseg.inference.results import (
     YouTubeVISWriter,
 )
 from omgseg.structures import Vocabulary
-from omgseg.structures.panoptic_png import decode_panoptic_png
-from omgseg.structures.png import davis_palette, read_index_png
+from omgseg.structures.label_png import davis_palette, decode_panoptic_png, read_index_png
 from omgseg.structures.run_lengths import encode_masks
 from tests.evaluation.whole import evaluate_files
 
