@@ -1,10 +1,10 @@
-"""What every benchmark shares. Its model is that of another config; tools/test.py --model names one.
+"""What every benchmark shares. tools/test.py --model puts another config's model in; `readout` is merged into it again.
 
 As in the published evaluation, class scores are fused with CLIP's own only where a benchmark says so.
 """
 
-_base_ = ["./runtime.py"]
+_base_ = ["./models/omg_convnext_l.py", "./runtime.py"]
 
-default_model = "{{ fileDirname }}/models/omg_convnext_l.py"
-model = dict(test_cfg=dict(ensemble=False))  # what a benchmark changes in models of the default one's type
+readout = dict(ensemble=False)  # what a benchmark changes in the `test_cfg` of models
+model = dict(test_cfg=readout)
 test_cfg = dict(type="TestLoop")

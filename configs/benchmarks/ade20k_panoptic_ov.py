@@ -2,7 +2,8 @@
 
 _base_ = ["../_base_/benchmark.py", "../_base_/datasets/ade20k_panoptic.py"]
 
-model = dict(test_cfg=dict(ensemble=True))
+readout = dict(ensemble=True)
+model = dict(test_cfg=readout)
 test_dataloader = _base_.ade20k_panoptic_test_dataloader
 test_evaluator = _base_.ade20k_panoptic_evaluator
 

@@ -5,7 +5,8 @@ As published: an object of the first frame may continue in one of the 25 tubes o
 
 _base_ = ["../_base_/benchmark.py", "../_base_/datasets/davis17.py"]
 
-model = dict(test_cfg=dict(num_proposals=25))
+readout = dict(num_proposals=25)
+model = dict(test_cfg=readout)
 test_dataloader = _base_.davis17_test_dataloader
 test_evaluator = [{**_base_.davis17_evaluator, "submission": "work_dirs/submissions/davis17_ov.zip"}]
 

@@ -2,7 +2,8 @@
 
 _base_ = ["../_base_/benchmark.py", "../_base_/datasets/lvis_v1.py"]
 
-model = dict(test_cfg=dict(ensemble=True, max_per_image=300))
+readout = dict(ensemble=True, max_per_image=300)
+model = dict(test_cfg=readout)
 test_dataloader = _base_.lvis_v1_test_dataloader
 test_evaluator = [_base_.lvis_v1_evaluator]
 

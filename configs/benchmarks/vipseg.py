@@ -2,7 +2,8 @@
 
 _base_ = ["../_base_/benchmark.py", "../_base_/datasets/vipseg.py"]
 
-model = dict(test_cfg=dict(clip_size=2))  # of videos above 15 frames, as published
+readout = dict(clip_size=2)  # of videos above 15 frames, as published
+model = dict(test_cfg=readout)
 test_dataloader = _base_.vipseg_test_dataloader
 test_evaluator = [_base_.vipseg_evaluator]
 

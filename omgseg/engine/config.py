@@ -339,29 +339,28 @@ def load_config(file: str, args: argparse.Namespace) -> Config:
 
 
 def with_model(config: Config, model: str | Path | None = None) -> Config:
-    """Give a benchmark its model.
+    """Put the model of another config into a benchmark.
 
-    A benchmark names the config of its usual model (``default_model``) and, under ``model``, what it changes in models
-    of that type: how they are read out. A model of another type brings its own settings.
+    A benchmark says under ``readout`` what it changes in the ``test_cfg`` of models of the type of its own. A model of
+    another type brings settings of its own.
 
     Args:
-        config: a benchmark, or a whole config, which is returned as it is unless `model` replaces its model.
-        model: another config, whose ``model`` and ``custom_imports`` are taken.
+        config: a benchmark, or any config.
+        model: the other config, whose ``model`` and ``custom_imports`` are taken; None leaves all as it is.
 
     Raises:
         FileNotFoundError: there is no such config.
         ConfigError: it has no model.
     """
-    default = config.get("default_model")
-    if model is None and default is None:
+    if model is None:
         return config
-    chosen = _config_with_model(model or default)
-    result = Config(config.to_dict(), filename=config.filename)
-    for key in ("model", "custom_imports"):
-        if key in chosen:
-            result[key] = chosen[key]
-    if default is not None and chosen.model.get("type") == _config_with_model(default).model.get("type"):
-        result.merge_from_dict(dict(model=config.get("model", {})))
+    chosen = _config_with_model(model)
+    same_type = chosen.model.get("type") == config.get("model", {}).get("type")
+    content = config.to_dict()
+    content |= {key: chosen[key] for key in ("model", "custom_imports") if key in chosen}
+    result = Config(content, filename=config.filename)
+    if same_type and "readout" in config:
+        result.merge_from_dict(dict(model=dict(test_cfg=config.readout)))
     return result
 
 

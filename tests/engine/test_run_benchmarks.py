@@ -56,30 +56,26 @@ def write(path: Path, text: str) -> Path:
 
 
 def test_a_benchmark_changes_how_its_models_are_read_out(tmp_path):
-    write(tmp_path / "usual.py", "model = dict(type='A', width=1, test_cfg=dict(clip_size=5, ensemble=True))")
     file = write(
         tmp_path / "bench.py",
-        "default_model = '{{ fileDirname }}/usual.py'\nmodel = dict(test_cfg=dict(ensemble=False))",
+        "model = dict(type='A', width=1, test_cfg=dict(clip_size=5, ensemble=False))\nreadout = dict(ensemble=False)",
     )
     benchmark = Config.fromfile(file)
-    usual = with_model(benchmark)
-    assert usual.model.to_dict() == dict(type="A", width=1, test_cfg=dict(clip_size=5, ensemble=False))
-    assert usual.filename == str(file)
+    assert with_model(benchmark).model == benchmark.model
     small = write(
-        tmp_path / "small.py", "model = dict(type='A', width=9)\ncustom_imports = dict(imports=['json'])"
+        tmp_path / "small.py",
+        "model = dict(type='A', width=9, test_cfg=dict(clip_size=3))\ncustom_imports = dict(imports=['json'])",
     )
-    assert with_model(benchmark, small).model.to_dict() == dict(
-        type="A", width=9, test_cfg=dict(ensemble=False)
-    )
-    assert with_model(benchmark, small).custom_imports.imports == ["json"]
+    chosen = with_model(benchmark, small)
+    assert chosen.model.to_dict() == dict(type="A", width=9, test_cfg=dict(clip_size=3, ensemble=False))
+    assert chosen.custom_imports.imports == ["json"] and chosen.filename == str(file)
+    assert benchmark.model.width == 1, "the benchmark itself is not changed"
     other = write(tmp_path / "other.py", "model = dict(type='B')")
     assert with_model(benchmark, other).model.to_dict() == dict(type="B"), "it has settings of its own"
-    whole = Config.fromfile(small)
-    assert with_model(whole).model == whole.model
-    assert with_model(whole, other).model.to_dict() == dict(type="B")
+    assert with_model(Config.fromfile(small), other).model.to_dict() == dict(type="B")
 
 
-def test_what_is_no_config_of_a_model(tmp_path):
+def test_a_file_that_is_not_a_config_of_a_model(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"--model none\.py not found"):
         with_model(Config(dict(model=dict(type="A"))), "none.py")
     with pytest.raises(ConfigError, match="has no key 'model'"):
