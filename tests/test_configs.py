@@ -71,9 +71,8 @@ def test_the_main_mix(data, monkeypatch):
     }
     assert len(joint) == 3 * TINY.train_images + 15 * TINY.vipseg_train + 30 * TINY.youtube_vis_train
     assert joint.vocabulary.num_things == 24 and joint.vocabulary.num_stuff == 5
-    frames = {
-        joint.source_of(index): joint[index]["inputs"].shape[0] for index in (0, 6, 12, 18, len(joint) - 1)
-    }
+    samples = [joint[index] for index in (0, 6, 12, 18, len(joint) - 1)]
+    frames = {sample["data_samples"].source: sample["inputs"].shape[0] for sample in samples}
     assert frames == dict(coco_panoptic=1, coco_pseudo_clips=2, coco_prompts=1, vipseg=2, youtube_vis_2019=2)
 
 

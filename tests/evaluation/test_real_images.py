@@ -91,7 +91,7 @@ def panoptic(sample, truth, vocabulary, dropped):
     values = np.full(truth.ids.shape, len(vocabulary))
     for index, segment in enumerate(truth.segments):
         if not dropped(index):
-            label = vocabulary.index_of_id(segment["category_id"])
+            label = vocabulary.id_to_label[segment["category_id"]]
             values[truth.ids == segment["id"]] = label + 1000 * (index + 1) * vocabulary[label].is_thing
     sample.pred_panoptic_seg = PixelData(sem_seg=torch.from_numpy(values.astype(np.int32))[None])
 
@@ -102,7 +102,7 @@ def instances(sample, truth, vocabulary, dropped):
         for index, segment in enumerate(truth.segments)
         if segment["category_id"] in THINGS and not dropped(index)
     ]
-    labels = torch.tensor([vocabulary.index_of_id(segment["category_id"]) for segment in kept])
+    labels = torch.tensor([vocabulary.id_to_label[segment["category_id"]] for segment in kept])
     masks = truth.masks(kept)
     sample.pred_instances = InstanceData(labels=labels, scores=torch.ones(len(kept)), masks=masks)
 
@@ -111,7 +111,7 @@ def semantic(sample, truth, vocabulary, dropped):
     """Every segment's category, crowd regions too; what has no annotation is not evaluated."""
     values = np.zeros(truth.ids.shape, np.int64)
     for segment in truth.all_segments:
-        values[truth.ids == segment["id"]] = vocabulary.index_of_id(segment["category_id"])
+        values[truth.ids == segment["id"]] = vocabulary.id_to_label[segment["category_id"]]
     sample.pred_sem_seg = PixelData(sem_seg=torch.from_numpy(values)[None])
 
 
