@@ -283,7 +283,7 @@ def _read_rle(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
             rle = encode_segmentation(instance["segmentation"], results["height"], results["width"], where)
             _check_size(rle["size"], results, where, frame["img_path"])
             if tuple(rle["size"]) == shape:
-                masks.append(_decode(rle, where))
+                masks.append(coco_mask.decode(rle))
                 instances.append(instance)
     ids = np.array([instance["id"] for instance in instances], np.int64)
     category_ids = np.array([instance["category_id"] for instance in instances], np.int64)
@@ -309,10 +309,3 @@ def sa1b_instances(frame: dict[str, Any], results: dict[str, Any]) -> list[dict[
     entries = read_json(frame["seg_map_path"], ("annotations",), results["readme_anchor"])["annotations"]
     fields = ("id", "segmentation", "area")
     return [{"category_id": NO_CLASS, **{key: entry.get(key) for key in fields}} for entry in entries]
-
-
-def _decode(rle: dict[str, Any], where: str) -> np.ndarray:
-    try:
-        return coco_mask.decode(rle)
-    except ValueError as error:
-        raise ValueError(f"{where}: the run lengths of 'segmentation' are broken ({error})") from error

