@@ -21,10 +21,12 @@ def config_file(tmp_path_factory) -> Path:
 def fake(tmp_path_factory):
     """Arguments that choose another fake model, and no words; see ``more_fakes.py``."""
 
-    def fake(kind: str) -> list[str]:
+    def fake(kind: str, **options: object) -> list[str]:
         file = tmp_path_factory.mktemp("config") / "other.py"
         imports = ["tests.fakes", "tests.cli.more_fakes"]
-        file.write_text(f"custom_imports = dict(imports={imports})\nsegmenter = dict(type={kind!r})\n")
+        file.write_text(
+            f"custom_imports = dict(imports={imports})\nsegmenter = dict(type={kind!r}, **{options})\n"
+        )
         return ["--model", str(file), "--weights", "none", "--device", "cpu"]
 
     return fake

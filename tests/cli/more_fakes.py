@@ -1,6 +1,10 @@
 """Models for single tests of the command line."""
 
+import os
+import signal
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from omgseg.protocols import Abilities
 from omgseg.registry import SEGMENTERS
@@ -42,4 +46,19 @@ class StoppedFake(FakeSegmenter):
         self.seen += 1
         if self.seen == 2:
             raise KeyboardInterrupt
+        return super().predict(images, request)
+
+
+@SEGMENTERS.register_module(force=True)
+class DeadlyFake(FakeSegmenter):
+    """Its process dies at the first image of 4 pixels width, once: a file notes that it happened."""
+
+    def __init__(self, note: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.note = Path(note)
+
+    def predict(self, images, request):
+        if any(image.shape[1] == 4 for image in images) and not self.note.exists():
+            self.note.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         return super().predict(images, request)

@@ -4,26 +4,12 @@ import os
 
 import pytest
 import torch
+from PIL import Image
 
 ray = pytest.importorskip("ray", reason="Ray is not installed (pip install omgseg[ray])")
 pytest.importorskip("ray.data", reason="Ray Data is not installed (pip install omgseg[ray])")
 
 IMAGES = 24
-KILLER = """\
-import os, pathlib, signal
-from omgseg.labelling import labeller
-
-whole = labeller._record
-
-def record(name, result):
-    flag = pathlib.Path(__file__).with_name("killed")
-    if name == "30.png" and not flag.exists():
-        flag.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return whole(name, result)
-
-labeller._record = record
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -34,39 +20,23 @@ def threads_stay():
     torch.set_num_threads(before)
 
 
-@pytest.fixture
-def deadly_config(config_file, tmp_path, monkeypatch):
-    """The tiny model; the first process that has labelled 30.png dies before it can hand the record over."""
-    (tmp_path / "omgseg_test_killer.py").write_text(KILLER)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    file = tmp_path / config_file.name
-    imports = 'custom_imports = dict(imports=["omgseg.toy", "omgseg_test_killer"])\n'
-    file.write_text(config_file.read_text() + imports)
-    return file
-
-
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="Ray gives each worker a CPU; here is one")
-def test_a_killed_worker_loses_nothing(run, model, config_file, deadly_config, photos, tmp_path):
-    for number in range(20, 20 + IMAGES - 3):
+def test_a_killed_worker_loses_nothing(run, fake, photos, tmp_path, request, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", f"{request.config.rootpath}:{os.environ.get('PYTHONPATH', '')}")
+    for number in range(20, 20 + IMAGES - 4):
         (photos / f"{number}.png").write_bytes((photos / "1.png").read_bytes())
+    Image.new("RGB", (4, 4)).save(photos / "30b.png")
     (photos / "broken.png").write_bytes(b"\x89PNG")
-    arguments = ["label", photos, "--min-score", "0", "--threads", "1", *model[2:]]
-    alone = run(*arguments, "--config", config_file, "--out", tmp_path / "alone.json")
-    assert alone[0] == 1, alone[2]
-    status, lines, error = run(
-        *arguments,
-        "--config",
-        deadly_config,
-        "--out",
-        tmp_path / "ray.json",
-        "--engine",
-        "ray",
-        "--workers",
-        "2",
-    )
+    note = tmp_path / "killed"
+    model = fake("DeadlyFake", note=str(note))
+    arguments = ["label", photos, "--min-score", "0", "--threads", "1", *model]
+    ray_arguments = ["--out", tmp_path / "ray.json", "--engine", "ray", "--workers", "2"]
+    status, lines, error = run(*arguments, *ray_arguments)
     assert status == 1, error  # for the broken image
-    assert (tmp_path / "killed").exists()
+    assert note.exists()
     assert f"in {IMAGES} images" in lines
+    alone = run(*arguments, "--out", tmp_path / "alone.json")
+    assert alone[0] == 1, alone[2]
     assert (tmp_path / "ray.json").read_bytes() == (tmp_path / "alone.json").read_bytes()
     assert not ray.is_initialized()
 
