@@ -112,12 +112,10 @@ def _clip() -> dict[str, str]:
     """Where CLIP's weights and embeddings are looked for, and what is there. Nothing is downloaded."""
     from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
 
-    from omgseg.models.omgseg.text_encoder import cache_folder
-
     found = sorted(path.name for path in Path(HF_HUB_CACHE).glob("models--*") if "CLIP" in path.name)
     network = "never asked (HF_HUB_OFFLINE)" if HF_HUB_OFFLINE else "downloaded when a config names them"
-    embeddings = cache_folder() / "text_embeddings"
-    files = list(embeddings.glob("*.safetensors"))
+    embeddings = Path(os.environ.get("OMGSEG_CACHE") or "~/.cache/omgseg").expanduser() / "text_embeddings"
+    files = [file for file in embeddings.glob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files) / 2**20
     return {
         "weights": ", ".join(name.removeprefix("models--").replace("--", "/") for name in found)

@@ -124,7 +124,7 @@ def expand(source: SourceInput | Source) -> list[ImageInput] | None:
     if isinstance(source, Sequence) and not isinstance(source, str):
         if not len(source):
             raise ValueError("the list of inputs is empty")
-        return [part for each in source for part in (expand(each) or [each])]
+        return [part for element in source for part in (expand(element) or [element])]
     return None
 
 
@@ -237,7 +237,7 @@ class FrameReader:
     """Reads parts of one video.
 
     Folders, lists and arrays are read where they are asked for. Video files are decoded from their start, since
-    their own index is not to be trusted; who goes on where the last part ended pays nothing for that.
+    container indexes are unreliable; continuing from the last position costs nothing.
 
     Args:
         source: a video file, a folder of frames, a video uint8 (T, H, W, 3), a list of frames.
@@ -385,8 +385,8 @@ def list_images(folder: str | Path, recursive: bool = False) -> list[Path]:
     folders = _walk(folder) if recursive else [folder]
     files = [
         path
-        for each in folders
-        for path in each.iterdir()
+        for place in folders
+        for path in place.iterdir()
         if not path.name.startswith(".") and path.suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES
         if path.is_file()
     ]

@@ -76,23 +76,23 @@ def _read_all(paths: Sequence[Path]) -> tuple[dict[str, Any], dict[str, _Place]]
     where: dict[str, _Place] = {}
     shards: dict[Shard, Path] = {}
     for index, path in enumerate(paths):
-        own: dict[str, Any] = {}
+        found: dict[str, Any] = {}
         last: dict[str, Any] = {}
         for (start, end), record in read_lines(path):
             last = record
             if start == 0:
-                own = record
+                found = record
             elif "file" in record:
                 name, failed = record["file"], "error" in record
                 if not failed or name not in where or where[name].failed:
                     where[name] = _Place(index, start, end, failed)
         if "finished" not in last:
             raise ValueError(f"{path} is not finished; run its shard again, it goes on where it ended")
-        shared = {key: own[key] for key in ("settings", "categories")}
+        shared = {key: found[key] for key in ("settings", "categories")}
         if header:
-            check_header(path, own, header)
+            check_header(path, found, header)
         header = shared
-        shards[Shard.parse(own["shard"])] = path
+        shards[Shard.parse(found["shard"])] = path
     _check_complete(shards)
     return header, where
 

@@ -33,7 +33,7 @@ class Journal:
         failed: reason by name of the images that could not be read; they are tried again.
 
     Raises:
-        ValueError: the file is no journal, or one of another header; names what differs.
+        ValueError: the file is not a journal, or one of another header; names what differs.
         BlockingIOError: another process writes it.
     """
 
@@ -121,7 +121,7 @@ def read_lines(path: Path) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
     """The records of a file with where they begin and end, up to the first line that is cut off.
 
     Raises:
-        ValueError: the file is no journal.
+        ValueError: the file is not a journal.
     """
     end = 0
     with path.open("rb") as file:
@@ -132,7 +132,7 @@ def read_lines(path: Path) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
             except ValueError:
                 record = None
             if start == 0 and line[: len(_BEGIN)] != _BEGIN[: len(line)]:
-                raise ValueError(f"{path} is no journal of omgseg label; move it away, or give another --out")
+                raise ValueError(f"{path} is not a journal of omgseg label; move it away, or give another --out")
             if not isinstance(record, dict):
                 return
             yield (start, end), record

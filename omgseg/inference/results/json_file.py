@@ -172,12 +172,12 @@ def _shared(content: dict[str, Any]) -> dict[str, Any]:
     """Constructor arguments that are the same for all frames."""
     task = _get(content, "task", str)
     if task not in [known.value for known in Task]:
-        raise ValueError(f"field 'task' is {task!r}, which is no task")
+        raise ValueError(f"field 'task' is {task!r}, which is not a task")
     words = _get(content, "vocabulary", dict)
     try:
         vocabulary = Vocabulary.from_dict(words)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"field 'vocabulary' is no vocabulary ({error})") from error
+        raise ValueError(f"field 'vocabulary' is not a vocabulary ({error})") from error
     return {"task": Task(task), "size": _size(content), "vocabulary": vocabulary}
 
 
