@@ -132,7 +132,9 @@ def read_lines(path: Path) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
             except ValueError:
                 record = None
             if start == 0 and line[: len(_BEGIN)] != _BEGIN[: len(line)]:
-                raise ValueError(f"{path} is not a journal of omgseg label; move it away, or give another --out")
+                raise ValueError(
+                    f"{path} is not a journal of omgseg label; move it away, or give another --out"
+                )
             if not isinstance(record, dict):
                 return
             yield (start, end), record

@@ -67,7 +67,7 @@ def test_refuses_other_settings_and_foreign_files(tmp_path):
         assert not journal.done
     foreign = tmp_path / "notes.txt"
     foreign.write_text("do not lose me")
-    with pytest.raises(ValueError, match="no journal"):
+    with pytest.raises(ValueError, match="not a journal"):
         Journal(foreign, HEADER)
     assert foreign.read_text() == "do not lose me"
 
