@@ -38,6 +38,7 @@ from omgseg.models.mask_queries.losses import ClipTargets, SetCriterion
 from omgseg.models.mask_queries.output import DecoderOutput
 from omgseg.models.mask_queries.readout import PanopticConfig, read_panoptic, select_queries
 from omgseg.models.mask_queries.winners import MaskGeometry
+from omgseg.tables import markdown_table
 
 SIDES = ("ours", "mmdet")
 Run = Callable[[], object]
@@ -404,18 +405,31 @@ def run_case(name: str, sizes: HeadSizes, repeats: int) -> dict[str, Any]:
 
 def table(cases: dict[str, dict[str, Any]], checks: dict[str, dict[str, Any]]) -> Iterable[str]:
     """Lines to print."""
-    yield "| case | seconds: ours, mmdet | faster (target) | extra MB: ours, mmdet | share (target) | reached |"
-    yield "|---|---|---|---|---|---|"
+    header = (
+        "case",
+        "seconds: ours, mmdet",
+        "faster (target)",
+        "extra MB: ours, mmdet",
+        "share (target)",
+        "reached",
+    )
+    rows = []
     for name, case in cases.items():
         ours, mmdet, target = case["ours"], case["mmdet"], case["target"]
         speedup = f"{case['speedup']:.1f}x" + (f" ({target['speedup']}x)" if target["speedup"] else "")
         share = f"{case['memory_share']:.0%}"
         share += f" ({target['memory_share']:.0%})" if target["memory_share"] else ""
-        yield (
-            f"| {name} | {ours['seconds']:.2f}, {mmdet['seconds']:.2f} | {speedup}"
-            f" | {ours['extra_bytes'] / 2**20:.0f}, {mmdet['extra_bytes'] / 2**20:.0f} | {share}"
-            f" | {'yes' if case['reached'] else 'NO'} |"
+        rows.append(
+            (
+                name,
+                f"{ours['seconds']:.2f}, {mmdet['seconds']:.2f}",
+                speedup,
+                f"{ours['extra_bytes'] / 2**20:.0f}, {mmdet['extra_bytes'] / 2**20:.0f}",
+                share,
+                "yes" if case["reached"] else "NO",
+            )
         )
+    yield markdown_table(header, rows)
     yield ""
     for name, case in cases.items():
         yield f"{name}: {case['compares']}"

@@ -33,6 +33,7 @@ from omgseg.evaluation.metrics import (
     YouTubeVISMetric,
 )
 from omgseg.evaluation.metrics.base import SampleMetric
+from omgseg.tables import markdown_table
 
 TOLERANCE = 1e-4
 """Of values in percent, between us and another implementation; that of the reference values."""
@@ -196,14 +197,14 @@ def run(args: argparse.Namespace) -> int:
 def metrics_table(cases: dict[str, dict[str, Any]]) -> Iterator[str]:
     """Lines to print."""
     ways = list(dict.fromkeys(way for case in cases.values() for way in case["seconds_per_100"]))
-    yield f"| seconds per 100 | images | {' | '.join(ways)} | values |"
-    yield "|---" * (len(ways) + 3) + "|"
+    rows = []
     for name, case in cases.items():
         seconds = (case["seconds_per_100"].get(way) for way in ways)
-        cells = " | ".join("" if value is None else f"{value:.2f}" for value in seconds)
+        cells = ["" if value is None else f"{value:.2f}" for value in seconds]
         deviation = max(case["deviation"].values())
         equal = "equal" if case["passed"] else f"DIFFERENT by {deviation:.1e}"
-        yield f"| {name} | {case['images']} | {cells} | {equal} |"
+        rows.append((name, case["images"], *cells, equal))
+    yield markdown_table(("seconds per 100", "images", *ways, "values"), rows)
     yield ""
     for name, case in cases.items():
         yield f"{name}: {case['scores']}"

@@ -23,6 +23,7 @@ from benchmarks.processes import environment, run_fresh
 from omgseg import OMGSegInferencer, read_image
 from omgseg.engine.benchmarks import process_bytes
 from omgseg.inference import Frame, Source
+from omgseg.tables import markdown_table
 
 
 def make_picture(size: tuple[int, int]) -> np.ndarray:
@@ -221,20 +222,17 @@ def run(args: argparse.Namespace) -> int:
 def use_table(result: dict[str, Any]) -> Iterator[str]:
     """Lines to print."""
     click, stream = result["click"], result["stream"]
-    yield "| what | measured |"
-    yield "|---|---|"
-    yield f"| image, panoptic | {result['image']['seconds']:.3f} s |"
-    yield f"| set_image | {result['set_image']['seconds']:.3f} s |"
-    yield (
-        f"| click | {click['milliseconds']:.1f} ms, {click['per_second']:.0f} per second,"
-        f" {click['share_of_image']:.1%} of an image |"
-    )
-    yield f"| stream of {stream['frames']} frames | {stream['frames_per_second']:.1f} frames per second |"
+    per_click = f"{click['milliseconds']:.1f} ms, {click['per_second']:.0f} per second"
+    rows = [
+        ("image, panoptic", f"{result['image']['seconds']:.3f} s"),
+        ("set_image", f"{result['set_image']['seconds']:.3f} s"),
+        ("click", f"{per_click}, {click['share_of_image']:.1%} of an image"),
+        (f"stream of {stream['frames']} frames", f"{stream['frames_per_second']:.1f} frames per second"),
+    ]
     for number, memory in stream["memory"].items():
-        yield (
-            f"| memory after frame {number} | {memory['resident_mib']:.0f} MiB,"
-            f" {memory['peak_mib']:.0f} MiB at the peak |"
-        )
+        used = f"{memory['resident_mib']:.0f} MiB, {memory['peak_mib']:.0f} MiB at the peak"
+        rows.append((f"memory after frame {number}", used))
+    yield markdown_table(("what", "measured"), rows)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -22,6 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--host", default="127.0.0.1", help="address to listen on; default: %(default)s, this machine"
     )
+    group.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="name under which a reverse proxy serves the page; may be given several times",
+    )
     group.add_argument("--port", type=int, default=7860, help="0: a free one; default: %(default)s")
 
 
@@ -36,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
             seg,
             host=args.host,
             port=args.port,
+            allowed_hosts=args.allowed_host,
             ready=lambda address: print(f"{address}  (Ctrl-C ends it)", flush=True),
         )
     return OK

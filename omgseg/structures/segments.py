@@ -38,7 +38,7 @@ class Segments:
 
     What a segment is depends on the task: ``semantic`` one per class that is present, ``panoptic`` one per thing and
     one per kind of stuff, ``instance`` objects that may overlap, by falling score, ``interactive`` one per prompt, in
-    their order, ``vos`` one per object that is seen.
+    their order, ``everything`` masks by falling score, which may overlap, ``vos`` one per object that is seen.
 
     Args:
         task: of the prediction.

@@ -102,7 +102,7 @@ def _check(image: np.ndarray, result: Segments, opacity: float, by: str | None) 
 def _usual(result: Segments) -> str:
     return (
         "identity"
-        if result.frame_index is not None or result.task in (Task.VOS, Task.INTERACTIVE)
+        if result.frame_index is not None or result.task in (Task.VOS, Task.INTERACTIVE, Task.EVERYTHING)
         else "class"
     )
 
@@ -149,7 +149,7 @@ def _name(result: Segments, index: int) -> str:
 def _texts(result: Segments, index: int, by: str) -> tuple[str, ...]:
     """What a label says, and shorter ways to say it."""
     name, number = _name(result, index), f"#{int(result.ids[index])}"
-    if result.task is Task.INTERACTIVE or (result.task is Task.INSTANCE and by == "class"):
+    if result.task in (Task.INTERACTIVE, Task.EVERYTHING) or (result.task is Task.INSTANCE and by == "class"):
         score = float(result.scores[index])
         full = f"{name} {score:.2f}" if score < 1 else name  # true objects and given masks have no score
         return tuple(text for text in (full.strip(), name) if text)

@@ -213,7 +213,7 @@ def result_of(
     """What the model predicted for an image, or for a frame of a video.
 
     Args:
-        sample: on any device, with the predictions of :class:`~omgseg.models.omgseg.model.OMGSeg`.
+        sample: on any device, with the predictions of a model (its ``pred_*`` fields).
         vocabulary: of the labels; None without classes.
         task: which of the predictions, where the sample has several.
         place: ``path``, ``name``, ``time`` and ``image`` of :class:`SegmentationResult`; and for the frame of a video

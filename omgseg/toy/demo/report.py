@@ -17,6 +17,7 @@ from omgseg.inference.inferencer import OMGSegInferencer
 from omgseg.registry import DATASETS
 from omgseg.structures import Task
 from omgseg.structures.label_png import write_png
+from omgseg.tables import markdown_table
 from omgseg.visualization import contact_sheet, render, side_by_side
 from omgseg.visualization.samples import enlarge, enlarge_segments, truth_of, zoom_for
 
@@ -184,22 +185,20 @@ def _page(folder: Path, metrics: dict[str, Any], seconds: dict[str, float]) -> s
         "",
         f"Checkpoint: `{metrics['checkpoint']}`",
         "",
-        "| task | metric | value | required | seconds |",
-        "|---|---|---:|---:|---:|",
     ]
+    rows = []
     for evaluation in EVALUATIONS:
         time = f"{seconds[f'evaluate {evaluation.config}']:.0f}"
         for metric in evaluation.metrics:
             required = "" if metric.required is None else f"{metric.required:g}"
-            lines.append(
-                f"| {metric.task} | {metric.key} | {metrics[metric.key]:.1f} | {required} | {time} |"
-            )
+            rows.append((metric.task, metric.key, f"{metrics[metric.key]:.1f}", required, time))
             time = ""
+    lines.append(markdown_table(("task", "metric", "value", "required", "seconds"), rows, right=(2, 3, 4)))
     missed = shortfalls(metrics)
     lines += ["", "All requirements are met." if not missed else "Not met: " + "; ".join(missed) + "."]
-    lines += ["", "| stage | seconds |", "|---|---:|"]
-    lines += [f"| {stage} | {value:.0f} |" for stage, value in seconds.items()]
-    lines += [f"| together | {sum(seconds.values()):.0f} |", "", "## Pictures", ""]
+    stages = [(stage, f"{value:.0f}") for stage, value in seconds.items()]
+    stages.append(("together", f"{sum(seconds.values()):.0f}"))
+    lines += ["", markdown_table(("stage", "seconds"), stages, right=(1,)), "", "## Pictures", ""]
     lines += ["![one example of each task](overview.png)", ""]
     lines += ["Input, ground truth and prediction. Colours of videos are identities.", ""]
     for picture in sorted((folder / "pictures").rglob("*.png")):
