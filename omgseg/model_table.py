@@ -6,7 +6,6 @@ Reading the table loads no framework and opens no connection.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import json
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from typing import Any
 
 import huggingface_hub
 
+from omgseg.messages import did_you_mean
 from omgseg.protocols import PROMPT_KINDS
 from omgseg.structures import Task
 
@@ -109,12 +109,9 @@ def find_model(name: str) -> ModelEntry:
     table = _table(configs_dir(), projects_dir())
     if name in table:
         return table[name]
-    near = difflib.get_close_matches(name.lower(), table, n=3) or [
-        known for known in table if name.lower() in known
-    ]
-    hint = f"did you mean {' or '.join(near)}?" if near else f"the names are {', '.join(table)}"
+    hint = did_you_mean(name, table) or f"; the names are {', '.join(table)}"
     raise FileNotFoundError(
-        f"{name!r} is neither a model nor a file or folder here; {hint} (`omgseg models` shows them)"
+        f"{name!r} is neither a model nor a file or folder here{hint} (`omgseg models` lists them)"
     )
 
 

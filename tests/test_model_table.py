@@ -63,8 +63,8 @@ def test_a_name_finds_its_config_and_weights():
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("omg-seg-convnext", "did you mean omg-seg-convnext-l or omg-seg-convnext-xxl"),
-        ("OMG-Seg-ConvNeXt-L", "did you mean omg-seg-convnext-l"),
+        ("omg-seg-convnext", "did you mean 'omg-seg-convnext-l' or 'omg-seg-convnext-xxl'"),
+        ("OMG-Seg-ConvNeXt-L", "did you mean 'omg-seg-convnext-l'"),
         ("qqqqqq", "the names are omg-seg-convnext-l, omg-seg-convnext-xxl"),
     ],
 )

@@ -11,7 +11,7 @@ def test_the_list_says_what_a_user_chooses_by(capsys):
     text = capsys.readouterr().out
     assert "omg-seg-convnext-l  (220.8 M parameters)" in text
     assert "hf://LXT/OMG_Seg/omg_seg_convl.pth (84 MB, not cached)" in text
-    for line in ("tasks    instance, interactive", "licence  unknown", "COCO PQ 53.8"):
+    for line in ("tasks    everything, instance", "licence  unknown", "COCO PQ 53.8"):
         assert line in text
 
 
@@ -20,4 +20,4 @@ def test_the_list_as_json(capsys):
     first, *_ = json.loads(capsys.readouterr().out)
     assert first["name"] == "omg-seg-convnext-l" and Path(first["config"]).is_file()
     assert first["cached"] is False and first["parameters"] == 220781185
-    assert first["tasks"] == ["instance", "interactive", "panoptic", "semantic", "vos"]
+    assert first["tasks"] == ["everything", "instance", "interactive", "panoptic", "semantic", "vos"]
