@@ -34,10 +34,10 @@ from benchmarks.head_sides import (
 )
 from benchmarks.processes import run_fresh
 from omgseg.engine.benchmarks import peak_bytes, reset_peak
+from omgseg.models.geometry import MaskGeometry
 from omgseg.models.mask_queries.losses import ClipTargets, SetCriterion
 from omgseg.models.mask_queries.output import DecoderOutput
 from omgseg.models.mask_queries.readout import PanopticConfig, read_panoptic, select_queries
-from omgseg.models.mask_queries.winners import MaskGeometry
 from omgseg.tables import markdown_table
 
 SIDES = ("ours", "mmdet")

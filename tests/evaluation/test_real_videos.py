@@ -11,8 +11,8 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
 from omgseg.datasets import DAVISDataset, YouTubeVISDataset, YouTubeVOSDataset
+from omgseg.models.geometry import MaskGeometry
 from omgseg.models.mask_queries.video import FrameMasks, given_objects, read_vos
-from omgseg.models.mask_queries.winners import MaskGeometry
 from omgseg.structures.run_lengths import encode_masks
 
 LOAD = [dict(type="LoadFrames"), dict(type="LoadSegments"), dict(type="PackClip")]

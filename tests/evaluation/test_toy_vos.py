@@ -12,8 +12,8 @@ from mmengine.structures import PixelData
 from PIL import Image
 
 from omgseg.datasets import YouTubeVOSDataset
+from omgseg.models.geometry import MaskGeometry
 from omgseg.models.mask_queries.video import FrameMasks, given_objects, read_vos
-from omgseg.models.mask_queries.winners import MaskGeometry
 from omgseg.toy.annotation import annotate
 from omgseg.toy.video_files import an_object_enters_later, sample_videos, write_youtube_vos
 from omgseg.toy.world import SIZE, World, render

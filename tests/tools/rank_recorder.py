@@ -15,7 +15,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from omgseg.engine import runner as unwrap
-from omgseg.models.mask_queries.losses import frames_of
+from omgseg.models.geometry import frames_of
 from omgseg.registry import HOOKS
 
 KINDS = ("image", "clip", "prompts")

@@ -13,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
+from omgseg.models.geometry import frames_of
 from omgseg.models.mask_queries.output import DecoderOutput
 from omgseg.registry import MODELS
 
@@ -28,11 +29,6 @@ class ClipTargets:
 
     labels: Tensor
     masks: Tensor
-
-
-def frames_of(sample: DetDataSample | TrackDataSample) -> list[DetDataSample]:
-    """The frames of a sample: an image is a clip of one frame."""
-    return list(sample.video_data_samples) if isinstance(sample, TrackDataSample) else [sample]
 
 
 def clip_targets(sample: DetDataSample | TrackDataSample, size: tuple[int, int]) -> ClipTargets:

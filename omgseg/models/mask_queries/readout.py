@@ -32,7 +32,8 @@ from mmdet.structures.mask import mask2bbox
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
-from omgseg.models.mask_queries.winners import MaskGeometry, blocks, mask_areas, winning_queries
+from omgseg.models.geometry import MaskGeometry
+from omgseg.models.mask_queries.winners import blocks, mask_areas, winning_queries
 from omgseg.structures import Task, Vocabulary
 from omgseg.structures.predictions import SEGMENT_SCORES
 

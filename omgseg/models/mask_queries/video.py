@@ -13,6 +13,7 @@ from mmengine.structures import InstanceData, PixelData
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from omgseg.models.geometry import MaskGeometry
 from omgseg.models.mask_queries.output import DecoderOutput
 from omgseg.models.mask_queries.readout import (
     ReadoutConfig,
@@ -23,7 +24,6 @@ from omgseg.models.mask_queries.readout import (
     select_queries,
     set_panoptic,
 )
-from omgseg.models.mask_queries.winners import MaskGeometry
 from omgseg.structures import Task, Vocabulary
 from omgseg.structures.run_lengths import encode_masks
 

@@ -19,7 +19,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from omgseg.models.checkpoints.loading import build_for_prediction, words_of
-from omgseg.models.input_size import InputSize, input_size_of
+from omgseg.models.geometry import InputSize, input_size_of
 from omgseg.models.mask_queries.readout import geometry_of
 from omgseg.models.mask_queries.refine import refine_mask
 from omgseg.models.omgseg.classifier import text_logits

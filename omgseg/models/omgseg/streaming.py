@@ -9,6 +9,7 @@ from mmengine.structures import PixelData
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from omgseg.models.geometry import MaskGeometry
 from omgseg.models.mask_queries.output import DecoderOutput
 from omgseg.models.mask_queries.readout import geometry_of
 from omgseg.models.mask_queries.video import (
@@ -19,7 +20,6 @@ from omgseg.models.mask_queries.video import (
     presence_of,
     set_tube_predictions,
 )
-from omgseg.models.mask_queries.winners import MaskGeometry
 from omgseg.models.omgseg.model import OMGSeg
 from omgseg.structures import Task
 

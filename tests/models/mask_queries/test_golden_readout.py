@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from omgseg.models.geometry import MaskGeometry
 from omgseg.models.mask_queries.readout import (
     PanopticConfig,
     fuse_zero_shot,
@@ -13,7 +14,6 @@ from omgseg.models.mask_queries.readout import (
     select_queries,
 )
 from omgseg.models.mask_queries.video import associate_queries, split_clips
-from omgseg.models.mask_queries.winners import MaskGeometry
 
 pytestmark = pytest.mark.golden
 

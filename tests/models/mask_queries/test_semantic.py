@@ -7,8 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from omgseg.models.geometry import MaskGeometry
 from omgseg.models.mask_queries.readout import read_semantic
-from omgseg.models.mask_queries.winners import MaskGeometry
 
 SIZES = [
     MaskGeometry((384, 544), (384, 544), (384, 544)),

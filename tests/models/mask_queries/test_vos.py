@@ -5,8 +5,8 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
+from omgseg.models.geometry import MaskGeometry
 from omgseg.models.mask_queries.video import GivenObjects, TubeMemory, given_objects, match_masks, read_vos
-from omgseg.models.mask_queries.winners import MaskGeometry
 
 GEOMETRY = MaskGeometry((4, 8), (4, 8), (4, 8))
 

@@ -7,8 +7,9 @@ from mmdet.models.seg_heads import MaskFormerFusionHead
 from mmengine.config import ConfigDict
 from torch.testing import assert_close
 
+from omgseg.models.geometry import MaskGeometry
 from omgseg.models.mask_queries.readout import PanopticConfig, read_panoptic, select_queries
-from omgseg.models.mask_queries.winners import MaskGeometry, blocks, mask_areas, winning_queries
+from omgseg.models.mask_queries.winners import blocks, mask_areas, winning_queries
 
 THINGS, STUFF = 4, 3
 ONE_RESIZE = MaskGeometry((384, 544), (384, 544), (384, 544))

@@ -4,8 +4,8 @@ import pytest
 import torch
 from mmdet.structures import DetDataSample
 
+from omgseg.models.geometry import MaskGeometry
 from omgseg.models.mask_queries.readout import ReadoutConfig
-from omgseg.models.mask_queries.winners import MaskGeometry
 from omgseg.models.omgseg.streaming import ObjectTracker
 
 
