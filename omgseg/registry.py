@@ -21,7 +21,9 @@ HOOKS = _child("hook", root.HOOKS, "omgseg.engine")
 LOOPS = _child("loop", root.LOOPS, "omgseg.engine")
 RUNNERS = _child("runner", root.RUNNERS, "omgseg.engine")
 VISUALIZERS = _child("visualizer", root.VISUALIZERS, "omgseg.visualization")
-SEGMENTERS = Registry("segmenter", scope="omgseg", locations=["omgseg.models.omgseg.adapter"])
+SEGMENTERS = Registry(
+    "segmenter", scope="omgseg", locations=["omgseg.models.omgseg.adapter", "omgseg.models.sam.adapter"]
+)
 """What :func:`omgseg.load` builds: callables ``(config, weights, device, dtype, **options)`` that return a loaded
 :class:`~omgseg.protocols.Segmenter`; ``options`` are the other keys of the config's ``segmenter``."""
 OPTIM_WRAPPERS = _child("optim_wrapper", root.OPTIM_WRAPPERS, "omgseg.engine")

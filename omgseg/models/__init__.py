@@ -9,6 +9,7 @@ from omgseg.models.omgseg.pixel_decoder import PixelDecoder
 from omgseg.models.omgseg.prompt_encoder import PromptEncoder
 from omgseg.models.omgseg.query_decoder import SharedQueryDecoder
 from omgseg.models.omgseg.text_encoder import TextEncoder
+from omgseg.models.sam import SAM, SamImageEncoder, SamMaskDecoder, SamPromptEncoder
 
 __all__ = [
     "ClipPreprocessor",
@@ -17,6 +18,10 @@ __all__ = [
     "OpenVocabularyClassifier",
     "PixelDecoder",
     "PromptEncoder",
+    "SAM",
+    "SamImageEncoder",
+    "SamMaskDecoder",
+    "SamPromptEncoder",
     "SetCriterion",
     "SharedQueryDecoder",
     "TextEncoder",

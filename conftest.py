@@ -1,8 +1,10 @@
-"""Fixtures that every test folder shares."""
+"""Fixtures that the tests of the package and of the projects share."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -23,6 +25,17 @@ def _folder_from_environment(variable: str) -> Path:
 def golden_dir() -> Path:
     """Folder with the reference tensors and metric values (`metrics/`, `model/`)."""
     return _folder_from_environment("OMGSEG_GOLDEN")
+
+
+@pytest.fixture(scope="session")
+def golden_pictures(golden_dir) -> ModuleType:
+    """The module that makes inputs and weights of the golden values of the SAM family."""
+    sys.path.insert(0, str(golden_dir))
+    try:
+        import pictures
+    finally:
+        sys.path.remove(str(golden_dir))
+    return pictures
 
 
 @pytest.fixture(scope="session")

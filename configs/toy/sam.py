@@ -1,0 +1,57 @@
+"""A small SAM, trained from nothing on the toy world's images."""
+
+_base_ = ["../_base_/models/sam_vit_b.py", "../_base_/runtime.py"]
+
+toy_root = "{{$OMGSEG_TOY:work_dirs/demo}}/"
+data_root = toy_root + "data/"
+image_size = 128
+max_iters = 600
+
+model = dict(
+    image_encoder=dict(
+        image_size=image_size,
+        patch_size=8,
+        width=96,
+        depth=6,
+        num_heads=4,
+        mlp_ratio=2.0,
+        window_size=8,
+        global_layers=(1, 3, 5),
+        embed_dim=64,
+    ),
+    prompt_encoder=dict(embed_dim=64, image_size=image_size, stride=8),
+    mask_decoder=dict(embed_dim=64, num_heads=4, mlp_dim=128, iou_hidden_dim=64),
+    train_cfg=dict(max_objects=6, num_clicks=2),
+)
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=0,
+    sampler=dict(type="InfiniteSampler", shuffle=True),
+    dataset=dict(
+        type="CocoPromptDataset",
+        data_root=data_root + "coco/",
+        ann_file="annotations/panoptic_train2017.json",
+        data_prefix=dict(img="train2017/", seg="annotations/panoptic_train2017/"),
+        image_size=(image_size, image_size),
+        pipeline=[
+            dict(type="LoadFrames"),
+            dict(type="LoadSegments"),
+            dict(type="LargeScaleJitter", ratio_range=(0.8, 1.25)),
+            dict(type="RandomFlip"),
+            dict(type="PackClip"),
+        ],
+    ),
+)
+optim_wrapper = dict(
+    type="OptimWrapper",
+    optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.05),
+    clip_grad=dict(max_norm=1.0),
+)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=100, end=max_iters, eta_min=1e-5),
+]
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=10 * max_iters)
+default_hooks = dict(logger=dict(interval=50), checkpoint=dict(by_epoch=False, interval=max_iters))
+log_processor = dict(by_epoch=False)

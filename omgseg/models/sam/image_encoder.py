@@ -1,0 +1,186 @@
+"""SAM's image encoder: a plain vision transformer with windows, global layers and decomposed relative positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from timm.layers import LayerNorm2d
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from omgseg.registry import MODELS
+
+BIAS_LIMIT = 2**23
+"""Attention over all positions is computed in blocks of queries, whose position biases hold at most so many numbers."""
+
+
+@MODELS.register_module()
+class SamImageEncoder(nn.Module):
+    """Images to one embedding of stride 16 (arXiv:2304.02643, section 3; arXiv:2203.16527 for the backbone).
+
+    Parameters have the names of the published checkpoints.
+
+    Args:
+        image_size: side of the padded square input, in pixels.
+        patch_size: side of a patch, which is the stride of the embedding.
+        width: channels of the transformer.
+        depth, num_heads: of the transformer.
+        mlp_ratio: hidden size of a block's MLP, in units of `width`.
+        window_size: side of a window of the layers that attend locally.
+        global_layers: numbers of the layers that attend to the whole image.
+        embed_dim: channels of the embedding.
+        with_checkpoint: recompute the activations of each block in the backward pass.
+    """
+
+    stride: int
+
+    def __init__(
+        self,
+        image_size: int = 1024,
+        patch_size: int = 16,
+        width: int = 768,
+        depth: int = 12,
+        num_heads: int = 12,
+        mlp_ratio: float = 4.0,
+        window_size: int = 14,
+        global_layers: Sequence[int] = (2, 5, 8, 11),
+        embed_dim: int = 256,
+        with_checkpoint: bool = False,
+    ) -> None:
+        super().__init__()
+        self.image_size = image_size
+        self.stride = patch_size
+        self.embed_dim = embed_dim
+        self.with_checkpoint = with_checkpoint
+        grid = image_size // patch_size
+        self.patch_embed = nn.Module()
+        self.patch_embed.proj = nn.Conv2d(3, width, patch_size, patch_size)
+        self.pos_embed = nn.Parameter(torch.zeros(1, grid, grid, width))
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        self.blocks = nn.ModuleList(
+            Block(
+                width, num_heads, int(width * mlp_ratio), grid, 0 if layer in global_layers else window_size
+            )
+            for layer in range(depth)
+        )
+        self.neck = nn.Sequential(
+            nn.Conv2d(width, embed_dim, 1, bias=False),
+            LayerNorm2d(embed_dim, eps=1e-6),
+            nn.Conv2d(embed_dim, embed_dim, 3, padding=1, bias=False),
+            LayerNorm2d(embed_dim, eps=1e-6),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images (B, 3, S, S), padded to `image_size`, to embeddings (B, E, S / stride, S / stride)."""
+        tokens = self.patch_embed.proj(images).permute(0, 2, 3, 1) + self.pos_embed
+        for block in self.blocks:
+            if self.with_checkpoint and self.training:
+                tokens = checkpoint(block, tokens, use_reentrant=False)
+            else:
+                tokens = block(tokens)
+        return self.neck(tokens.permute(0, 3, 1, 2))
+
+
+class Block(nn.Module):
+    """A transformer block on a grid of tokens (B, H, W, C).
+
+    Args:
+        grid: side of the grid that the relative positions of a global layer are for.
+        window_size: of local attention; 0: global.
+    """
+
+    def __init__(self, width: int, num_heads: int, hidden: int, grid: int, window_size: int) -> None:
+        super().__init__()
+        self.window_size = window_size
+        self.norm1 = nn.LayerNorm(width, eps=1e-6)
+        self.attn = GridAttention(width, num_heads, window_size or grid)
+        self.norm2 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = nn.Module()
+        self.mlp.lin1 = nn.Linear(width, hidden)
+        self.mlp.lin2 = nn.Linear(hidden, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, C)."""
+        normed = self.norm1(tokens)
+        if self.window_size:
+            windows = to_windows(normed, self.window_size)
+            attended = from_windows(self.attn(windows), self.window_size, tokens.shape[:3])
+        else:
+            attended = self.attn(normed)
+        tokens = tokens + attended
+        return tokens + self.mlp.lin2(F.gelu(self.mlp.lin1(self.norm2(tokens))))
+
+
+class GridAttention(nn.Module):
+    """Self-attention on a grid, with a learned bias for the row distance and one for the column distance.
+
+    Args:
+        size: side of the grid that the tables of relative positions are for; other grids interpolate them.
+    """
+
+    def __init__(self, width: int, num_heads: int, size: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.rel_pos_h = nn.Parameter(torch.zeros(2 * size - 1, width // num_heads))
+        self.rel_pos_w = nn.Parameter(torch.zeros(2 * size - 1, width // num_heads))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, C)."""
+        batch, height, width, channels = tokens.shape
+        qkv = self.qkv(tokens).view(batch, height * width, 3, self.num_heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, H * W, d) each
+        by_row = relative_positions(self.rel_pos_h, height, height)
+        by_column = relative_positions(self.rel_pos_w, width, width)
+        # The bias of all pairs would take heads x (H W)^2 numbers, 800 MB for ViT-B at 1024 pixels: rows in turn.
+        rows = max(BIAS_LIMIT // (batch * self.num_heads * width * height * width), 1)
+        attended = [
+            self._attend(q[:, :, start * width : (start + rows) * width], k, v, rows_table, by_column, height)
+            for start, rows_table in zip(range(0, height, rows), by_row.split(rows))
+        ]
+        joined = torch.cat(attended, dim=2).transpose(1, 2).reshape(batch, height, width, channels)
+        return self.proj(joined)
+
+    @staticmethod
+    def _attend(q: Tensor, k: Tensor, v: Tensor, by_row: Tensor, by_column: Tensor, height: int) -> Tensor:
+        """Some rows of queries (B, heads, rows * W, d) to all keys. Biases come from the unscaled queries."""
+        width = len(by_column)
+        grid = q.unflatten(2, (-1, width))
+        row_bias = torch.einsum("bnhwd,hkd->bnhwk", grid, by_row.to(q.dtype))
+        column_bias = torch.einsum("bnhwd,wkd->bnhwk", grid, by_column.to(q.dtype))
+        bias = (row_bias.unsqueeze(-1) + column_bias.unsqueeze(-2)).flatten(4).flatten(2, 3)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+
+
+def relative_positions(table: Tensor, q_size: int, k_size: int) -> Tensor:
+    """Embeddings (q_size, k_size, d) of the distances on one axis.
+
+    Args:
+        table: (2 size - 1, d), from the most negative distance to the most positive one; interpolated linearly if it
+            is of another length than the sizes need. Where the sizes differ, positions of the shorter axis are spread.
+    """
+    distances = 2 * max(q_size, k_size) - 1
+    if len(table) != distances:
+        table = F.interpolate(table.t().unsqueeze(0), size=distances, mode="linear")[0].t()
+    q = torch.arange(q_size, device=table.device).unsqueeze(1) * max(k_size / q_size, 1.0)
+    k = torch.arange(k_size, device=table.device) * max(q_size / k_size, 1.0)
+    return table[(q - k + (k_size - 1) * max(q_size / k_size, 1.0)).long()]
+
+
+def to_windows(tokens: Tensor, size: int) -> Tensor:
+    """(B, H, W, C) to windows (B * n, size, size, C), padded with zeros at the right and the bottom."""
+    height, width = tokens.shape[1:3]
+    tokens = F.pad(tokens, (0, 0, 0, -width % size, 0, -height % size))
+    windows = tokens.unflatten(2, (-1, size)).unflatten(1, (-1, size))
+    return windows.transpose(2, 3).reshape(-1, size, size, tokens.shape[-1])
+
+
+def from_windows(windows: Tensor, size: int, shape: Sequence[int]) -> Tensor:
+    """The reverse of :func:`to_windows`; `shape` is (B, H, W)."""
+    batch, height, width = shape
+    rows, columns = -(-height // size), -(-width // size)
+    grid = windows.view(batch, rows, columns, size, size, -1).transpose(2, 3)
+    return grid.reshape(batch, rows * size, columns * size, -1)[:, :height, :width]

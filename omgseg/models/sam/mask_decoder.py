@@ -1,0 +1,214 @@
+"""SAM's mask decoder: a two-way transformer between a few tokens and the image, and masks as products with it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from timm.layers import LayerNorm2d
+from torch import Tensor, nn
+
+from omgseg.registry import MODELS
+
+
+class MaskPrediction(NamedTuple):
+    """Of N objects.
+
+    Attributes:
+        logits: (N, M + 1, 4 h, 4 w): the mask for unambiguous prompts, then M candidates.
+        iou: (N, M + 1), the IoU that each is expected to have.
+        tokens: (N, M + 2 + prompts, E), the transformer's output: IoU token, mask tokens, prompts.
+    """
+
+    logits: Tensor
+    iou: Tensor
+    tokens: Tensor
+
+
+@MODELS.register_module()
+class SamMaskDecoder(nn.Module):
+    """Masks of prompts (arXiv:2304.02643, section 3 and appendix A). Parameters have the published names.
+
+    Args:
+        embed_dim: channels of image and prompt embeddings.
+        num_candidates: M, masks that a point may mean (whole, part, subpart).
+        depth, num_heads, mlp_dim: of the transformer.
+        iou_depth, iou_hidden_dim: of the MLP that predicts the IoU.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int = 256,
+        num_candidates: int = 3,
+        depth: int = 2,
+        num_heads: int = 8,
+        mlp_dim: int = 2048,
+        iou_depth: int = 3,
+        iou_hidden_dim: int = 256,
+    ) -> None:
+        super().__init__()
+        self.num_candidates = num_candidates
+        masks = num_candidates + 1
+        self.transformer = TwoWayTransformer(embed_dim, depth, num_heads, mlp_dim)
+        self.iou_token = nn.Embedding(1, embed_dim)
+        self.mask_tokens = nn.Embedding(masks, embed_dim)
+        self.output_upscaling = nn.Sequential(
+            nn.ConvTranspose2d(embed_dim, embed_dim // 4, 2, 2),
+            LayerNorm2d(embed_dim // 4, eps=1e-6),
+            nn.GELU(),
+            nn.ConvTranspose2d(embed_dim // 4, embed_dim // 8, 2, 2),
+            nn.GELU(),
+        )
+        self.output_hypernetworks_mlps = nn.ModuleList(
+            MLP(embed_dim, embed_dim, embed_dim // 8, 3) for _ in range(masks)
+        )
+        self.iou_prediction_head = MLP(embed_dim, iou_hidden_dim, masks, iou_depth)
+
+    def forward(self, embedding: Tensor, positions: Tensor, sparse: Tensor, dense: Tensor) -> MaskPrediction:
+        """Masks of N objects.
+
+        Args:
+            embedding: (1, E, h, w) of the image that all prompts are of, or (N, E, h, w) of an image each.
+            positions: (1, E, h, w).
+            sparse: (N, tokens, E).
+            dense: (N, E, h, w), or (1, E, 1, 1): no mask prompt.
+        """
+        learned = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
+        tokens = torch.cat([learned.expand(len(sparse), -1, -1), sparse], dim=1)
+        height, width = embedding.shape[-2:]
+        image = (embedding + dense).flatten(2).transpose(1, 2)
+        tokens, image = self.transformer(tokens, image, positions.flatten(2).transpose(1, 2))
+        upscaled = self.output_upscaling(image.transpose(1, 2).unflatten(2, (height, width)))
+        kernels = torch.stack(
+            [mlp(tokens[:, 1 + index]) for index, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
+        )
+        logits = (kernels @ upscaled.flatten(2)).unflatten(2, upscaled.shape[-2:])
+        return MaskPrediction(logits, self.iou_prediction_head(tokens[:, 0]), tokens)
+
+
+class TwoWayTransformer(nn.Module):
+    """Tokens attend to each other and to the image, the image attends to the tokens."""
+
+    def __init__(self, width: int, depth: int, num_heads: int, mlp_dim: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            TwoWayLayer(width, num_heads, mlp_dim, is_first=layer == 0) for layer in range(depth)
+        )
+        self.final_attn_token_to_image = Attention(width, width // 2, num_heads)
+        self.norm_final_attn = nn.LayerNorm(width)
+
+    def forward(self, tokens: Tensor, image: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens (N, T, C) and the image (N or 1, h * w, C) after all layers, (N, T, C) and (N, h * w, C).
+
+        Args:
+            positions: (1, h * w, C), of the image's cells. Those of the tokens are the tokens themselves.
+        """
+        start = tokens
+        for layer in self.layers:
+            tokens, image = layer(tokens, image, start, positions)
+        attended = self.final_attn_token_to_image.to_many(tokens + start, image + positions, image)
+        return self.norm_final_attn(tokens + attended), image
+
+
+class TwoWayLayer(nn.Module):
+    """One layer of :class:`TwoWayTransformer`. The first one replaces the tokens by what their self-attention gives."""
+
+    def __init__(self, width: int, num_heads: int, mlp_dim: int, is_first: bool) -> None:
+        super().__init__()
+        self.is_first = is_first
+        self.self_attn = Attention(width, width, num_heads)
+        self.norm1 = nn.LayerNorm(width)
+        self.cross_attn_token_to_image = Attention(width, width // 2, num_heads)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = nn.Module()
+        self.mlp.lin1 = nn.Linear(width, mlp_dim)
+        self.mlp.lin2 = nn.Linear(mlp_dim, width)
+        self.norm3 = nn.LayerNorm(width)
+        self.norm4 = nn.LayerNorm(width)
+        self.cross_attn_image_to_token = Attention(width, width // 2, num_heads)
+
+    def forward(
+        self, tokens: Tensor, image: Tensor, start: Tensor, positions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        if self.is_first:
+            tokens = self.norm1(self.self_attn(tokens, tokens, tokens))
+        else:
+            placed = tokens + start
+            tokens = self.norm1(tokens + self.self_attn(placed, placed, tokens))
+        placed_image = image + positions
+        attended = self.cross_attn_token_to_image.to_many(tokens + start, placed_image, image)
+        tokens = self.norm2(tokens + attended)
+        tokens = self.norm3(tokens + self.mlp.lin2(F.relu(self.mlp.lin1(tokens))))
+        attended = self.cross_attn_image_to_token.from_many(placed_image, tokens + start, tokens)
+        return tokens, self.norm4(image + attended)
+
+
+class Attention(nn.Module):
+    """Multi-head attention with a narrower inner width.
+
+    Tokens are few and the image's cells many. So cross-attention projects the tokens' side twice instead of the
+    image's once: ``q (x W_k)' = (q W_k') x'`` and ``(a x) W_v = a (x W_v)``. Exact, but for rounding; the bias of the
+    keys shifts all logits of a query alike and drops out of the softmax.
+    """
+
+    def __init__(self, width: int, inner: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.q_proj = nn.Linear(width, inner)
+        self.k_proj = nn.Linear(width, inner)
+        self.v_proj = nn.Linear(width, inner)
+        self.out_proj = nn.Linear(inner, width)
+
+    def _heads(self, projected: Tensor) -> Tensor:
+        return projected.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+    @property
+    def _scale(self) -> float:
+        return (self.q_proj.out_features // self.num_heads) ** -0.5
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """(N, Q, C), (N, K, C), (N, K, C) -> (N, Q, C)."""
+        q, k, v = self._heads(self.q_proj(q)), self._heads(self.k_proj(k)), self._heads(self.v_proj(v))
+        attended = F.scaled_dot_product_attention(q, k, v)
+        return self.out_proj(attended.transpose(1, 2).flatten(2))
+
+    def to_many(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """As :meth:`forward`, for few queries (N, Q, C) and many keys and values (N or 1, K, C)."""
+        projected = self._heads(self.q_proj(q)) * self._scale
+        keys_to_heads = self.k_proj.weight.unflatten(0, (self.num_heads, -1))
+        queries = torch.einsum("nhqd,hdc->nhqc", projected, keys_to_heads).flatten(1, 2)
+        weights = (queries @ k.transpose(1, 2)).softmax(-1)  # (N, heads * Q, K)
+        mixed = (weights @ v).unflatten(1, (self.num_heads, -1))  # (N, heads, Q, C)
+        values_to_heads = self.v_proj.weight.unflatten(0, (self.num_heads, -1))
+        attended = torch.einsum("nhqc,hdc->nqhd", mixed, values_to_heads).flatten(2)
+        return self.out_proj(attended + self.v_proj.bias)
+
+    def from_many(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """As :meth:`forward`, for many queries (N or 1, Q, C) and few keys and values (N, K, C)."""
+        keys = self._heads(self.k_proj(k)) * self._scale  # (N, heads, K, d)
+        heads_to_queries = self.q_proj.weight.unflatten(0, (self.num_heads, -1))
+        asked = torch.einsum("nhkd,hdc->nhkc", keys, heads_to_queries).flatten(1, 2)
+        offset = torch.einsum("nhkd,hd->nhk", keys, self.q_proj.bias.unflatten(0, (self.num_heads, -1)))
+        logits = asked @ q.transpose(1, 2) + offset.flatten(1).unsqueeze(2)  # (N, heads * K, Q)
+        # queries last: a softmax over few keys is several times as fast when many of them lie side by side
+        weights = logits.unflatten(1, (self.num_heads, -1)).softmax(2).flatten(1, 2)
+        values = self._heads(self.v_proj(v))
+        heads_to_width = self.out_proj.weight.unflatten(1, (self.num_heads, -1))
+        told = torch.einsum("nhkd,chd->nhkc", values, heads_to_width).flatten(1, 2)
+        return weights.transpose(1, 2) @ told + self.out_proj.bias
+
+
+class MLP(nn.Module):
+    """Linear layers with ReLU between them."""
+
+    def __init__(self, width: int, hidden: int, out: int, depth: int) -> None:
+        super().__init__()
+        sizes = [width] + [hidden] * (depth - 1) + [out]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., width) -> (..., out)."""
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x))
+        return self.layers[-1](x)
