@@ -1,0 +1,5 @@
+"""EdgeSAM (arXiv:2312.06660): SAM with RepViT as image encoder, distilled with prompts in the loop."""
+
+from omgseg.projects.edge_sam.image_encoder import EdgeSamImageEncoder
+
+__all__ = ["EdgeSamImageEncoder"]
