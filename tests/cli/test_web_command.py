@@ -9,15 +9,16 @@ from omgseg.inference import OMGSegInferencer
 def test_serves_the_model(run, model, monkeypatch):
     served = []
 
-    def serve(seg, host, port, ready):
+    def serve(seg, host, port, allowed_hosts, ready):
         ready(f"http://{host}:{port}")
-        served.append(seg)
+        served.append((seg, allowed_hosts))
 
     monkeypatch.setitem(sys.modules, "omgseg.web", types.SimpleNamespace(serve=serve))
-    status, out, error = run("web", *model[:6], "--port", "8123")
+    status, out, error = run("web", *model[:6], "--port", "8123", "--allowed-host", "house.example")
     assert status == 0, error
     assert "http://127.0.0.1:8123" in out
-    assert isinstance(served[0], OMGSegInferencer)
+    ((seg, allowed_hosts),) = served
+    assert isinstance(seg, OMGSegInferencer) and allowed_hosts == ["house.example"]
 
 
 def test_mistakes(run, model, monkeypatch):
