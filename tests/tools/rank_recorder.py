@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from omgseg.engine import runner as unwrap
+from omgseg.engine import unwrap
 from omgseg.models.geometry import frames_of
 from omgseg.registry import HOOKS
 

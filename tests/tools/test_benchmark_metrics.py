@@ -32,7 +32,7 @@ def test_the_tool_measures_and_compares(root, tmp_path, monkeypatch, capsys):
         assert case["seconds_per_100"].keys() == expected
         assert min(case["seconds_per_100"].values()) > 0
         assert case["images"] == images[name] and case["passed"]
-    table = capsys.readouterr().out
+    table = " ".join(capsys.readouterr().out.split())
     assert "| pq | 6 |" in table and "DIFFERENT" not in table
 
 

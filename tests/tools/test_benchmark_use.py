@@ -23,7 +23,7 @@ def test_the_tool_measures_images_clicks_and_a_stream(run_folder, call_tool, tmp
     with pytest.raises(SystemExit) as stop:
         call_tool("benchmark.py", "use", "--run", str(run_folder), *SMALL.split(), "--json", str(file))
     assert stop.value.code == 0
-    table = capsys.readouterr().out
+    table = " ".join(capsys.readouterr().out.split())
     assert "| image, panoptic | " in table and "| memory after frame 50 | " in table
     result = json.loads(file.read_text())
     settings = result["settings"]

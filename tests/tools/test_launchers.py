@@ -135,7 +135,7 @@ def test_two_processes_train_one_model(project):
             "ConfigError: --cfg-options modle.width: no key 'modle'",
         ),
         (["line.py", "--cfg-options", "model.widht=2"], "ConfigError: model.widht: Line"),
-        (["line.py", "--resume", "none.pth"], "FileNotFoundError: weight file none.pth not found"),
+        (["line.py", "--resume", "none.pth"], "MissingCheckpointError: weight file none.pth not found"),
         (["none.py"], "FileNotFoundError: config none.py not found"),
     ],
 )
