@@ -18,6 +18,14 @@ def test_the_import_loads_nothing_heavy():
     assert done.stdout == "[]\n"
 
 
+def test_the_table_of_models_loads_no_framework():
+    program = (
+        "import omgseg, sys; omgseg.list_models(); print({'torch', 'mmengine', 'mmdet'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
 def test_a_first_name_makes_mmcv_usable_without_compiled_operators():
     program = "import omgseg; import mmdet.models; from mmcv.ops import nms; print(omgseg.Task.VOS.value)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

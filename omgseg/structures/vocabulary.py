@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from omgseg.structures.category import Category
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NO_CLASS = -1
 """Label of an entity without a class: class-agnostic sources use it, and it takes no class loss."""
@@ -89,6 +89,8 @@ class Vocabulary(Sequence[Category]):
     @property
     def thing_mask(self) -> Tensor:
         """bool, (C,): True for things."""
+        import torch
+
         return torch.tensor([c.is_thing for c in self._categories], dtype=torch.bool)
 
     def things(self) -> Vocabulary:
@@ -146,6 +148,8 @@ class Vocabulary(Sequence[Category]):
             int64 (C_source + 1,), ``merged_label = label_map[label]``. The last entry is ``NO_CLASS``, so that the
             label ``NO_CLASS`` (-1) maps to itself.
         """
+        import torch  # late: words alone, such as those of the table of models, need no framework
+
         merged, owners = _merge_words(vocabularies)
         vocabulary = Vocabulary(merged)
         position = {(c.name, c.is_thing): label for label, c in enumerate(vocabulary)}
