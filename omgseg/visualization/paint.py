@@ -94,7 +94,12 @@ def tint(image: np.ndarray, top: np.ndarray, colors: Sequence[Color], opacity: f
 
 
 def draw_outlines(
-    picture: np.ndarray, shapes: Sequence[Shape], top: np.ndarray, colors: Sequence[Color], width: int
+    picture: np.ndarray,
+    shapes: Sequence[Shape],
+    top: np.ndarray,
+    colors: Sequence[Color],
+    width: int,
+    zoom: int = 1,
 ) -> None:
     """Draw the smooth borders, holes included, of what is visible of shapes, into `picture`.
 
@@ -107,19 +112,21 @@ def draw_outlines(
         top: their :func:`top_map`.
         colors: of the lines, by :attr:`Shape.index`.
         width: of the lines in pixels.
+        zoom: how many times larger the masks are than they were found; gaps between them grew as much.
     """
+    reach = _NEAR * width * zoom
     ranks = np.full(max((shape.index for shape in shapes), default=0) + 2, NOTHING, np.int32)
     for rank, shape in enumerate(shapes):
         ranks[shape.index] = rank  # the last entry, which NOTHING takes, stays below all
     for rank, shape in enumerate(shapes):
         contours, _ = cv2.findContours(visible_part(shape, top), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-        meets = _near_upper(shape, top, ranks > rank, reach=_NEAR * width)
+        meets = _near_upper(shape, top, ranks > rank, reach)
         for contour in contours:
             points = contour[:, 0]
             if len(points) <= 2 * width:
                 continue
             line = _smooth(points, width) + (shape.x, shape.y)
-            for part, closed in _runs(line, meets[points[:, 1], points[:, 0]], _NEAR * width):
+            for part, closed in _runs(line, meets[points[:, 1], points[:, 0]], reach):
                 fixed = np.round(part * 2**_SUBPIXEL_BITS).astype(np.int32)[:, None]
                 cv2.polylines(
                     picture, [fixed], closed, colors[shape.index], width, cv2.LINE_AA, _SUBPIXEL_BITS

@@ -37,6 +37,7 @@ def render(
     by: str | None = None,
     min_score: float = 0.0,
     legend: bool = False,
+    zoom: int = 1,
 ) -> np.ndarray:
     """Draw the result of any task over its image.
 
@@ -55,6 +56,7 @@ def render(
             semantic segmentation always the class.
         min_score: masks below are left out.
         legend: list the colours in the lower left corner.
+        zoom: how many times image and masks were enlarged before; narrow gaps between masks grew as much.
 
     Returns:
         uint8 RGB (H, W, 3), a new array.
@@ -70,7 +72,8 @@ def render(
     top = top_map(shapes, result.size)
     picture = tint(image, top, colors, opacity)
     if contours:
-        draw_outlines(picture, shapes, top, [edge_of(color) for color in colors], line_width(*result.size))
+        edges = [edge_of(color) for color in colors]
+        draw_outlines(picture, shapes, top, edges, line_width(*result.size), zoom)
     letters = font_size(*result.size, crowded=len(shapes) > _CROWDED)
     taken = []
     if legend:

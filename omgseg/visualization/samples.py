@@ -239,6 +239,7 @@ class _Pen:
                 min_score=min_score,
                 palette=self.palette,
                 labels=task is not Task.INTERACTIVE,
+                zoom=self.zoom,
             )
         if task is Task.INTERACTIVE:
             if "boxes" in self.prompts:

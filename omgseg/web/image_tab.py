@@ -118,7 +118,7 @@ class ImageTab:
         Image.fromarray(result.draw(image, **style)).save(drawn, compress_level=1)
         if (zoom := zoom_for(*result.size)) > 1:  # the browser would enlarge the letters, too
             shown = folder / "view.png"
-            large = enlarge_segments(result, zoom).draw(enlarge(image, zoom), **style)
+            large = enlarge_segments(result, zoom).draw(enlarge(image, zoom), zoom=zoom, **style)
             Image.fromarray(large).save(shown, compress_level=1)
         content = result.save(folder / f"{name}_segments.json")
         coco = folder / f"{name}_coco.json"

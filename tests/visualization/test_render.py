@@ -158,15 +158,15 @@ def test_wrong_arguments_are_named():
         render(GREY, good, opacity=2)
 
 
-@pytest.mark.parametrize("gap", [0, 2])
-def test_segments_that_meet_share_one_outline(gap):
+@pytest.mark.parametrize(("gap", "zoom"), [(0, 1), (2, 1), (7, 3)])
+def test_segments_that_meet_share_one_outline(gap, zoom):
     """A dark and a light class side by side: one line of the smaller one between them, and both around the pair."""
     masks = [box(20, 200, 20, 200), box(20, 200, 200 + gap, 280)]
     vocabulary = Vocabulary(
         [Category("a", False, color=(20, 20, 120)), Category("b", False, color=(250, 220, 60))]
     )
     drawn = result(masks, [0, 1], Task.PANOPTIC, vocabulary=vocabulary)
-    row = render(GREY, drawn, labels=False)[110].astype(int)
+    row = render(GREY, drawn, labels=False, zoom=zoom)[110].astype(int)
     plain = render(GREY, drawn, **PLAIN)[110].astype(int)
     changed = np.flatnonzero(np.abs(row - plain).sum(1) > 20)
     lines = np.split(changed, np.flatnonzero(np.diff(changed) > 1) + 1)

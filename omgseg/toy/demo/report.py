@@ -135,8 +135,8 @@ def _instances(folder: Path, config: str, number: int) -> Image.Image:
     image = enlarge(stored["imgs"][t], zoom)
     columns = {
         "input": image,
-        "ground truth": render(image, enlarge_segments(true, zoom)),
-        "prediction: instance": render(image, enlarge_segments(predicted, zoom)),
+        "ground truth": render(image, enlarge_segments(true, zoom), zoom=zoom),
+        "prediction: instance": render(image, enlarge_segments(predicted, zoom), zoom=zoom),
     }
     return Image.fromarray(side_by_side(columns.values(), columns))
 
