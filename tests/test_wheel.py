@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
+import urllib.request
 import zipfile
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +46,57 @@ PROJECT = {
     "tests/test_shipped_nothing.py": "",
 }
 """A project that is put into the source distribution, to see what becomes of it."""
+MAKE_RUN = """
+import json
+from pathlib import Path
 
-Run = Callable[..., subprocess.CompletedProcess]
+import omgseg
+import torch
+from omgseg.inference.loading import read_config
+from omgseg.models.checkpoints.loading import build_for_prediction
+
+config = read_config(omgseg.find_model("shipped-small").config)
+model, _ = build_for_prediction(config.model, None)
+Path("run").mkdir()
+config.dump("run/small.py")
+words = json.dumps(omgseg.Vocabulary.from_names(["car", "person"]).to_dict())
+torch.save({"state_dict": model.state_dict(), "meta": {"train_vocabulary": words}}, "run/iter_2.pth")
+Path("run/last_checkpoint").write_text("run/iter_2.pth")
+"""
+"""Leaves what a training of the named model leaves."""
+MODELS = {"a name": ["--model", "shipped-small", "--weights", "none"], "a run": ["--run", "run"]}
+WORDS = ["--vocabulary", "car, person", "--device", "cpu"]
+
+
+class Reader:
+    """Somebody who has installed the wheel, has no clone, and works in a folder."""
+
+    def __init__(self, site: Path, folder: Path) -> None:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("OMGSEG_")}
+        self._options = {"cwd": folder, "env": {**kept, "PYTHONPATH": str(site), "HF_HUB_OFFLINE": "1"}}
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess:
+        """Run Python."""
+        command = [sys.executable, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, **self._options)
+
+    def omgseg(self, *arguments: str) -> str:
+        """Run the command line; returns what it prints."""
+        done = self.run("-m", "omgseg.cli", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    @contextmanager
+    def serving(self, *arguments: str) -> Iterator[str]:
+        """The address that ``omgseg web`` prints, while it serves."""
+        command = [sys.executable, "-u", "-m", "omgseg.cli", "web", "--port", "0", *arguments]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **self._options)
+        try:
+            yield next(word for line in server.stdout for word in line.split() if word.startswith("http:"))
+            server.send_signal(signal.SIGTERM)
+            server.communicate(timeout=60)
+        finally:
+            server.kill()
 
 
 @pytest.fixture(scope="module")
@@ -86,25 +138,24 @@ def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """``run(folder, *command)`` runs Python in a folder, with the installed wheel and without the repository."""
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, installed away from the repository."""
     site = tmp_path_factory.mktemp("site")
     options = ["--quiet", "--no-deps", "--no-compile", "--disable-pip-version-check", "--target", site]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, wheel], check=True)
+    return site
 
-    def call(folder: Path, *command: str) -> subprocess.CompletedProcess:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("OMGSEG_")}
-        environment = {**kept, "PYTHONPATH": str(site), "HF_HUB_OFFLINE": "1"}
-        return subprocess.run(
-            [sys.executable, *command],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
 
-    return call
+@pytest.fixture(scope="module")
+def reader(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """In a folder with a photo and a run."""
+    folder = tmp_path_factory.mktemp("reader")
+    noise = np.random.default_rng(0).integers(256, size=(48, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "photo.png")
+    reader = Reader(installed, folder)
+    done = reader.run("-c", MAKE_RUN)
+    assert done.returncode == 0, done.stderr
+    return reader
 
 
 def test_the_source_distribution_is_the_repository(source):
@@ -127,23 +178,24 @@ def test_the_wheel_holds_modules_configs_and_projects_and_no_tests(wheel):
     assert {Path(name).parts[0] for name in names if "dist-info" not in name} == {"omgseg"}
 
 
-def test_an_installed_wheel_finds_its_models_and_projects(run, tmp_path):
-    done = run(tmp_path, "-m", "omgseg.cli", "models", "--json")
-    assert done.returncode == 0, done.stderr
-    models = {model["name"]: model for model in json.loads(done.stdout)}
+def test_an_installed_wheel_finds_its_models_and_projects(reader):
+    models = {model["name"]: model for model in json.loads(reader.omgseg("models", "--json"))}
     assert {"omg-seg-convnext-l", "shipped-small"} <= set(models)
     for model in models.values():
         assert Path(model["config"]).is_file() and not Path(model["config"]).is_relative_to(ROOT)
-    done = run(tmp_path, "-c", "import omgseg.projects.shipped_test as project; print(project.IMPORTED)")
+    done = reader.run("-c", "import omgseg.projects.shipped_test as project; print(project.IMPORTED)")
     assert done.stdout == "True\n", done.stderr
 
 
-def test_an_installed_wheel_predicts_in_an_empty_folder(run, tmp_path):
-    noise = np.random.default_rng(0).integers(256, size=(48, 64, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(tmp_path / "photo.png")
-    info = run(tmp_path, "-m", "omgseg.cli", "info", "shipped-small")
-    assert info.returncode == 0 and "parameters" in info.stdout, info.stderr
-    predict = ["predict", "photo.png", "--model", "shipped-small", "--weights", "none"]
-    done = run(tmp_path, "-m", "omgseg.cli", *predict, "--vocabulary", "car, person", "--device", "cpu")
-    assert done.returncode == 0, done.stderr
-    assert Image.open(tmp_path / "results" / "photo.png").size == (64, 48)
+@pytest.mark.parametrize("name", MODELS)
+def test_an_installed_wheel_uses(name, reader, tmp_path):
+    model = MODELS[name]
+    assert "parameters" in reader.omgseg("info", model[1])
+    reader.omgseg("predict", "photo.png", *model, *WORDS, "--out", str(tmp_path))
+    assert Image.open(tmp_path / "photo.png").size == (64, 48)
+
+
+def test_an_installed_wheel_serves_the_page(reader):
+    pytest.importorskip("gradio", reason="Gradio is not installed (omgseg[web])")
+    with reader.serving("--run", "run", "--device", "cpu") as address:
+        assert b"gradio_config" in urllib.request.urlopen(address).read()
