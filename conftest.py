@@ -1,8 +1,9 @@
 """Fixtures that the tests of the package and of the projects share."""
 
+import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +20,14 @@ def _folder_from_environment(variable: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"{variable}={value} is not a folder")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def imports_out_of_garbage_collection() -> Iterator[None]:
+    """Every dataset of mmengine collects garbage once: half a second if all imported objects are looked at."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
