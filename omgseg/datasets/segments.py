@@ -18,22 +18,13 @@ from omgseg.structures.label_png import (
     read_vipseg_panomask,
     read_vspw_mask,
 )
-from omgseg.structures.run_lengths import check_counts
+from omgseg.structures.run_lengths import encode_segmentation
 
 CLASS_STRIDE = 1000
 """The id of a segment of VIPSeg or Cityscapes is class * CLASS_STRIDE + instance."""
 CITYSCAPES_LABELS = 34
 """Label ids of Cityscapes are 0..33; those that are not in the vocabulary are void."""
 DAVIS_VOID = 255
-MIN_POLYGON = 6
-"""Numbers of the smallest polygon: x and y of three points."""
-MAX_OUTSIDE = 10_000
-"""Pixels by which a point of a polygon may lie outside of its picture. pycocotools computes with 32 bit integers, and
-larger coordinates are a segmentation fault in it."""
-MAX_OUTLINE = 2_000_000
-"""Longest outline of a polygon, in pixels: pycocotools takes about 100 bytes for each."""
-MAX_PIXELS = 2**31 - 1
-"""Largest mask, as run lengths are 32 bit integers."""
 
 
 class FrameMasks(NamedTuple):
@@ -101,74 +92,6 @@ def split_map(id_map: np.ndarray, ids: np.ndarray) -> tuple[np.ndarray, np.ndarr
     rows = np.where(known, order[position], -1).astype(np.int16)
     masks = rows[None] == np.arange(len(ids), dtype=np.int16)[:, None, None]
     return masks.view(np.uint8), np.unique(id_map[~known])
-
-
-def to_rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
-    """Compressed run-length encoding of polygons, an uncompressed or a compressed encoding.
-
-    A polygon of fewer than three points covers nothing. Everything is checked before pycocotools sees it, whose
-    compiled code checks nothing.
-
-    Raises:
-        KeyError, TypeError, ValueError: it is none of these, or beyond the limits of this module.
-    """
-    if isinstance(segmentation, list):
-        polygons = [_checked_polygon(polygon, height, width) for polygon in segmentation]
-        # pycocotools would take four numbers for a box.
-        polygons = [polygon for polygon in polygons if len(polygon) >= MIN_POLYGON]
-        if not polygons:
-            return coco_mask.frPyObjects({"size": [height, width], "counts": [height * width]}, height, width)
-        return coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
-    counts, size = segmentation["counts"], segmentation["size"]
-    if len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
-        raise ValueError(f"the size {size!r} is not a height and a width")
-    if size[0] * size[1] > MAX_PIXELS:
-        raise ValueError(f"a mask of {size[1]}x{size[0]} pixels is too large")
-    if not isinstance(counts, list):
-        check_counts(counts if isinstance(counts, str) else counts.decode("ascii"), tuple(size))
-        return segmentation
-    if not all(type(run) is int and run >= 0 for run in counts):
-        raise ValueError("a run length is not a whole number of at least 0")
-    if sum(counts) != size[0] * size[1]:  # pycocotools would read on behind the counts
-        raise ValueError(f"run lengths of {sum(counts)} pixels for a mask of {size}")
-    return coco_mask.frPyObjects({"size": size, "counts": counts}, *size)
-
-
-def _checked_polygon(polygon: Any, height: int, width: int) -> list[float]:
-    """A polygon that pycocotools can draw, x and y in turn."""
-    values = np.asarray(polygon)
-    if len(values) == 0:
-        return []
-    if values.ndim != 1 or values.dtype.kind not in "iuf" or len(values) % 2:
-        raise ValueError("a polygon is not a list of x and y in turn")
-    points = values.astype(np.float64).reshape(-1, 2)
-    inside = (points >= -MAX_OUTSIDE) & (points <= np.array([width, height]) + MAX_OUTSIDE)  # NaN is not
-    if not inside.all():
-        raise ValueError(
-            f"the coordinate {points[~inside][0]:g} is more than {MAX_OUTSIDE} pixels outside of the picture of "
-            f"{width}x{height}"
-        )
-    outline = np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum()
-    if outline > MAX_OUTLINE:
-        raise ValueError(f"the outline of a polygon is {outline:.0f} pixels long, more than {MAX_OUTLINE}")
-    return polygon
-
-
-def encode_segmentation(segmentation: Any, height: int, width: int, where: str) -> dict[str, Any]:
-    """As :func:`to_rle`.
-
-    Args:
-        where: the file and the annotation, for errors.
-
-    Raises:
-        ValueError: it is none of these.
-    """
-    try:
-        return to_rle(segmentation, height, width)
-    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{where}: 'segmentation' is neither polygons nor run lengths ({error}); write it anew"
-        ) from error
 
 
 def _check_size(size: tuple[int, ...], results: dict[str, Any], path: str, image: str) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from omgseg.datasets.base import SegmentationDataset
 from omgseg.datasets.files import read_json, read_sides
 from omgseg.datasets.problems import ProblemKind, collecting, read_all, report_problem
-from omgseg.datasets.segments import encode_segmentation
 from omgseg.registry import DATASETS
+from omgseg.structures.run_lengths import encode_segmentation
 
 
 @DATASETS.register_module()

@@ -9,29 +9,11 @@ from omgseg.datasets.checking import DatasetFiles as Source
 from omgseg.datasets.checking import check_sources
 
 LOAD = [dict(type="LoadFrames"), dict(type="LoadSegments"), dict(type="PackClip")]
-FAR = 1e8
-INFINITE = float("inf")
-SIZE = [40, 60]
-
-SEGMENTATIONS = {
-    "far point": [[0, 0, FAR, 0, 0, 9]],
-    "infinite point": [[0, 0, INFINITE, 0, 0, 9]],
-    "no number": [[0, 0, float("nan"), 0, 0, 9]],
-    "all points far away": [[FAR, FAR, FAR + 5, FAR, FAR, FAR + 5]],
-    "endless outline": [[0, 0, 9000, 9000] * 1000],
-    "nested polygon": [[[0, 0], [5, 0], [0, 5]]],
-    "half a point": [[0, 0, 9, 0, 0, 9, 5]],
-    "text": "polygon",
-    "number": 7,
-    "counts too short": {"size": SIZE, "counts": [100, 20]},
-    "negative count": {"size": SIZE, "counts": [-100, 2500]},
-    "endless count": {"size": SIZE, "counts": [0, 2**40]},
-    "huge mask": {"size": [10**6, 10**6], "counts": [10**12]},
-    "fractional size": {"size": [40.5, 60], "counts": [2430]},
-    "compressed counts of another size": {"size": SIZE, "counts": "0T1"},
-    "counts that are no text": {"size": SIZE, "counts": 5},
+BROKEN = {
+    "far point": [[0, 0, 1e8, 0, 0, 9]],
+    "counts too short": {"size": [40, 60], "counts": [100, 20]},
+    "compressed counts of another size": {"size": [40, 60], "counts": "0T1"},
 }
-"""What was a segmentation fault, gigabytes of memory, or an error without a place."""
 
 
 def problems_of(type, config):
@@ -39,7 +21,7 @@ def problems_of(type, config):
     return [text for texts in report.problems.values() for text in texts]
 
 
-@pytest.mark.parametrize("segmentation", SEGMENTATIONS.values(), ids=SEGMENTATIONS)
+@pytest.mark.parametrize("segmentation", BROKEN.values(), ids=BROKEN)
 def test_a_broken_segmentation_of_an_image(files, segmentation):
     files.content["annotations"][0]["segmentation"] = segmentation
     files.write()
@@ -51,7 +33,7 @@ def test_a_broken_segmentation_of_an_image(files, segmentation):
     assert "instances.json, annotation 11: 'segmentation' is neither polygons" in text
 
 
-@pytest.mark.parametrize("segmentation", SEGMENTATIONS.values(), ids=SEGMENTATIONS)
+@pytest.mark.parametrize("segmentation", BROKEN.values(), ids=BROKEN)
 def test_a_broken_segmentation_of_a_track(youtube_files, segmentation):
     track = youtube_files.content["annotations"][0]
     track["segmentations"][0] = segmentation

@@ -199,6 +199,33 @@ def test_track_errors(run_metric, make_sample, make_video, tmp_path):
             evaluate_tracks(truth, [{**result, field: 7}])
 
 
+BROKEN_MASKS = [
+    [[0, 0, 1e8, 0, 0, 9]],
+    [[0, 0, float("nan"), 0, 0, 9]],
+    {"size": [4, 6], "counts": [100, 20]},
+    {"size": [4, 6], "counts": "0T1"},
+]
+
+
+@pytest.mark.parametrize("mask", BROKEN_MASKS, ids=["far", "nan", "short", "compressed"])
+def test_broken_masks_of_the_ground_truth(mask, run_metric, tmp_path):
+    path = tmp_path / "ann.json"
+    size = {"id": 7, "height": 4, "width": 6}
+    categories = [{"id": 3, "name": "cat", "frequency": "r"}]
+    lists = {"neg_category_ids": [], "not_exhaustive_category_ids": []}
+    entry = {"id": 5, "category_id": 3, "iscrowd": 0, "area": 9, "bbox": [0, 0, 3, 3]}
+    image = {"images": [{**size, **lists}], "annotations": [{**entry, "image_id": 7, "segmentation": mask}]}
+    video = {"videos": [size], "annotations": [{**entry, "video_id": 7, "segmentations": [None, mask]}]}
+    for name, content in (
+        ("CocoInstanceMetric", image),
+        ("LVISMetric", image),
+        ("YouTubeVISMetric", video),
+    ):
+        path.write_text(json.dumps({**content, "categories": categories}))
+        with pytest.raises(ValueError, match=r"ann\.json, annotation 5: 'segmentation' is neither polygons"):
+            run_metric(config_of(name, path), [])
+
+
 def test_semantic_errors(run_metric, make_sample, tmp_path):
     path = tmp_path / "map.png"
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from omgseg.structures.run_lengths import check_segmentation
 
 
 def load_annotations(path: str | Path, fields: Iterable[str]) -> dict[str, Any]:
@@ -30,6 +32,31 @@ def load_annotations(path: str | Path, fields: Iterable[str]) -> dict[str, Any]:
                 f"{path} has no list {field!r}; is it the annotation file of another dataset or task?"
             )
     return content
+
+
+def check_masks(
+    annotations: Iterable[dict[str, Any]], sizes: Mapping[Any, tuple[int, int]], path: str
+) -> None:
+    """Check the masks of an instance or YouTube-VIS file: compiled code of the evaluators checks nothing.
+
+    Args:
+        annotations: of the file; those of images and videos that are not in `sizes` are not looked at.
+        sizes: (height, width) by image or video id.
+        path: the file, for errors.
+
+    Raises:
+        ValueError: a mask is neither polygons nor run lengths, or beyond what can be drawn.
+    """
+    for annotation in annotations:
+        is_track = "segmentations" in annotation
+        size = sizes.get(annotation.get("video_id" if is_track else "image_id"))
+        if size is None:
+            continue
+        where = f"{path}, annotation {annotation.get('id')}"
+        masks = annotation["segmentations"] if is_track else [annotation.get("segmentation")]
+        for mask in masks:
+            if mask is not None or not is_track:  # None: the track is absent in this frame
+                check_segmentation(mask, *size, where)
 
 
 # Look-up tables are indexed by segment id; larger ids mean that the input is not a segment map.

@@ -18,7 +18,7 @@ from omgseg.evaluation.functional.average_precision import (
     evaluate_lvis,
 )
 from omgseg.evaluation.functional.cityscapes import match_instances, summarize_cityscapes
-from omgseg.evaluation.functional.inputs import load_annotations, unique_index
+from omgseg.evaluation.functional.inputs import check_masks, load_annotations, unique_index
 from omgseg.evaluation.functional.panoptic import (
     PanopticAnnotations,
     PanopticStat,
@@ -115,6 +115,7 @@ class InstanceFileMetric(SampleMetric):
         self.ann_file = ann_file
         self.ground_truth = load_annotations(ann_file, ("images", "annotations", "categories"))
         self.sizes = {i["id"]: (i["height"], i["width"]) for i in self.ground_truth["images"]}
+        check_masks(self.ground_truth["annotations"], self.sizes, ann_file)
 
     @abstractmethod
     def evaluate_entries(self, entries: list[dict[str, Any]], image_ids: list[Any]) -> dict[str, float]:

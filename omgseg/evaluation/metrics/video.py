@@ -12,7 +12,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from omgseg.evaluation.functional.average_precision import check_tracks, evaluate_tracks, track_results
-from omgseg.evaluation.functional.inputs import load_annotations
+from omgseg.evaluation.functional.inputs import check_masks, load_annotations
 from omgseg.evaluation.functional.panoptic import PanopticStat
 from omgseg.evaluation.functional.video_panoptic import (
     WINDOWS,
@@ -139,6 +139,7 @@ class YouTubeVISMetric(SampleMetric):
                 f"here; write what the server takes with {type(self).__name__}(submission='results.zip')"
             )
         self.sizes = {v["id"]: (v["height"], v["width"]) for v in self.ground_truth["videos"]}
+        check_masks(self.ground_truth.get("annotations") or (), self.sizes, ann_file)
 
     def reduce(self, sample: dict[str, Any]) -> list[dict[str, Any]]:
         video_id = self.field(sample, "video_id")
