@@ -75,7 +75,7 @@ def outputs(model: OMGSeg) -> list[Tensor]:
     )
     sample = DetDataSample(metainfo=dict(img_shape=(64, 96), batch_input_shape=(64, 96), tasks=("panoptic",)))
     features = model.encode(image, [sample])
-    (output,) = model.decode(features, [sample], every_layer=False)
+    (output,) = model.decode(features, every_layer=False)
     masks = output.mask_logits[:, :, 0]
     prompts = model.prompt_encoder((64, 96), points=torch.tensor([[[30.0, 20.0], [80.0, 50.0]]]))
     prompted = model.query_decoder(features.mask_features, features.levels, 1, prompts, False)[0]

@@ -1,7 +1,7 @@
 """OMG-Seg behind the seam (:mod:`omgseg.protocols`): NumPy images in, segments out.
 
-Everything that users of the model need to know nothing of is here: the test size, batches, the precision, how words and
-limits are set for a call, and how clicks are combined, which the model itself only takes one by one.
+It hides the test size, batches, the precision, how words and limits are set for a call, and how clicks are combined,
+which the model itself takes one by one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from omgseg.models.checkpoints.loading import build_for_prediction, words_of
-from omgseg.models.geometry import InputSize, input_size_of
+from omgseg.models.geometry import InputSize, input_size_of, interpolate
 from omgseg.models.mask_queries.readout import geometry_of
 from omgseg.models.mask_queries.refine import refine_mask
 from omgseg.models.omgseg.classifier import text_logits
@@ -45,7 +45,7 @@ class EncodedImage:
 
     Attributes:
         sample: of the image, with the sizes on the way to the model.
-        features: of the model, with the decoder's memory of them.
+        features: of the model, with the decoder's cache.
     """
 
     sample: DetDataSample
@@ -72,7 +72,7 @@ class OMGSegSegmenter:
     Args:
         config: with ``model``; its test pipeline says to what size images are resized.
         weights: a file or an ``hf://`` location, ours or in the published layout. None: random weights, the same every
-            time, with a warning; nothing is read then, not even the image encoder's own weights.
+            time, with a warning; no file is read then, not even the weights of the image encoder.
         device: where to compute.
         dtype: of the computation; float32, or a shorter type through autocast.
         scale: (width, height) instead of the config's test size.
@@ -172,25 +172,29 @@ class OMGSegSegmenter:
         carry = prompts.carry if prompts.masks is not None else None
         clicks = _clicks_of(prompts)
         answered = [0] * len(prompts) if carry is None else carry.clicks
-        new = [own[start:] for own, start in zip(clicks, answered, strict=True)]
+        new = [of_object[start:] for of_object, start in zip(clicks, answered, strict=True)]
         if prompts.masks is None and prompts.boxes is None:
-            new = [_first_positive_first(own) for own in new]
+            new = [_first_positive_first(of_object) for of_object in new]
         rles: list[dict[str, Any]] = []
         scores: list[float] = []
         with self._computing():
-            points = [click[:2] for own in new for click in own]
+            points = [click[:2] for of_object in new for click in of_object]
             of_points = self._mask_logits(state, "points", points)
             boxes = [] if prompts.boxes is None or prompts.masks is not None else prompts.boxes
             of_boxes = self._mask_logits(state, "boxes", boxes)
-            for row, own in enumerate(new):
-                if carry is not None and not own:
+            for row, of_object in enumerate(new):
+                if carry is not None and not of_object:
                     mask, score = prompts.masks[row], carry.scores[row]
                 else:
                     start = _begun(prompts, row, of_boxes)
-                    mask, score = _combine(start, [(*click, next(of_points)) for click in own], state.size)
+                    mask, score = _combine(
+                        start, [(*click, next(of_points)) for click in of_object], state.size
+                    )
                 rles += encode_masks([mask])
                 scores.append(score)
-        return MaskSet(rles, np.array(scores, np.float32), _Answered(scores, [len(own) for own in clicks]))
+        return MaskSet(
+            rles, np.array(scores, np.float32), _Answered(scores, [len(of_object) for of_object in clicks])
+        )
 
     def propose(
         self, state: EncodedImage, points_per_side: int, min_score: float, max_overlap: float
@@ -205,8 +209,7 @@ class OMGSegSegmenter:
         grid = np.stack(np.meshgrid(middles * width, middles * height, indexing="ij"), -1).reshape(-1, 2)
         with self._computing():
             of_points = self._decode_prompts(state, "points", grid)
-            learned = _with_task(state.sample, Task.INSTANCE)
-            (output,) = self.model.decode(state.features, [learned], every_layer=False, with_classes=False)
+            (output,) = self.model.decode(state.features, every_layer=False, with_classes=False)
             of_queries = output.mask_logits[0, :, 0].float()
             scores = torch.cat(
                 [
@@ -236,9 +239,9 @@ class OMGSegSegmenter:
         with self._computing():
             for rle in rles:  # one by one: only CLIP's small map of each stays
                 mask = torch.from_numpy(decode_masks([rle], state.size)).to(feature.device).float()
-                mask = _interpolate(mask, tuple(sample.img_shape[:2]))
+                mask = interpolate(mask, tuple(sample.img_shape[:2]))
                 mask = F.pad(mask, (0, width - mask.shape[-1], 0, height - mask.shape[-2])) - 0.5
-                cells.append(_interpolate(mask, tuple(feature.shape[-2:])))
+                cells.append(interpolate(mask, tuple(feature.shape[-2:])))
             self.model.set_vocabulary(words)
             encoder = self.model.image_encoder
             embeddings, seen = encoder.embed_masks(feature, torch.cat(cells).unsqueeze(0))
@@ -257,9 +260,7 @@ class OMGSegSegmenter:
         scaled = torch.from_numpy(prompts * factors).to(state.features.mask_features.device)
         found = []
         for chunk in scaled.split(PROMPTS_AT_ONCE):
-            sample = _with_task(state.sample, Task.INTERACTIVE)
-            sample.prompts = InstanceData(**{kind: chunk})
-            (output,) = self.model.decode(state.features, [sample], every_layer=False)
+            (output,) = self.model.decode(state.features, {kind: chunk.unsqueeze(0)}, every_layer=False)
             found.append(output.mask_logits[0, :, 0].float())
         return torch.cat(found)
 
@@ -403,11 +404,6 @@ def _as_video(samples: list[DetDataSample]) -> TrackDataSample:
     return video
 
 
-def _with_task(sample: DetDataSample, task: Task) -> DetDataSample:
-    """A sample of the same image for another task, without prompts."""
-    return DetDataSample(metainfo=dict(sample.metainfo, tasks=(task.value,)))
-
-
 def _to_segments(
     sample: DetDataSample, request: Request, words: Vocabulary | None, index: int | None = None
 ) -> Segments:
@@ -497,11 +493,6 @@ def _full_size(sample: DetDataSample, logits: Tensor) -> Iterator[np.ndarray]:
     """Mask logits (N, h, w) one by one as (H, W) of the original image."""
     for _, resized in geometry_of(sample).resized_chunks(logits):
         yield from resized.cpu().numpy()
-
-
-def _interpolate(masks: Tensor, size: tuple[int, int]) -> Tensor:
-    """Masks (N, h, w) -> (N, *size), bilinear."""
-    return F.interpolate(masks.unsqueeze(0), size, mode="bilinear", align_corners=False).squeeze(0)
 
 
 def _confidence(logits: Tensor) -> Tensor:

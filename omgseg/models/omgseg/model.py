@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,21 +33,25 @@ Sample = DetDataSample | TrackDataSample
 
 @dataclass
 class Features:
-    """Of B clips with T frames.
+    """Features of B clips with T frames.
 
     Attributes:
         mask_features: (B * T, D, h, w).
         levels: (B * T, D, h_i, w_i), coarse to fine.
         last_feature: (B * T, C, h', w'), the image encoder's last feature.
         num_frames: T.
+        image_size: (height, width) of the padded images.
+        is_video: whether the clips are parts of videos; an image is a clip of one frame, but not a video.
         cache: keys and values that the decoder has computed, see :meth:`OMGSeg.with_cache`; None: each call computes
-            its own.
+            them anew.
     """
 
     mask_features: Tensor
     levels: list[Tensor]
     last_feature: Tensor
     num_frames: int
+    image_size: tuple[int, int]
+    is_video: bool = False
     cache: DecoderCache | None = None
 
 
@@ -60,10 +65,10 @@ class OMGSeg(BaseModel):
         image_encoder, text_encoder, pixel_decoder, query_decoder, prompt_encoder, classifier, criterion: the parts,
             or their configs. The pixel decoder's `in_channels` and `strides` and the classifier's `embed_dim` are
             those of the image encoder where a config does not give them.
-        video_query_decoder: a decoder of its own for clips, which then do not share the image's (the decoupled
-            design that the paper's Table 5 compares with). None: one decoder for both.
+        video_query_decoder: a second decoder, for clips of videos (the decoupled design that the paper's Table 5
+            compares with). None: one decoder for images and videos.
         test_cfg: see :class:`ReadoutConfig`.
-        vocabulary: words to start with; the data's vocabulary replaces it (:meth:`set_vocabulary`).
+        vocabulary: words to start with; the dataset's vocabulary replaces them (:meth:`set_vocabulary`).
         data_preprocessor: config of :class:`ClipPreprocessor`.
     """
 
@@ -106,10 +111,10 @@ class OMGSeg(BaseModel):
         self.register_load_state_dict_pre_hook(published_to_ours_inplace)
 
     def set_vocabulary(self, vocabulary: Vocabulary | list[str]) -> None:
-        """Choose the words that predictions are made of. Changes no weight.
+        """Choose the words that predictions are made of. Weights do not change.
 
         Args:
-            vocabulary: a list of words means things.
+            vocabulary: the categories; words of a list are things.
         """
         if not isinstance(vocabulary, Vocabulary):
             vocabulary = Vocabulary.from_names(vocabulary)
@@ -131,7 +136,7 @@ class OMGSeg(BaseModel):
         self._note_seen()
 
     def _note_seen(self) -> None:
-        """Which classes the training has seen: once per vocabulary, as comparing words takes milliseconds."""
+        """Find the classes that the training has seen: once per vocabulary, as comparing words takes milliseconds."""
         seen = [True] * len(self.vocabulary)
         if self.train_vocabulary is not None:
             seen = self.vocabulary.shares_word_with(self.train_vocabulary)
@@ -150,7 +155,8 @@ class OMGSeg(BaseModel):
         if mode == "predict":
             return self.predict(inputs, data_samples)
         if mode == "tensor":
-            return self.decode(self.encode(inputs, data_samples), data_samples, every_layer=False)[0]
+            features = self.encode(inputs, data_samples)
+            return self.decode(features, _prompts_of(data_samples), every_layer=False)[0]
         raise ValueError(f"mode is 'loss', 'predict' or 'tensor', not {mode!r}")
 
     def encode(self, inputs: Tensor, data_samples: list[Sample]) -> Features:
@@ -159,7 +165,14 @@ class OMGSeg(BaseModel):
         images = normalize(inputs, shapes, self.image_encoder.mean, self.image_encoder.std)
         features = self.image_encoder(images)
         mask_features, levels = self.pixel_decoder(features)
-        return Features(mask_features, levels, features[-1], inputs.shape[1])
+        return Features(
+            mask_features,
+            levels,
+            features[-1],
+            num_frames=inputs.shape[1],
+            image_size=tuple(inputs.shape[-2:]),
+            is_video=isinstance(data_samples[0], TrackDataSample),
+        )
 
     def with_cache(self, features: Features) -> Features:
         """The features of images that are to be decoded many times, as prompts are: each :meth:`decode` then costs
@@ -170,18 +183,29 @@ class OMGSeg(BaseModel):
     def decode(
         self,
         features: Features,
-        data_samples: list[Sample],
+        prompts: Mapping[str, Tensor] | None = None,
         every_layer: bool = True,
         with_classes: bool = True,
     ) -> list[DecoderOutput]:
-        """Run the queries that the task asks for; class logits are filled in unless the queries are prompts, or
-        `with_classes` is False (no vocabulary is needed then)."""
-        prompts = self._encode_prompts(data_samples) if _is_interactive(data_samples) else None
-        is_clip = isinstance(data_samples[0], TrackDataSample)
-        decoder = self.video_query_decoder if is_clip and self.video_query_decoder else self.query_decoder
+        """Run the learned queries, or one query per prompt.
+
+        Args:
+            features: of B clips.
+            prompts: ``points`` (B, N, 2) or ``boxes`` (B, N, 4), in pixels of the padded images; None: the learned
+                queries.
+            every_layer: see :meth:`SharedQueryDecoder.forward`.
+            with_classes: give learned queries class logits; False needs no vocabulary. Prompts never have classes.
+
+        Raises:
+            ValueError: classes are wanted, and the model has no vocabulary.
+        """
+        queries = None if prompts is None else self.prompt_encoder(features.image_size, **prompts)
+        decoder = (
+            self.video_query_decoder if features.is_video and self.video_query_decoder else self.query_decoder
+        )
         cache = features.cache if decoder is self.query_decoder else None
         given = (features.mask_features, features.levels, features.num_frames)
-        outputs = decoder(*given, prompts, every_layer, cache)
+        outputs = decoder(*given, queries, every_layer, cache)
         if prompts is None and with_classes:
             if not len(self.vocabulary):
                 raise ValueError("the model has no vocabulary: call set_vocabulary, or add VocabularyHook")
@@ -208,22 +232,15 @@ class OMGSeg(BaseModel):
         clip.video_data_samples = samples
         batch = self.data_preprocessor({"inputs": [inputs], "data_samples": [clip]})
         features = self.encode(batch["inputs"], batch["data_samples"])
-        (output,) = self.decode(features, batch["data_samples"], every_layer=False, with_classes=with_classes)
+        (output,) = self.decode(features, every_layer=False, with_classes=with_classes)
         return list(batch["data_samples"][0].video_data_samples), features, output
-
-    def _encode_prompts(self, samples: list[Sample]) -> tuple[Tensor, Tensor]:
-        """Prompts of all clips (B, N, ...), shorter lists padded with prompts at the origin."""
-        kind = "boxes" if "boxes" in samples[0].prompts else "points"
-        prompts = [sample.prompts[kind].float() for sample in samples]
-        count = max(1, *(len(prompt) for prompt in prompts))
-        batch = torch.stack([F.pad(prompt, (0, 0, 0, count - len(prompt))) for prompt in prompts])
-        return self.prompt_encoder(frames_of(samples[0])[0].batch_input_shape, **{kind: batch})
 
     def loss(self, inputs: Tensor, data_samples: list[Sample]) -> dict[str, Tensor]:
         """Named losses of a batch of one source."""
-        outputs = self.decode(self.encode(inputs, data_samples), data_samples)
+        prompts = _prompts_of(data_samples)
+        outputs = self.decode(self.encode(inputs, data_samples), prompts)
         targets = [clip_targets(sample, inputs.shape[-2:]) for sample in data_samples]
-        if _is_interactive(data_samples):
+        if prompts is not None:
             return self.criterion.prompt_losses(outputs, targets)
         return self.criterion.entity_losses(outputs, targets)
 
@@ -235,24 +252,20 @@ class OMGSeg(BaseModel):
                 self._predict_video(clip, sample)
             return data_samples
         features = self.encode(inputs, data_samples)
-        if _is_interactive(data_samples):
-            self.predict_prompts(features, data_samples)
-            return data_samples
-        (output,) = self.decode(features, data_samples, every_layer=False)
+        prompts = _prompts_of(data_samples)
+        (output,) = self.decode(features, prompts, every_layer=False)
         masks = output.mask_logits[:, :, 0].float()
+        if prompts is not None:
+            for sample, logits in zip(data_samples, masks, strict=True):
+                count = len(next(iter(sample.prompts.values())))
+                set_prompt_predictions(sample, logits[:count])
+            return data_samples
         evidence = self.zero_shot_evidence(features, output)
         for index, sample in enumerate(data_samples):
-            own = {name: value[index] for name, value in evidence.items()}
-            probs = self.class_probs(output.class_logits[index], **own)
+            of_sample = {name: value[index] for name, value in evidence.items()}
+            probs = self.class_probs(output.class_logits[index], **of_sample)
             set_image_predictions(sample, probs, masks[index], self.vocabulary, self.test_config)
         return data_samples
-
-    @torch.no_grad()
-    def predict_prompts(self, features: Features, data_samples: list[DetDataSample]) -> None:
-        """Set ``pred_instances`` of interactive samples from their ``prompts``; images are encoded once for many."""
-        (output,) = self.decode(features, data_samples, every_layer=False)
-        for sample, logits in zip(data_samples, output.mask_logits[:, :, 0].float(), strict=True):
-            set_prompt_predictions(sample, logits[: len(next(iter(sample.prompts.values())))])
 
     def _predict_video(self, inputs: Tensor, sample: TrackDataSample) -> None:
         """Read a video (T, 3, H, W) clip by clip, then read it out; following given objects needs no classes."""
@@ -262,7 +275,7 @@ class OMGSeg(BaseModel):
         start = 0
         for end in split_clips(len(frames), self.test_config.clip_size_for(len(frames))):
             features = self.encode(inputs[None, start:end], [sample])
-            (output,) = self.decode(features, [sample], every_layer=False, with_classes=with_classes)
+            (output,) = self.decode(features, every_layer=False, with_classes=with_classes)
             evidence = self.zero_shot_evidence(features, output) if with_classes else {}
             memory.add(output, **{name: value[0] for name, value in evidence.items()})
             start = end
@@ -276,8 +289,8 @@ class OMGSeg(BaseModel):
         """What CLIP itself sees under each tube's masks, in a form that may be summed over the clips of a video.
 
         Returns:
-            ``pooled`` (B, Q, C), its last feature summed, and ``area`` (B, Q), the number of cells; nothing where the
-            test config asks for no ensemble.
+            ``pooled`` (B, Q, C), the sum of its last feature, and ``area`` (B, Q), the number of cells; empty where the
+            test config turns the ensemble off.
         """
         if not self.test_config.ensemble:
             return {}
@@ -294,18 +307,30 @@ class OMGSeg(BaseModel):
     def class_probs(
         self, class_logits: Tensor, pooled: Tensor | None = None, area: Tensor | None = None
     ) -> Tensor:
-        """Class probabilities (Q, C + 1), fused with CLIP's own where there is evidence of it."""
+        """Class probabilities (Q, C + 1), fused with CLIP's own.
+
+        Args:
+            class_logits: (Q, C + 1), the background last.
+            pooled, area: (Q, C) and (Q,), from :meth:`zero_shot_evidence`; None: the class logits count alone.
+        """
         if pooled is None:
             return class_logits.softmax(-1)
         embeddings = self.image_encoder.embed_pooled(pooled, area)
-        clip = text_logits(embeddings, self.class_embeddings, self.image_encoder.logit_scale)[..., :-1]
+        zero_shot = text_logits(embeddings, self.class_embeddings, self.image_encoder.logit_scale)[..., :-1]
         alpha, beta = self.test_config.alpha, self.test_config.beta
-        return fuse_zero_shot(class_logits, clip, self._seen, (area > 0).float(), alpha, beta).exp()
+        return fuse_zero_shot(class_logits, zero_shot, self._seen, (area > 0).float(), alpha, beta).exp()
 
 
 def _build(part: Any, **defaults: Any) -> Any:
     return MODELS.build({**defaults, **part}) if isinstance(part, dict) else part
 
 
-def _is_interactive(samples: list[Sample]) -> bool:
-    return Task.INTERACTIVE in frames_of(samples[0])[0].tasks
+def _prompts_of(samples: list[Sample]) -> dict[str, Tensor] | None:
+    """Points (B, N, 2) or boxes (B, N, 4) of interactive samples, shorter lists padded with prompts at the origin; None
+    where other tasks are wanted."""
+    if Task.INTERACTIVE not in frames_of(samples[0])[0].tasks:
+        return None
+    kind = "boxes" if "boxes" in samples[0].prompts else "points"
+    prompts = [sample.prompts[kind].float() for sample in samples]
+    count = max(1, *(len(prompt) for prompt in prompts))
+    return {kind: torch.stack([F.pad(prompt, (0, 0, 0, count - len(prompt))) for prompt in prompts])}

@@ -84,18 +84,21 @@ def test_images_and_clips_train_all_but_the_prompt_encoder(tiny_model, frames):
 
 
 def test_cache_is_for_the_decoder_of_images_and_prompts(tiny_model, monkeypatch):
-    own = copy.deepcopy(tiny_model.query_decoder)
+    video_decoder = copy.deepcopy(tiny_model.query_decoder)
     with torch.no_grad():
-        for layer in own.layers:
+        for layer in video_decoder.layers:
             layer.cross_attn.attn.in_proj_weight.neg_()
-        images, clip = [make_frame(1, ("panoptic",))], [make_video(1, ("panoptic",))]
-        features = tiny_model.encode(torch.randint(0, 255, (1, 1, 3, 64, 96), dtype=torch.uint8), images)
-        cached = tiny_model.with_cache(features)
-        assert features.cache is None and cached.cache is not None
-        monkeypatch.setattr(tiny_model, "video_query_decoder", own)
-        for samples, decoder in ((images, tiny_model.query_decoder), (clip, own)):
+        pixels = torch.randint(0, 255, (1, 1, 3, 64, 96), dtype=torch.uint8)
+        monkeypatch.setattr(tiny_model, "video_query_decoder", video_decoder)
+        for sample, decoder in (
+            (make_frame(1, ("panoptic",)), tiny_model.query_decoder),
+            (make_video(1, ("panoptic",)), video_decoder),
+        ):
+            features = tiny_model.encode(pixels, [sample])
+            cached = tiny_model.with_cache(features)
+            assert features.cache is None and cached.cache is not None
             (expected,) = decoder(features.mask_features, features.levels, every_layer=False)
-            (output,) = tiny_model.decode(cached, samples, every_layer=False)
+            (output,) = tiny_model.decode(cached, every_layer=False)
             torch.testing.assert_close(output.mask_logits, expected.mask_logits)
 
 
