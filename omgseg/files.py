@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -89,6 +90,26 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         os.close(lock)
+
+
+def remove_abandoned(folder: str | Path, pattern: str = "*") -> list[Path]:
+    """Delete the temporary files of :func:`whole_file` that killed processes have left in a folder.
+
+    Args:
+        folder: is not searched below its top.
+        pattern: of the names that the files would have got.
+
+    Returns:
+        What was deleted. A file whose writer still runs is kept, as is any on a file system without locks.
+    """
+    removed = []
+    for path in Path(folder).glob(f".{pattern}.*.tmp"):
+        with contextlib.suppress(OSError), open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):  # not another writer's by now
+                path.unlink()
+                removed.append(path)
+    return removed
 
 
 def _is_unsafe(character: str) -> bool:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from omgseg.files import NAME_BYTES, safe_name, safe_path, unique_name, whole_file
+from omgseg.files import NAME_BYTES, remove_abandoned, safe_name, safe_path, unique_name, whole_file
 
 HOSTILE = [
     "..",
@@ -155,3 +155,19 @@ def test_many_threads_may_write_one_file(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(8)))
     assert os.listdir(tmp_path) == ["file"] and len(set(path.read_text())) == 1
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    code = (
+        "import os, sys; from omgseg.files import whole_file\n"
+        "with whole_file(sys.argv[1]) as t: t.write_text('half'); os._exit(1)"
+    )
+    for name in ("a.pth", "b.json"):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=False)
+    (tmp_path / ".notes.tmp").touch()
+    with whole_file(tmp_path / "c.pth") as alive:
+        assert [path.name for path in remove_abandoned(tmp_path, "*.pth")] == [".a.pth.0.tmp"]
+        assert alive.exists()
+        remove_abandoned(tmp_path)
+        alive.write_text("whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".notes.tmp", "c.pth"]

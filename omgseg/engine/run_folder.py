@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -11,14 +10,13 @@ from omgseg.models.checkpoints.loading import CheckpointError, read_checkpoint
 LAST_CHECKPOINT = "last_checkpoint"
 """mmengine notes there which checkpoint it wrote last, with the path of its folder at that time."""
 _NUMBERED = re.compile(r"(?:iter|epoch)_(\d+)\.pth")
-_TEMPORARY = re.compile(r"\..+\.pth\.(\d+)\.tmp")
 
 
 def checkpoints_of(folder: str | Path) -> list[Path]:
     """The checkpoints that the training in this folder has written, the newest first.
 
     The newest is the one that ``last_checkpoint`` names: the file of that name in this folder, which may be a copy of
-    the folder that was trained in. Files of higher numbers are of a training before it. Without such a file the
+    the folder that was trained in. Files of higher numbers are of an earlier training. Without such a file the
     number decides; where the folder has no checkpoints at all, what ``last_checkpoint`` names elsewhere is taken (the
     checkpoint hook's ``out_dir``).
     """
@@ -82,27 +80,3 @@ def damage_of(path: str | Path) -> str | None:
     except CheckpointError as error:
         return str(error)
     return None
-
-
-def remove_stale_files(folder: str | Path) -> list[Path]:
-    """Delete what killed trainings left of checkpoints that they were writing.
-
-    A file whose process still runs on this machine is kept.
-    """
-    removed = []
-    for path in Path(folder).glob(".*.tmp"):
-        match = _TEMPORARY.fullmatch(path.name)
-        if match and (int(match[1]) == os.getpid() or not _runs(int(match[1]))):
-            path.unlink(missing_ok=True)
-            removed.append(path)
-    return removed
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True

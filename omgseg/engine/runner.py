@@ -18,13 +18,13 @@ from mmengine.runner import Runner as MMEngineRunner
 from torch import nn
 
 from omgseg.engine.config import check_arguments, check_values, unknown_names_as_config_errors
-from omgseg.engine.run_folder import checkpoint_before, checkpoints_of, damage_of, remove_stale_files
+from omgseg.engine.run_folder import checkpoint_before, checkpoints_of, damage_of
+from omgseg.files import remove_abandoned, whole_file
 from omgseg.models.checkpoints.loading import (
     CheckpointError,
     guard_mmengine_loading,
     load_weights,
     read_checkpoint,
-    replace_file,
 )
 from omgseg.registry import RUNNERS
 
@@ -35,7 +35,7 @@ def unwrap(model: nn.Module) -> Any:
 
 
 _KEPT = 8
-"""Texts that are remembered."""
+"""Texts of configs that are kept."""
 
 
 @cache
@@ -72,8 +72,8 @@ class Runner(MMEngineRunner):
 
     What differs: the config's arguments are checked before anything is built; ``VocabularyHook`` and ``FiniteLossHook``
     are default hooks (``default_hooks=dict(vocabulary=None)`` removes one); checkpoints are read without unpickling
-    foreign objects, must fit the model unless the config says ``load_strict = False``, and are written to a temporary
-    name first; without GPUs ``torchrun`` works, over gloo.
+    foreign objects, must fit the model unless the config says ``load_strict = False``, and appear whole; without
+    GPUs ``torchrun`` works, over gloo.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -144,7 +144,7 @@ class Runner(MMEngineRunner):
     def train(self) -> nn.Module:
         """Train as mmengine does, after what killed runs left in the work folder is removed."""
         if is_main_process():
-            for path in remove_stale_files(self.work_dir):
+            for path in remove_abandoned(self.work_dir, "*.pth"):
                 self.logger.info(f"Remove {path}, which a killed run left")
         return super().train()
 
@@ -252,10 +252,9 @@ class Runner(MMEngineRunner):
     @master_only
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
         """Write a checkpoint under a temporary name, then rename it. ``out_dir`` is a local folder."""
-        final = Path(out_dir) / filename
-        temporary = final.with_name(f".{filename}.{os.getpid()}.tmp")
-        try:
+        with whole_file(Path(out_dir) / filename) as temporary:
             super().save_checkpoint(str(out_dir), temporary.name, *args, **kwargs)
-            replace_file(temporary, final)
-        finally:
-            temporary.unlink(missing_ok=True)
+            with open(temporary, "rb") as file:
+                os.fsync(
+                    file.fileno()
+                )  # before it gets its name: a crash of the machine leaves no half file either

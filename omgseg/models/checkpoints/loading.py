@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,19 +80,19 @@ def load_state(model: nn.Module, state_dict: Mapping[str, Tensor], strict: bool 
             lists all of them. The model is then partly loaded.
     """
     weights = convert_state_dict(state_dict) if is_published_layout(state_dict) else dict(state_dict)
-    own = {
+    targets = {
         **dict(model.named_parameters(remove_duplicate=False)),
         **dict(model.named_buffers(remove_duplicate=False)),
     }
     mismatched = {
-        key: (tuple(value.shape), tuple(own[key].shape))
+        key: (tuple(value.shape), tuple(targets[key].shape))
         for key, value in weights.items()
-        if key in own and value.shape != own[key].shape
+        if key in targets and value.shape != targets[key].shape
     }
     unusable = {
         key: reason
         for key, value in weights.items()
-        if key in own and key not in mismatched and (reason := _fault_of(value, own[key]))
+        if key in targets and key not in mismatched and (reason := _fault_of(value, targets[key]))
     }
     fitting = {key: value for key, value in weights.items() if key not in mismatched | unusable}
     result = model.load_state_dict(fitting, strict=False)
@@ -172,13 +171,6 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str, s
     report = load_state(model, weights, strict=False)
     if report.mismatched or report.unusable or not report.loaded or (strict and not report.is_clean):
         raise CheckpointError(f"{source} does not fit the model:\n{report}")
-
-
-def replace_file(temporary: Path, final: Path) -> None:
-    """Give a completely written file its name; readers see the old content or the new one, also after a crash."""
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, final)
 
 
 def guard_mmengine_loading() -> None:
