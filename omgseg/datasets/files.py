@@ -46,6 +46,8 @@ def read_json(path: str | Path, fields: Sequence[str], anchor: str) -> dict[str,
     return data
 
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+"""Of the images in the folders of datasets."""
 MAX_SIDE = 100_000
 """Largest height or width of an image or a video, in pixels."""
 
@@ -58,7 +60,7 @@ def read_sides(entry: dict[str, Any], where: str) -> tuple[int, int]:
         where: the file and the entry, for errors.
 
     Raises:
-        ValueError: one is missing, or is no number of pixels.
+        ValueError: one is missing, or is not a number of pixels.
     """
     for field in ("height", "width"):
         if field not in entry:
@@ -71,7 +73,7 @@ def read_sides(entry: dict[str, Any], where: str) -> tuple[int, int]:
 
 
 def read_lines(path: str | Path, anchor: str, what: str = "videos") -> list[str]:
-    """Read a split file: one name of a video, or of `what`, a line; empty lines are skipped.
+    """Read a split file: one name per line, of a video or of `what`; empty lines are skipped.
 
     Raises:
         FileNotFoundError: the file is missing.

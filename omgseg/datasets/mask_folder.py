@@ -1,4 +1,4 @@
-"""Images of one's own with maps of classes: two folders."""
+"""The user's images with maps of classes: two folders."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from omgseg.datasets.base import SegmentationDataset
+from omgseg.datasets.files import IMAGE_SUFFIXES
 from omgseg.datasets.problems import ProblemKind, read_all, report_problem
 from omgseg.registry import DATASETS
 from omgseg.structures.label_png import image_size
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-
 
 @DATASETS.register_module()
 class MaskFolderDataset(SegmentationDataset):
-    """Images with semantic masks: ``<img>/a/b.jpg`` and ``<seg>/a/b.png``, sub-folders as one likes.
+    """Images with semantic masks: ``<img>/a/b.jpg`` and ``<seg>/a/b.png``, with any sub-folders.
 
     A mask is a palette or greyscale PNG, 8 or 16 bits; the value of a pixel is a category id of the vocabulary. Only
     test images may lack a mask.
@@ -51,7 +50,7 @@ class MaskFolderDataset(SegmentationDataset):
         root = Path(self.data_prefix["img"])
         images = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
         if not images:
-            raise FileNotFoundError(f"folder {root} has no images (.jpg, .jpeg, .png)")
+            raise FileNotFoundError(f"folder {root} has no images ({', '.join(IMAGE_SUFFIXES)})")
         masks = {str(path) for path in Path(self.data_prefix["seg"]).rglob("*.png")}
         return read_all(lambda path: self._entry(path, masks), images, where=str(root))
 

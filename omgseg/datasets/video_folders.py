@@ -6,17 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from omgseg.datasets.base import SegmentationDataset
-from omgseg.datasets.files import read_json, read_lines, require_folder
+from omgseg.datasets.files import IMAGE_SUFFIXES, read_json, read_lines, require_folder
 from omgseg.datasets.problems import collecting, read_all
 from omgseg.datasets.vocabularies import load_vocabulary
 from omgseg.registry import DATASETS
 from omgseg.structures.label_png import image_size
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-
 
 class VideoFolderDataset(SegmentationDataset):
-    """One sample a video: ``<img>/<video>/<frame>.jpg`` with masks in ``<seg>/<video>/<frame>.png``.
+    """One sample per video: ``<img>/<video>/<frame>.jpg`` with masks in ``<seg>/<video>/<frame>.png``.
 
     ``ann_file`` lists the videos, one per line. Subclasses may list them in another way, and put the two folders
     elsewhere.
@@ -131,7 +129,7 @@ class YouTubeVOSDataset(VideoFolderDataset):
 
     ``ann_file`` is ``valid/meta.json``, ``data_prefix`` has ``img`` (``valid/JPEGImages``, or
     ``valid_all_frames/JPEGImages`` for the full frame rate) and ``seg`` (``valid/Annotations``, palette PNGs whose
-    numbers are object ids). The valid and test splits have masks of the frames only in which objects appear first;
+    numbers are object ids). The valid and test splits have masks only of the frames in which objects appear first;
     ``LoadSegments(first_masks_only=True)`` reads these.
     """
 

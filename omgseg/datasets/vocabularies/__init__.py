@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from omgseg.messages import did_you_mean
 from omgseg.structures import Vocabulary
 
 FOLDER = Path(__file__).parent
@@ -32,21 +33,21 @@ def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
     """Load a vocabulary by name (``"coco_panoptic"``) or from a JSON file.
 
     A file of that name in the folder ``$OMGSEG_VOCABULARIES`` comes first: other words for the same ids, without a
-    change to any config. The shipped files keep the datasets' category ids and kinds. Where an official name is no word
-    (``"wall-other-merged"``) or is ambiguous (COCO's ``"mouse"`` is the computer's), a plain one stands
+    change to any config. The shipped files keep the datasets' category ids and kinds. Where an official name is not a
+    word (``"wall-other-merged"``) or is ambiguous (COCO's ``"mouse"`` is the computer's), a plain word stands
     instead, as names are text for CLIP.
 
     Raises:
         FileNotFoundError: neither a shipped name nor a file.
         ValueError: the file is not a vocabulary.
     """
-    own = os.environ.get(OWN_FOLDER_VARIABLE)
-    for folder in (Path(own).expanduser(), FOLDER) if own else (FOLDER,):
+    own_folder = os.environ.get(OWN_FOLDER_VARIABLE)
+    for folder in (Path(own_folder).expanduser(), FOLDER) if own_folder else (FOLDER,):
         if (folder / f"{name_or_path}.json").is_file():
             return Vocabulary.load(folder / f"{name_or_path}.json")
     if not Path(name_or_path).is_file():
         raise FileNotFoundError(
             f"vocabulary {str(name_or_path)!r} is neither a JSON file nor one of "
-            f"{', '.join(shipped_vocabularies())}"
+            f"{', '.join(shipped_vocabularies())}{did_you_mean(name_or_path, shipped_vocabularies())}"
         )
     return Vocabulary.load(name_or_path)

@@ -9,7 +9,6 @@ mmengine's own files, nothing falls back, and ``getattr`` reaches the methods of
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import pickle
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -88,7 +87,7 @@ def tensors_of(content: Any, source: str | Path) -> dict[str, Tensor]:
         tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
     for name, value in tensors.items():
         if not isinstance(name, str):
-            raise ValueError(f"{source} holds no weights: its tensors are named by {name!r} and not by texts")
+            raise ValueError(f"{source} holds no weights: a tensor is named {name!r}, which is not a text")
         if value.layout != torch.strided or value.is_meta or value.is_quantized or value.is_complex():
             kind = "meta" if value.is_meta else str(value.layout).removeprefix("torch.")
             raise ValueError(
@@ -192,21 +191,12 @@ def write_state_dict(
 
     Args:
         path: the file to create or replace; its folder is created.
-        tensors: name to tensor, any device; tensors that share memory are written once each.
+        tensors: name to tensor, any device; of tensors that share memory, each is written as a copy.
         metadata: text kept in the file's header.
     """
-    own = {
+    copies = {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, value in tensors.items()
     }
     with whole_file(path) as temporary:
-        save_file(own, temporary, metadata=dict(metadata or {}))
-
-
-def file_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's content."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        save_file(copies, temporary, metadata=dict(metadata or {}))

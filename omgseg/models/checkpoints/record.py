@@ -11,13 +11,13 @@ from typing import Any
 from mmengine.config import Config
 from torch import Tensor
 
+from omgseg.files import file_sha256
 from omgseg.models.checkpoints.published import (
     holds_image_encoder,
     identify,
     is_published_layout,
     unknown_keys,
 )
-from omgseg.models.checkpoints.reading import file_sha256
 
 LICENCE = (
     "Weights keep the terms of those who published them; omgseg's licence does not apply to them. The published "

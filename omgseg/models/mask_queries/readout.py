@@ -25,7 +25,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -35,6 +34,7 @@ from mmdet.structures.mask import mask2bbox
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
+from omgseg.messages import did_you_mean
 from omgseg.models.geometry import MaskGeometry
 from omgseg.models.mask_queries.winners import blocks, mask_areas, winning_queries
 from omgseg.structures import Task, Vocabulary
@@ -44,13 +44,20 @@ _TINY = 1e-8
 
 
 def fuse_zero_shot(
-    query_logits: Tensor, clip_logits: Tensor, seen: Tensor, mask_nonempty: Tensor, alpha: float, beta: float
+    query_logits: Tensor,
+    zero_shot_logits: Tensor,
+    seen: Tensor,
+    mask_nonempty: Tensor,
+    alpha: float,
+    beta: float,
 ) -> Tensor:
-    """Geometric ensemble; CLIP weighs `alpha` for classes seen in training and `beta` for the others.
+    """Geometric ensemble (FC-CLIP, arXiv:2308.02487, section 3.3) of the decoder's class scores and CLIP's own.
+
+    CLIP weighs `alpha` for classes seen in training, and `beta` for the others.
 
     Args:
         query_logits: (..., Q, C + 1), the background last.
-        clip_logits: (..., Q, C), of the mask-pooled CLIP embeddings.
+        zero_shot_logits: (..., Q, C), of the mask-pooled CLIP embeddings.
         seen: bool (C,).
         mask_nonempty: (..., Q): where the mask covers no cell of CLIP's map, the decoder counts alone.
         alpha, beta: CLIP's share in 0..1.
@@ -59,7 +66,9 @@ def fuse_zero_shot(
         Log-probabilities (..., Q, C + 1); the background keeps the decoder's probability.
     """
     share = torch.where(seen, alpha, beta) * mask_nonempty.unsqueeze(-1)
-    foreground = (1 - share) * query_logits[..., :-1].log_softmax(-1) + share * clip_logits.log_softmax(-1)
+    foreground = (1 - share) * query_logits[..., :-1].log_softmax(-1) + share * zero_shot_logits.log_softmax(
+        -1
+    )
     background = query_logits.softmax(-1)[..., -1:]
     probability = torch.cat([foreground.softmax(-1) * (1 - background), background], dim=-1)
     return torch.log(probability + _TINY)
@@ -134,10 +143,10 @@ def read_panoptic(
     winners = [winning_queries(logits, scores, geometry) for logits in frames]
     won = sum(torch.bincount(rows.flatten(), minlength=len(scores)) for rows, _ in winners)
     winning = won.nonzero().squeeze(1)
-    own = torch.zeros_like(won)
+    areas = torch.zeros_like(won)
     for logits in frames:
-        own[winning] += mask_areas(logits[winning], geometry)
-    values = _segment_values(won, own, labels, num_things, num_classes, config.iou_thr, number)
+        areas[winning] += mask_areas(logits[winning], geometry)
+    values = _segment_values(won, areas, labels, num_things, num_classes, config.iou_thr, number)
     maps = []
     for rows, inside in winners:
         segments = values[rows.long()]
@@ -149,15 +158,20 @@ def read_panoptic(
 
 def _segment_values(
     won: Tensor,
-    own: Tensor,
+    areas: Tensor,
     labels: Tensor,
     num_things: int,
     num_classes: int,
     iou_thr: float,
     number: Callable[[Tensor], Tensor] | None,
 ) -> Tensor:
-    """The map value, int32 or int64 (K,), of each query: its segment where it survives, else void."""
-    survives = (won > 0) & (own > 0) & (won / own.clamp(min=1) >= iou_thr)
+    """The map value, int32 or int64 (K,), of each query: its segment where it survives, else void.
+
+    Args:
+        won: (K,), pixels that the query has won.
+        areas: (K,), pixels of its mask.
+    """
+    survives = (won > 0) & (areas > 0) & (won / areas.clamp(min=1) >= iou_thr)
     things = (survives & (labels < num_things)).nonzero().squeeze(1)
     instance = torch.zeros_like(labels)
     instance[things] = (
@@ -264,8 +278,8 @@ class ReadoutConfig:
     Attributes:
         panoptic: thresholds of the panoptic read-out.
         max_per_image: (query, class) pairs of the instance read-out.
-        min_score: pairs of a lower class probability are not read out; the score, which is that times the confidence
-            of the mask, would be lower still.
+        min_score: pairs of a lower class probability are not read out. Their score, which is this probability times
+            the confidence of the mask, would be lower still.
         ensemble: fuse class scores with the frozen CLIP's own.
         alpha, beta: CLIP's share for seen and for unseen classes.
         clip_size: frames of a clip of a test video.
@@ -295,7 +309,7 @@ class ReadoutConfig:
         """Read a config's ``test_cfg``.
 
         Raises:
-            ValueError: a key that does not exist, with the nearest one that does.
+            ValueError: a key does not exist; the message names the nearest one that does.
         """
         config = dict(config or {})
         panoptic = config.pop("panoptic", {})
@@ -307,9 +321,9 @@ class ReadoutConfig:
 def _check_keys(config: dict[str, Any], known: list[str], where: str) -> None:
     for key in config:
         if key not in known:
-            near = get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"{where} has no key {key!r}{hint} (keys: {', '.join(known)})")
+            raise ValueError(
+                f"{where} has no key {key!r}{did_you_mean(key, known)} (keys: {', '.join(known)})"
+            )
 
 
 def geometry_of(frame: DetDataSample) -> MaskGeometry:

@@ -9,7 +9,7 @@ from typing import Any
 import open_clip
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 
-from omgseg.models.checkpoints.reading import file_sha256
+from omgseg.files import file_sha256
 
 
 def clip_config(model_name: str) -> dict[str, Any]:
