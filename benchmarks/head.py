@@ -240,9 +240,11 @@ objectness."""
 
 @dataclass(frozen=True)
 class Check:
-    """Attributes:
-    deviation: the largest, relative to the largest value.
-    tolerance: what it may be.
+    """The difference between the two sides.
+
+    Attributes:
+        deviation: the largest one, relative to the largest value.
+        tolerance: the largest deviation that is allowed.
     """
 
     deviation: float
@@ -301,7 +303,7 @@ def check_losses(sizes: HeadSizes) -> Check:
 
 
 def check_panoptic(sizes: HeadSizes) -> Check:
-    """The panoptic map: the share of pixels that differ. None may."""
+    """The panoptic map: the share of pixels that differ, which must be 0."""
     case = CASES["panoptic"]
     ours, theirs = case.ours(sizes)(), case.mmdet(sizes)()
     return Check((ours != theirs).float().mean().item(), 0.0)

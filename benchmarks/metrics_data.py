@@ -58,7 +58,7 @@ class Scenes:
     """Samples as a metric's ``process`` gets them.
 
     Attributes:
-        samples: one an image or video.
+        samples: one per image or video.
         images: images or frames in all of them.
         arguments: of the metric.
     """

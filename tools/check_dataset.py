@@ -4,7 +4,7 @@
     python tools/check_dataset.py configs/omg_coco_vipseg_ytvis.py --split train --workers 8 --out report.json
 
 Reads every image and every mask of the configs' datasets as training and testing do. --fast reads 200 samples of each,
-and looks whether all other files exist. Exit code: 0 all is well, 1 something is wrong, 2 there is nothing to check.
+and checks that all other files exist. Exit code: 0 all is well, 1 something is wrong, 2 there is nothing to check.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", choices=SPLITS, help="default: the first of these that a config has")
     parser.add_argument("--fast", action="store_true", help="read 200 samples of each dataset")
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a processor)"
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one per processor)"
     )
     parser.add_argument(
         "--show", type=int, default=5, metavar="N", help="print N problems of each kind (default 5)"
@@ -85,5 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    MMLogger.get_current_instance().setLevel("WARNING")  # it tells each environment variable of each config
+    MMLogger.get_current_instance().setLevel(
+        "WARNING"
+    )  # at INFO it lists every environment variable of every config
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""Compute text embeddings ahead of time, on a machine that has CLIP's weights, for machines that have not.
+"""Compute text embeddings ahead of time, on a machine that has CLIP's weights, for machines without them.
 
 Training and testing compute missing embeddings by themselves; this only fills the cache, to be copied.
 

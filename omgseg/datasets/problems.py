@@ -80,13 +80,13 @@ def collecting(where: str) -> Iterator[None]:
 
 @contextmanager
 def placed(where: str) -> Iterator[None]:
-    """Say where it was, if a field is missing or holds something else than it should.
+    """Say where it was, where a field is missing or holds something else than it should.
 
     Args:
         where: what is being read.
 
     Raises:
-        ValueError: instead of an error of Python's own, such as a TypeError.
+        ValueError: instead of an error of Python itself, such as a TypeError.
     """
     try:
         yield

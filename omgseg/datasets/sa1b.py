@@ -1,4 +1,4 @@
-"""SA-1B: images full of masks without classes, to prompt for."""
+"""SA-1B: images full of masks without classes, for training with prompts."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class SA1BDataset(SegmentationDataset):
 
     Args:
         ann_file: optional, a text file with the shards to take, one per line. Default: all that are there.
-        max_masks: of an image with more, so many are read, chosen at random. There are up to several hundreds a
-            photo of 3 megapixels. None: all.
+        max_masks: of an image with more masks, only so many are read, chosen at random. A photo of 3 megapixels has up
+            to several hundred. None: all.
     """
 
     README_ANCHOR = "sa-1b"

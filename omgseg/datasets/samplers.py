@@ -39,9 +39,8 @@ class SourceBatchSampler(Sampler[list[int]]):
     An epoch is a list of *global* batches of ``batch_size * world_size`` samples, computed alike on all ranks
     from (seed, epoch); a rank takes its slice of each. So all ranks see the same source in the same step, as
     gradient synchronisation needs, and the global batches do not depend on how many ranks share one. The
-    samples of a source that fill no batch of their orientation share batches, and the last one is filled up
-    with samples of the same
-    source: nothing is left out, and a source may be smaller than a batch.
+    samples of a source that do not fill a batch of their orientation share batches, and the last batch is filled up
+    with samples of the same source: nothing is left out, and a source may be smaller than a batch.
 
     In a config, beside ``dataset`` and ``batch_size``::
 
@@ -53,8 +52,8 @@ class SourceBatchSampler(Sampler[list[int]]):
     Args:
         sampler: mmengine's ``DefaultSampler``. Its dataset has ``sampling_groups()``.
         batch_size: samples of a batch, on one rank.
-        seed: chooses the order. It is the batch sampler's own, as mmengine draws that of ``DefaultSampler``
-            at random when ranks are seeded apart.
+        seed: chooses the order. The seed of ``DefaultSampler`` cannot be used, as mmengine draws it at random when
+            ranks are seeded apart.
     """
 
     def __init__(self, sampler: DefaultSampler, batch_size: int, seed: int = 0) -> None:
@@ -69,7 +68,7 @@ class SourceBatchSampler(Sampler[list[int]]):
         self.seed = seed
         sources, wide = sampler.dataset.sampling_groups()
         members = [np.flatnonzero(sources == source) for source in np.unique(sources)]
-        self._groups = [[own[wide[own]], own[~wide[own]]] for own in members]
+        self._groups = [[of_source[wide[of_source]], of_source[~wide[of_source]]] for of_source in members]
         self._skipped_epochs = 0
         self._skipped_batches = 0
 
@@ -86,10 +85,10 @@ class SourceBatchSampler(Sampler[list[int]]):
         start, self._skipped_batches = self._skipped_batches, 0
         epoch = self.sampler.epoch + self._skipped_epochs
         first = self.sampler.rank * self.batch_size
-        own = slice(first, first + self.batch_size)
+        of_rank = slice(first, first + self.batch_size)
         for number, batch in enumerate(self.global_batches(epoch)[start:], start):
             seeds = np.random.default_rng((self.seed, epoch, number)).integers(2**32, size=len(batch))
-            pairs = zip(batch[own].tolist(), seeds[own].tolist(), strict=True)
+            pairs = zip(batch[of_rank].tolist(), seeds[of_rank].tolist(), strict=True)
             yield [SeededIndex(index, seed) for index, seed in pairs]
 
     def skip(self, num_batches: int) -> None:

@@ -14,7 +14,7 @@ from omgseg.structures.run_lengths import encode_segmentation
 
 @DATASETS.register_module()
 class YouTubeVISDataset(SegmentationDataset):
-    """YouTube-VIS 2019 and 2021 (https://youtube-vos.org/dataset/vis/): one sample a video.
+    """YouTube-VIS 2019 and 2021 (https://youtube-vos.org/dataset/vis/): one sample per video.
 
     ``ann_file`` is the official file as downloaded, whose videos list ``file_names`` and whose annotations
     are whole tracks. The files of the valid and test splits have no annotations. ``data_prefix`` has the

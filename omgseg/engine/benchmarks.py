@@ -1,4 +1,4 @@
-"""One benchmark after another, for one checkpoint, and their outcomes as one table."""
+"""Accuracy benchmarks, one after another, for one checkpoint, and their outcomes as one table."""
 
 from __future__ import annotations
 
@@ -30,17 +30,16 @@ _PROCESS = Path("/proc/self")
 
 
 def reset_peak() -> None:
-    """Start to measure from what is in use now."""
+    """Start to measure the peak of memory from what is in use now."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    with contextlib.suppress(
-        OSError
-    ):  # not Linux, or not allowed: the mark then is that of the whole process
+    # not Linux, or not allowed: the peak is then that of the whole process
+    with contextlib.suppress(OSError):
         (_PROCESS / "clear_refs").write_text("5")
 
 
 def peak_bytes() -> int:
-    """Bytes at the highest point since :func:`reset_peak`: of GPU memory where there is a GPU, else of this process.
+    """The most bytes in use since :func:`reset_peak`: of GPU memory where there is a GPU, else of this process's RAM.
 
     0 where the system does not tell.
     """
@@ -50,7 +49,7 @@ def peak_bytes() -> int:
 
 
 def process_bytes(entry: str) -> int:
-    """Bytes of this process's memory: ``"VmRSS"``, what is resident now, or ``"VmHWM"``, the most that ever was.
+    """Bytes of this process's RAM: ``"VmRSS"``, what is resident now, or ``"VmHWM"``, the most that ever was.
 
     0 where the system does not tell.
     """
@@ -64,14 +63,14 @@ def process_bytes(entry: str) -> int:
 
 @dataclass
 class Outcome:
-    """What came out of a benchmark.
+    """The result of a benchmark.
 
     Attributes:
         name: of its config.
         metrics: all numbers by key; empty where it could not run.
         listed: keys of the numbers that the table shows -> the paper's figures by model.
         seconds_per_image: wall time over all processes, reading and scoring included; None where it could not run.
-        peak_bytes: highest memory use of a process, see :func:`peak_bytes`.
+        peak_bytes: the highest of all processes, see :func:`peak_bytes`.
         note: why it could not run, or what is wrong with its numbers.
         failed: something else is wrong than missing data.
     """

@@ -50,7 +50,7 @@ def _vocabulary_or_none(dataset: Any) -> Vocabulary | None:
 class VocabularyHook(Hook):
     """Sets ``model.set_vocabulary(dataset.vocabulary)`` before training, validation and testing.
 
-    A class-agnostic dataset (an empty vocabulary) has no words to set; the training vocabulary stays, or returns.
+    A class-agnostic dataset (an empty vocabulary) has no words to set: the training vocabulary is set instead.
     After a validation inside the training loop the training vocabulary returns. Checkpoints hold the training
     vocabulary as JSON under ``meta["train_vocabulary"]``, and loading one restores ``model.train_vocabulary``.
 
@@ -151,9 +151,8 @@ class FiniteLossHook(Hook):
             return
         values = [torch.as_tensor(value).detach().float().reshape(()) for value in outputs.values()]
         device = next((value.device for value in values if value.device.type != "cpu"), values[0].device)
-        stacked = torch.stack(
-            [value.to(device) for value in values]
-        )  # waits for the device once, not once per loss
+        # one tensor: to read it waits for the device once, not once per loss
+        stacked = torch.stack([value.to(device) for value in values])
         bad = {n: v for n, v in zip(names, stacked.tolist(), strict=True) if not math.isfinite(v)}
         if bad:
             samples = data_batch.get("data_samples", ()) if isinstance(data_batch, Mapping) else ()

@@ -1,4 +1,4 @@
-"""What a model costs: parameters, operations and memory of its parts, without running it.
+"""What a model costs: parameters, operations and RAM of its parts, without running it.
 
 The expensive parts are followed on torch's meta device, where a tensor has a size and no content.
 """
@@ -27,7 +27,8 @@ TILE = 64
 
 @dataclass(frozen=True)
 class PartCost:
-    """
+    """The cost of one part of a model.
+
     Attributes:
         name: attribute of :class:`OMGSeg`.
         parameters, trainable: numbers of them.

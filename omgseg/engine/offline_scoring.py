@@ -25,7 +25,7 @@ def score(config: Config, folder: str | Path, partial: bool = False) -> dict[str
     """What testing with this config would give, from the predictions that it wrote.
 
     Samples are read one at a time. Ground truth lies where the config says now: paths in the samples that begin with a
-    folder of the data set (``data_prefix``) get the config's one.
+    folder of the data set (``data_prefix``) get the config's folder instead.
 
     Args:
         config: with ``test_evaluator`` and ``test_dataloader``; the data set is not read, only its settings.
@@ -94,7 +94,7 @@ def _moved_folders(before: Mapping[str, str], now: Mapping[str, str]) -> list[tu
 
 
 def _moved(sample: dict[str, Any], folders: list[tuple[str, str]]) -> dict[str, Any]:
-    """The sample with its paths (fields ``*_path``) below the folders of today."""
+    """The sample with its paths (fields ``*_path``) below the config's folders."""
     for part in (sample, *sample.get("video_data_samples", ())):
         for name, value in part.items():
             if name.endswith("_path") and isinstance(value, str):

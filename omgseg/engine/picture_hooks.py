@@ -90,7 +90,9 @@ class PicturesHook(Hook):
         if self._dataset is dataset:
             return
         self._dataset, self._view = dataset, None
-        if not isinstance(dataset, SegmentationDataset):  # one of another package: who knows what it shows
+        if not isinstance(
+            dataset, SegmentationDataset
+        ):  # one of another package: its samples may be anything
             return
         self._view = copy.copy(dataset)
         self._view.pipeline = LoadFrames()  # images as stored, without the model's resizing

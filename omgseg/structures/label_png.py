@@ -89,7 +89,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 def read_index_png(path: str | Path) -> np.ndarray:
-    """Read a label map that holds one number a pixel: palette (DAVIS) or greyscale, 8 or 16 bits.
+    """Read a label map that holds one number per pixel: palette (DAVIS) or greyscale, 8 or 16 bits.
 
     Returns:
         int32 (H, W).
@@ -291,7 +291,7 @@ def read_vspw_mask(path: str | Path) -> np.ndarray:
     other = numbers[(numbers > NUM_CLASSES) & (numbers != VOID_CLASS)]
     if other.size:
         raise ValueError(
-            f"{path}: {other[0]} is no number of a VSPW mask (1 to {NUM_CLASSES}, 0 and 255 are void); see "
+            f"{path}: {other[0]} is not a number of a VSPW mask (1 to {NUM_CLASSES}, 0 and 255 are void); see "
             "data/README.md#vspw"
         )
     return np.where(labelled, numbers - 1, VOID_CLASS).astype(np.int32)

@@ -63,7 +63,7 @@ def segments_of(
     task = Task(task)
     predicted = predicted_tasks(sample)
     if task not in predicted:
-        names = ", ".join(each.value for each in predicted) or "nothing"
+        names = ", ".join(known.value for known in predicted) or "nothing"
         raise ValueError(f"the sample holds predictions of {names}, not of {task.value}")
     vocabulary = Vocabulary() if vocabulary is None else vocabulary
     is_video = frame_index is not None

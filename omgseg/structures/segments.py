@@ -235,7 +235,7 @@ class Segments:
             keep: bool (N,), or indices, which also give the order.
 
         Raises:
-            ValueError, IndexError: a mask of another length, or an index that is none.
+            ValueError, IndexError: a mask of another length, or an index out of range.
         """
         keep = np.asarray(keep)
         if keep.dtype == bool:

@@ -154,8 +154,10 @@ class Vocabulary(Sequence[Category]):
         vocabulary = Vocabulary(merged)
         position = {(c.name, c.is_thing): label for label, c in enumerate(vocabulary)}
         label_maps = [
-            torch.tensor([position[merged[index].name, merged[index].is_thing] for index in own] + [NO_CLASS])
-            for own in owners
+            torch.tensor(
+                [position[merged[index].name, merged[index].is_thing] for index in of_source] + [NO_CLASS]
+            )
+            for of_source in owners
         ]
         return vocabulary, label_maps
 
@@ -178,8 +180,8 @@ def _merge_words(vocabularies: Sequence[Vocabulary]) -> tuple[list[Category], li
     for index, category in enumerate(members):
         for word in category.words:
             first = root(first_with_word.setdefault((word, category.is_thing), index))
-            own = root(index)
-            parent[max(first, own)] = min(first, own)
+            second = root(index)
+            parent[max(first, second)] = min(first, second)
 
     groups: dict[int, list[Category]] = {}
     for index, category in enumerate(members):

@@ -54,7 +54,7 @@ def contrastive_loss(image: Tensor, text: Tensor, targets: Tensor, scale: Tensor
 
     Args:
         image: (N, E) unit length.
-        text: (M, E) unit length, one row a distinct caption.
+        text: (M, E) unit length, one row per distinct caption.
         targets: int64 (N,), the caption of each image; every caption has an image.
         scale: the logits' scale (a scalar).
 

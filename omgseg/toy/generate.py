@@ -54,7 +54,7 @@ OVIS_THINGS = (5, 7)
 """Things of an OVIS video: enough to hide each other."""
 MANIFEST = "toy_manifest.json"
 WORLD_VERSION = 2
-"""Goes up when equal seeds draw other pictures, so that older data are made anew."""
+"""Is raised when equal seeds draw other pictures, so that older data are made anew."""
 
 _BASE_CLASSES = [index for index in range(NUM_THINGS) if is_base(index)]
 _NOVEL_CLASSES = [THINGS.index(name) for name in NOVEL_THINGS]
@@ -126,7 +126,7 @@ def generate(
         root: the data root; created, or replaced when it holds other toy data.
         seed: equal seeds and sizes give equal files.
         sizes: defaults to ``Sizes()``, about 2200 frames.
-        report: called with a line about each part.
+        report: called with a line for each part.
 
     Raises:
         FileExistsError: the folder exists and was not made by this function.
@@ -152,7 +152,7 @@ def generate(
 
 def _write_parts(root: Path, seed: int, sizes: Sizes, report: Callable[[str], None]) -> None:
     def world(part: int, novel: bool = False) -> World:
-        # A generator a part: the size of one does not change another.
+        # One generator per part: the size of one part does not change another.
         return World(np.random.default_rng((seed, part)), range(NUM_THINGS) if novel else _BASE_CLASSES)
 
     def videos(part: int, count: int, novel: bool = False, **choice: Any) -> list[Video]:
@@ -223,8 +223,8 @@ def _write_vocabularies(folder: Path) -> None:
         "youtube_vis_2021": vocabulary().things(),
     }
     folder.mkdir(exist_ok=True)
-    for name, own in vocabularies.items():
-        own.save(folder / f"{name}.json")
+    for name, words_of_dataset in vocabularies.items():
+        words_of_dataset.save(folder / f"{name}.json")
 
 
 def _write_images(root: Path, split: str, world: World, count: int, first_id: int) -> None:

@@ -200,7 +200,7 @@ LVIS_IDS: tuple[int, ...] = tuple(sorted(THINGS).index(name) + 1 for name in THI
 FOLDERS = ("val2017", "train2017")
 """Where the images of the val split lie, in turn: its authors divided COCO's images anew."""
 NEGATIVES_STEP = 3
-"""One in so many of the absent categories is known to be absent; of the others nobody looked."""
+"""One of so many absent categories is known to be absent; nobody has looked for the others."""
 
 
 def lvis_vocabulary() -> Vocabulary:
@@ -225,7 +225,7 @@ def write_lvis(root: Path, scenes: Iterable[Scene], first_id: int) -> None:
         frame = render(scene)
         path = f"{FOLDERS[image_id % 2]}/{image_id:012d}.jpg"
         write_image(root / path, frame.image)
-        own = [
+        of_image = [
             {
                 "id": number,
                 "image_id": image_id,
@@ -235,8 +235,8 @@ def write_lvis(root: Path, scenes: Iterable[Scene], first_id: int) -> None:
             for number, segment in enumerate(annotate(scene, frame).segments(), len(annotations) + 1)
             if segment.instance
         ]
-        annotations += own
-        present = sorted({entry["category_id"] for entry in own})
+        annotations += of_image
+        present = sorted({entry["category_id"] for entry in of_image})
         absent = [number for number in sorted(LVIS_IDS) if number not in present]
         images.append(
             {
@@ -258,7 +258,7 @@ def write_lvis(root: Path, scenes: Iterable[Scene], first_id: int) -> None:
 def _categories(annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
     entries = []
     for number, name in sorted(zip(LVIS_IDS, THINGS, strict=True)):
-        own = [entry for entry in annotations if entry["category_id"] == number]
+        of_category = [entry for entry in annotations if entry["category_id"] == number]
         word = name.replace(" ", "_")
         entries.append(
             {
@@ -268,8 +268,8 @@ def _categories(annotations: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "synset": f"{word}.n.01",
                 "def": f"a thing that is {name}",
                 "frequency": "r" if name in NOVEL_THINGS else "cf"[number % 2],
-                "image_count": len({entry["image_id"] for entry in own}),
-                "instance_count": len(own),
+                "image_count": len({entry["image_id"] for entry in of_category}),
+                "instance_count": len(of_category),
             }
         )
     return entries
@@ -322,7 +322,7 @@ def write_objects365(root: Path, scenes: Iterable[Scene]) -> None:
 
 
 def write_sa1b(root: Path, scenes: Iterable[Scene]) -> None:
-    """Write the shard ``sa_000000/``: an image and a JSON file with the masks of its things and stuff each.
+    """Write the shard ``sa_000000/``: images, and for each a JSON file with the masks of its things and stuff.
 
     Args:
         root: the folder sa1b.

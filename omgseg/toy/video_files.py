@@ -90,7 +90,7 @@ def _write_tracks(
     frame_name: str = "{:05d}.jpg",
     first: int = 0,
 ) -> None:
-    """Write the frames and the annotation file: one entry a track, ``null`` where it is not seen.
+    """Write the frames and the annotation file: one entry per track, ``null`` where it is not seen.
 
     Args:
         include_novel: categories list all things instead of the base ones.

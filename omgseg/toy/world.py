@@ -52,7 +52,7 @@ class Scene:
     Attributes:
         background: uint8 RGB (H', W', 3), larger than a frame.
         stuff: uint8 (H', W'), class index of each background pixel.
-        pan_start, pan: position in the background at time 0 and its change a frame, (x, y) in pixels.
+        pan_start, pan: position in the background at time 0 and its change per frame, (x, y) in pixels.
     """
 
     things: tuple[Thing, ...]
@@ -114,7 +114,7 @@ class World:
         return self._scene(things, pan_speed=1.5)
 
     def _path(self, length: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
-        """Position at time 0 and velocity, (x, y) in pixels and pixels a frame."""
+        """Position at time 0 and velocity, (x, y) in pixels and pixels per frame."""
         rng = self._rng
         if kind == "stay":
             speed, heading = rng.uniform(1.0, 5.0), rng.uniform(0, 2 * np.pi)

@@ -14,7 +14,6 @@ from PIL import Image
 from omgseg.structures.label_png import write_panoptic_png, write_vipseg_panomask
 from omgseg.structures.run_lengths import encode_masks
 
-
 CATEGORIES = [
     {"id": 1, "name": "cat", "isthing": 1},
     {"id": 5, "name": "dog", "isthing": 1},

@@ -62,7 +62,9 @@ def test_vspw_numbers(tmp_path, vspw_config):
     assert cv2.imread(str(path), cv2.IMREAD_UNCHANGED).tolist() == [[1, 124, 255]]
     assert np.array_equal(read_vspw_mask(path), classes)
     write_png(path, np.full((HEIGHT, WIDTH), 125, np.uint8))
-    with pytest.raises(ValueError, match=r"00000001.png: 125 is no number of a VSPW mask .*README.md#vspw"):
+    with pytest.raises(
+        ValueError, match=r"00000001.png: 125 is not a number of a VSPW mask .*README.md#vspw"
+    ):
         VSPWDataset(**vspw_config, pipeline=LOAD)[0]
 
 

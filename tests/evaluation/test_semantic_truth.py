@@ -83,7 +83,7 @@ def test_id_255_can_be_a_category(tmp_path):
 
 def test_contradicting_options(run_metric):
     config = {"type": "omgseg.SemanticMetric"}
-    with pytest.raises(ValueError, match=r"seg_format='ade' is none of \['vipseg', 'vspw'\]"):
+    with pytest.raises(ValueError, match=r"seg_format='ade' is not one of \['vipseg', 'vspw'\]"):
         run_metric({**config, "seg_format": "ade"}, [])
     for option in ({"reduce_zero_label": True}, {"seg_prefix": "maps"}):
         with pytest.raises(ValueError, match="seg_format='vspw' fixes how files are read"):

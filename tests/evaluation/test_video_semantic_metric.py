@@ -83,7 +83,7 @@ def test_wrong_input(video, run_metric, tmp_path):
     config = {"type": "omgseg.VideoSemanticMetric"}
     sample = video("a", truth, truth)
     write_png(tmp_path / "a" / "00000001.png", np.full((9, 11), 200, np.uint8))
-    with pytest.raises(ValueError, match=r"00000001\.png: 200 is no number of a VSPW mask"):
+    with pytest.raises(ValueError, match=r"00000001\.png: 200 is not a number of a VSPW mask"):
         run_metric(config, [sample])
     write_png(tmp_path / "a" / "00000001.png", np.full((9, 11), 50, np.uint8))
     with pytest.raises(ValueError, match=r"00000001\.png: the value 49 is neither a category id"):

@@ -71,7 +71,7 @@ def _references(path: str, lists: dict[str, Entries]) -> Iterator[Problem]:
 
 
 def _panoptic(path: str, lists: dict[str, Entries]) -> Iterator[Problem]:
-    """One annotation an image, whose segments have ids of their own."""
+    """One annotation per image, whose segments have different ids."""
     annotations = [annotation for annotation in lists["annotations"] if "segments_info" in annotation]
     if not annotations:
         return
@@ -142,9 +142,9 @@ def _without_masks(dataset: SegmentationDataset, frames: list[dict[str, Any]]) -
 
 
 def _exists(path: Path, names: dict[Path, set[str]]) -> bool:
-    """Looks a folder's names up once: much faster than asking for every file, above all over a network."""
+    """Whether a file exists. A folder is listed once: much faster than a question per file, above all over a network."""
     if path.parent not in names:
-        names[path.parent] = {each.name for each in path.parent.iterdir()} if path.parent.is_dir() else set()
+        names[path.parent] = {file.name for file in path.parent.iterdir()} if path.parent.is_dir() else set()
     return path.name in names[path.parent]
 
 

@@ -20,7 +20,7 @@ class SourceReport:
         samples: images or videos that it lists; 0 where the list cannot be read.
         checked: how many of them were read.
         problems: how often each problem was met, by kind.
-        note: a remark that is no problem.
+        note: a remark that is not a problem.
     """
 
     file: str

@@ -39,15 +39,15 @@ def check_sources(
     """
     report = Report()
     done: list[tuple[DatasetFiles, SourceReport]] = []
-    for source in sorted(sources, key=lambda each: (each.masks_only, each.is_class_agnostic)):
-        own = next((own for earlier, own in done if earlier.covers(source)), None)
-        if own is None:
-            own = SourceReport(source.file)
-            report.sources.append(own)
-            done.append((source, own))
-            _check_source(source, own, fast, workers, progress)
-        own.add_name(source.name)
-        own.add(_missing_needs(source))
+    for source in sorted(sources, key=lambda source: (source.masks_only, source.is_class_agnostic)):
+        found = next((found for earlier, found in done if earlier.covers(source)), None)
+        if found is None:
+            found = SourceReport(source.file)
+            report.sources.append(found)
+            done.append((source, found))
+            _check_source(source, found, fast, workers, progress)
+        found.add_name(source.name)
+        found.add(_missing_needs(source))
     return report
 
 
@@ -81,7 +81,7 @@ def _missing_needs(source: DatasetFiles) -> list[Problem]:
 
 
 def _parse(source: DatasetFiles, report: SourceReport) -> SegmentationDataset | None:
-    """The dataset with its list of samples, or None where it cannot be had; reports what is wrong with its files."""
+    """The dataset with its list of samples, None where that cannot be read; reports what is wrong with its files."""
     dataset = None
     with collect_problems(source.file) as problems:
         dataset = source.build()
@@ -92,7 +92,7 @@ def _parse(source: DatasetFiles, report: SourceReport) -> SegmentationDataset | 
         if not missing:  # else a problem for each of the files would say no more
             dataset.full_init()
     if any(kind != ProblemKind.NO_SAMPLES for kind, _ in problems):  # it only follows from these
-        problems = [each for each in problems if each.kind != ProblemKind.NO_SAMPLES]
+        problems = [problem for problem in problems if problem.kind != ProblemKind.NO_SAMPLES]
     report.add(problems)
     return dataset if dataset is not None and dataset._fully_initialized else None
 

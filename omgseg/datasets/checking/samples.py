@@ -125,7 +125,7 @@ class SampleCheck(Dataset):
 
 
 def join(batch: list[list[Problem]]) -> list[list[Problem]]:
-    """``collate_fn`` of :class:`SampleCheck`: one list a sample."""
+    """``collate_fn`` of :class:`SampleCheck`: one list per sample."""
     return batch
 
 

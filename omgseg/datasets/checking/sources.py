@@ -94,11 +94,13 @@ def find_sources(config: Mapping[str, Any], split: str | None = None, name: str 
     Raises:
         UsageError: the config has none, or one is not of this package.
     """
-    for each in (split,) if split else SPLITS:
-        found = _datasets(config, each)
+    for name_of_split in (split,) if split else SPLITS:
+        found = _datasets(config, name_of_split)
         chosen = {name: found[name]} if name in found else found
         sources = [
-            source for prefix, node in chosen.items() for source in _with_metrics(config, each, prefix, node)
+            source
+            for prefix, node in chosen.items()
+            for source in _with_metrics(config, name_of_split, prefix, node)
         ]
         if sources:
             return sources
@@ -166,10 +168,10 @@ def _leaves(node: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if isinstance(inner, Mapping) and "type" not in inner:
         named = inner.items()
     elif isinstance(inner, list | tuple):
-        named = [(None, each) for each in inner]
-    for name, each in named:
-        if each is not None:
-            yield from ((name or own, leaf) for own, leaf in _leaves(each))
+        named = [(None, wrapped) for wrapped in inner]
+    for name, wrapped in named:
+        if wrapped is not None:
+            yield from ((name or name_of_leaf, leaf) for name_of_leaf, leaf in _leaves(wrapped))
 
 
 def _class_of(node: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What ADE20K's distributed masks say of an image."""
+"""What ADE20K's distributed masks say about an image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Masks(NamedTuple):
     Attributes:
         semantic: uint8 (H, W), category id + 1; 0 is unlabelled.
         categories: uint8 (H, W), instance category: things alone are counted, from 1.
-        instances: uint8 (H, W), number of the instance; 0 is none.
+        instances: uint8 (H, W), number of the instance; 0 is no instance.
     """
 
     semantic: np.ndarray
@@ -106,7 +106,7 @@ def join_masks(masks: Masks, values: Values) -> tuple[np.ndarray, list[Segment],
         Segment ids int32 (H, W), 0 is void; the stuff segments and the thing segments, by ascending id.
 
     Raises:
-        ValueError: a value is no category, or the pixels of an instance have several categories.
+        ValueError: a value is not a category, or the pixels of an instance have several categories.
     """
     unknown = np.flatnonzero(np.bincount(masks.semantic.ravel(), minlength=MAX_VALUE + 1) * ~values.is_known)
     if len(unknown):

@@ -28,7 +28,7 @@ def convert_cityscapes(root: str | Path, split: str) -> list[Path]:
     Raises:
         FileNotFoundError: there are no masks.
         FileExistsError: the JSON file is there without the folder, or the other way round.
-        OSError, ValueError: a mask is truncated, or holds what is no label; the file is named.
+        OSError, ValueError: a mask is truncated, or holds a value that is not a label; the file is named.
     """
     ground_truth = require_folder(Path(root) / "gtFine", README_ANCHOR)
     name = f"cityscapes_panoptic_{split}"

@@ -85,7 +85,7 @@ def _size_of(
     size = size or results.get("image_size")
     if size is None:
         raise ValueError(
-            f"{type(transform).__name__} needs a size: its own, or the dataset's image_size=(w, h)"
+            f"{type(transform).__name__} needs a size: an argument of the transform, or the dataset's image_size=(w, h)"
         )
     return tuple(size)
 

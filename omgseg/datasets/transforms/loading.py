@@ -175,9 +175,11 @@ def align_rows(frames: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray,
     """
     if len(frames) == 1:
         return frames[0][0][:, None], frames[0][1]
-    ids = np.array(list(dict.fromkeys(index for _, own in frames for index in own.tolist())), np.int64)
+    ids = np.array(
+        list(dict.fromkeys(index for _, frame_ids in frames for index in frame_ids.tolist())), np.int64
+    )
     row = {index: position for position, index in enumerate(ids.tolist())}
     masks = np.zeros((len(ids), len(frames), *frames[0][0].shape[1:]), np.uint8)
-    for t, (own_masks, own_ids) in enumerate(frames):
-        masks[[row[index] for index in own_ids.tolist()], t] = own_masks
+    for t, (frame_masks, frame_ids) in enumerate(frames):
+        masks[[row[index] for index in frame_ids.tolist()], t] = frame_masks
     return masks, ids

@@ -144,7 +144,7 @@ def average_precision_tables(
     """Evaluate result entries against the content of an instance file; both stay unchanged.
 
     Args:
-        ground_truth, results, image_ids: see :func:`coco_instance.evaluate_instances`.
+        ground_truth, results, image_ids: see :func:`evaluate_instances`.
         max_detections: numbers of detections to evaluate, an image and category.
         boundary: the IoU of a pair is at most the boundary IoU; crowd regions keep the mask IoU.
         lvis_style: judge the detections of a category only in images that the file vouches for.
@@ -280,7 +280,7 @@ def evaluate_lvis(
     Args:
         ground_truth: content of an LVIS v1 file: ``images`` with ``neg_category_ids`` and
             ``not_exhaustive_category_ids``, ``annotations``, ``categories`` with ``frequency``.
-        results, image_ids: see :func:`coco_instance.evaluate_instances`.
+        results, image_ids: see :func:`evaluate_instances`.
 
     Returns:
         ``AP``, ``AP50``, ``AP75``, ``APs``, ``APm``, ``APl``, ``APr``, ``APc``, ``APf`` (rare, common and
@@ -357,8 +357,8 @@ def evaluate_tracks(
 
     Args:
         ground_truth: content of a YouTube-VIS file (``videos``, ``annotations``, ``categories``).
-        results: ``video_id``, ``category_id``, ``score`` and ``segmentations`` (compressed RLE or None a
-            frame); ties keep this order. May be empty.
+        results: ``video_id``, ``category_id``, ``score`` and ``segmentations`` (per frame, a
+            compressed RLE or None); ties keep this order. May be empty.
         video_ids: evaluate these videos only.
 
     Returns:

@@ -1,5 +1,5 @@
-"""Semantic segmentation from one confusion matrix, and video consistency VC_n: do predictions stay as they are where
-the ground truth does?
+"""Semantic segmentation from one confusion matrix, and video consistency VC_n: the share of the unchanged ground truth
+on which predictions do not change either.
 
 VC_n: Miao et al., VSPW: A Large-scale Dataset for Video Scene Parsing in the Wild, CVPR 2021, with the rules of the
 official script (VC_perclip.py of https://github.com/sssdddwww2/CVPR2021_VSPW_Implement): whether a
@@ -121,7 +121,7 @@ CLIP_LENGTHS = (8, 16)
 
 
 class VideoConsistency:
-    """Clip values of one video, collected a frame at a time; only the last frame is kept.
+    """Clip values of one video, collected frame by frame; only the last frame is kept.
 
     Args:
         lengths: clip lengths n in frames, each at least 1.

@@ -25,9 +25,9 @@ WINDOWS = (1, 2, 4, 6, 8)
 
 
 class VideoOverlap:
-    """Overlaps of the tubes of one video, collected a frame at a time; frames themselves are not kept.
+    """Overlaps of the tubes of one video, collected frame by frame; the frames themselves are not kept.
 
-    A tube is a (class, instance) pair. :mod:`stq` works on the same overlaps.
+    A tube is a (class, instance) pair. VPQ and STQ work on the same overlaps.
 
     Args:
         num_classes: classes are 0..num_classes - 1.
@@ -78,7 +78,7 @@ class VideoOverlap:
         return result
 
     def _tube_ids(self, classes: np.ndarray, instances: np.ndarray) -> np.ndarray:
-        """One number a tube: 0 for void, else instance * num_classes + class + 1."""
+        """One number per tube: 0 for void, else instance * num_classes + class + 1."""
         classes, instances = np.asarray(classes), np.asarray(instances, dtype=np.int64)
         void = classes == self.void
         if (((classes < 0) | (classes >= self.num_classes)) & ~void).any():

@@ -104,7 +104,7 @@ INSTANCE_OFFSET = 1000
 class Reduced:
     """A stored result: the image or video id, and what :meth:`SampleMetric.reduce` gave.
 
-    No tuple: mmengine would search its value for tensors, which takes longer than some evaluations.
+    Not a tuple: mmengine would search its value for tensors, which takes longer than some evaluations.
     """
 
     key: Any
@@ -232,6 +232,7 @@ class SampleMetric(BaseMetric):
 
 
 def is_video(sample: Mapping[str, Any]) -> bool:
+    """Whether a sample is a whole video, and not an image or a frame."""
     return "video_data_samples" in sample
 
 

@@ -39,7 +39,8 @@ class InteractiveMetric(SampleMetric):
 
     def summarize(self, results: dict[Any, dict[str, Overlaps]]) -> dict[str, float]:
         summaries = {
-            kind: _summary([own[kind] for own in results.values()]) for kind in next(iter(results.values()))
+            kind: _summary([overlaps[kind] for overlaps in results.values()])
+            for kind in next(iter(results.values()))
         }
         values = {name: summaries[""][name] for name in ("mIoU", "IoU@50", "IoU@75", "oIoU")}
         values |= {f"mIoU_{kind}": summary["mIoU"] for kind, summary in summaries.items() if kind}

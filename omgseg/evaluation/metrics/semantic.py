@@ -65,7 +65,7 @@ class SemanticTruth:
     ) -> None:
         if seg_format is not None and seg_format not in _CLASS_READERS:
             raise ValueError(
-                f"seg_format={seg_format!r} is none of {sorted(_CLASS_READERS)}; leave it out for panoptic "
+                f"seg_format={seg_format!r} is not one of {sorted(_CLASS_READERS)}; leave it out for panoptic "
                 "PNGs and maps of category ids"
             )
         if seg_format is not None and (seg_prefix is not None or reduce_zero_label):

@@ -36,7 +36,7 @@ def read_trusted_pickle(path: Path, scratch: Path) -> tuple[dict[str, Tensor], d
         that were replaced.
 
     Raises:
-        ValueError: the file is no such file, is damaged, or holds no tensors.
+        ValueError: ``torch.save`` did not write the file, it is damaged, or it holds no tensors.
     """
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path} is not a file that torch.save of torch 1.6 or newer wrote")

@@ -66,7 +66,7 @@ def associate_queries(previous: Tensor, current: Tensor) -> Tensor:
 
 
 ABSENT_LOGIT = -100.0
-"""Mask logit of a query that was not remembered in a frame."""
+"""Mask logit of a query whose mask was not kept in a frame."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ class FrameMasks:
 
 
 def presence_of(output: DecoderOutput) -> Tensor:
-    """How sure it is that a query shows anything, (Q,): by class, where there are classes, or by objectness, whichever
-    is higher."""
+    """The probability that a query shows an entity, (Q,): that of any class (where there are classes) or the
+    objectness, whichever is higher."""
     objectness = output.objectness_logits[0].sigmoid()
     if output.class_logits is None:
         return objectness
@@ -100,7 +100,7 @@ def clip_masks(output: DecoderOutput, order: Tensor, num_candidates: int) -> lis
     Args:
         output: of one clip (B = 1).
         order: (Q,), the query of each tube.
-        num_candidates: how many tubes are kept, those of the highest :func:`presence_of`.
+        num_candidates: how many tubes keep their masks: those of the highest :func:`presence_of`.
     """
     presence = presence_of(output)[order]
     tubes = presence.topk(min(num_candidates, len(presence))).indices
@@ -113,7 +113,7 @@ def clip_masks(output: DecoderOutput, order: Tensor, num_candidates: int) -> lis
 
 
 class TubeMemory:
-    """Joins the queries of consecutive clips to tubes and averages what they say.
+    """The query memory of a video: joins the queries of consecutive clips to tubes, and averages their outputs.
 
     Full-resolution masks are never kept: a frame costs `num_candidates` half-precision masks of stride 4, and
     everything else is one row per query.
@@ -133,7 +133,7 @@ class TubeMemory:
         """Append a clip.
 
         Args:
-            output: of one clip (B = 1); all clips of a video have class logits, or none has.
+            output: of one clip (B = 1). Either all clips of a video have class logits, or none of them has.
             sums: further tensors (Q, ...) that belong to the queries and are summed over the clips.
         """
         queries = output.queries[0]
@@ -280,7 +280,7 @@ def _count(tubes: Tensor, *_: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Numbering:
-    """What is shown gets numbers, int64 (N,) from 1; by default it is counted.
+    """How segments and tracks are numbered: int64 (N,) from 1; by default they are counted.
 
     Attributes:
         segments: for the things of a panoptic map, given by their tubes (N,).
@@ -337,7 +337,7 @@ def set_tube_predictions(
     if Task.PANOPTIC in tasks:
         tubes, scores, labels = select_queries(class_probs, config.panoptic)
         maps, segment_scores = read_panoptic(
-            [each.select(tubes) for each in masks],
+            [frame_masks.select(tubes) for frame_masks in masks],
             scores,
             labels,
             vocabulary.num_things,
@@ -351,9 +351,9 @@ def set_tube_predictions(
     if Task.INSTANCE in tasks:
         _read_tracks(frames, masks, class_probs, vocabulary.num_things, config, geometry, numbering)
     if Task.SEMANTIC in tasks:
-        for frame, own in zip(frames, masks, strict=True):
-            # tubes that are not remembered here are empty and have no vote
-            labels = read_semantic(class_probs[own.tubes], own.logits.float(), geometry)
+        for frame, frame_masks in zip(frames, masks, strict=True):
+            # tubes whose masks were not kept in this frame are empty and have no vote
+            labels = read_semantic(class_probs[frame_masks.tubes], frame_masks.logits.float(), geometry)
             frame.pred_sem_seg = PixelData(sem_seg=labels.int().unsqueeze(0))
 
 

@@ -48,8 +48,8 @@ def _supply(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any)
     if any(name.startswith(prefix) for name in state_dict):
         module.has_own_source = False
         return
-    for own in (module.named_parameters(), module.named_buffers()):
-        state_dict.update({prefix + name: tensor for name, tensor in own})
+    for tensors in (module.named_parameters(), module.named_buffers()):
+        state_dict.update({prefix + name: tensor for name, tensor in tensors})
 
 
 MAX_LOGIT_SCALE = 100.0

@@ -41,7 +41,7 @@ def deformable_attention_gather(
         (B, N, heads * d).
     """
     images = zip(value, locations, weights, strict=True)
-    return torch.stack([_gather(own, spatial_shapes, *points) for own, *points in images])
+    return torch.stack([_gather(of_image, spatial_shapes, *points) for of_image, *points in images])
 
 
 def _gather(
@@ -171,14 +171,14 @@ class PixelDecoder(MSDeformAttnPixelDecoder):
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self.postional_encoding = _OnceABatch(self.postional_encoding)
+        self.postional_encoding = _OncePerBatch(self.postional_encoding)
         attention = dict(kwargs["encoder"]["layer_cfg"]["self_attn_cfg"], batch_first=True)
         for layer in self.encoder.layers:
             layer.self_attn = DeformableAttention(**attention)
 
 
-class _OnceABatch(nn.Module):
-    """Computes a position encoding for the first image only: none is padded here, so all have the same."""
+class _OncePerBatch(nn.Module):
+    """Computes the position encoding of the first image only: no image is padded here, so all have the same."""
 
     def __init__(self, encoding: nn.Module) -> None:
         super().__init__()

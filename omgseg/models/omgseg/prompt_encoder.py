@@ -51,7 +51,7 @@ class PromptEncoder(nn.Module):
 
     @torch.no_grad()
     def _start_local(self) -> None:
-        """Let where a prompt points outweigh everything else at first.
+        """Start with weights by which the position of a prompt outweighs everything else.
 
         The position starts as the encoding that the cells' keys carry (those of y and x come first and have the
         keys' frequencies, which the identity keeps), and what all prompts share starts small. Otherwise all prompts

@@ -16,7 +16,9 @@ from omgseg.registry import MODELS
 
 
 def clip_encoding(frames: int, height: int, width: int, channels: int, device: torch.device) -> Tensor:
-    """Half of the channels for y, half for x, and time added to all. Sines are taken once per row and column.
+    """Sine encoding of positions: half of the channels for y, half for x, and time added to all of them.
+
+    Sines are computed once per row and column.
 
     Returns:
         (frames, height, width, channels).
@@ -126,8 +128,8 @@ class QueryDecoderLayer(nn.Module):
     ) -> Tensor:
         """:meth:`forward` with cells that `cross_attn` has projected before, (B, heads, K, D / heads)."""
         query = self.norms[0](self.cross_attn(query, keys, values, query_pos, bias))
-        own = self.self_attn.project(query + query_pos, query)
-        query = self.norms[1](self.self_attn(query, *own, query_pos, attend_queries))
+        of_queries = self.self_attn.project(query + query_pos, query)
+        query = self.norms[1](self.self_attn(query, *of_queries, query_pos, attend_queries))
         return self.norms[2](self.ffn(query))
 
 

@@ -1,4 +1,4 @@
-"""Videos without an end: a clip is read, read out and forgotten; only a memory of the entities stays."""
+"""Videos without an end: a clip is read, read out and forgotten; only the queries of its entities are remembered."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from omgseg.structures import Task
 class Identities:
     """Numbers entities, or an entity's classes, from 1 in the order in which they are first shown.
 
-    A number is never given twice. What is no longer remembered by the stream is forgotten here, too.
+    A number is never given twice. Entities that the stream has forgotten are forgotten here too.
     """
 
     def __init__(self) -> None:
@@ -43,40 +43,40 @@ class Identities:
     def keep(self, entities: Tensor) -> None:
         """Forget all others."""
         known = set(entities.tolist())
-        self._numbers = {entity: own for entity, own in self._numbers.items() if entity in known}
+        self._numbers = {entity: by_label for entity, by_label in self._numbers.items() if entity in known}
 
     def _number(self, entity: int, label: int) -> int:
-        own = self._numbers.setdefault(entity, {})
-        if label not in own:
+        by_label = self._numbers.setdefault(entity, {})
+        if label not in by_label:
             self._last += 1
-            own[label] = self._last
-        return own[label]
+            by_label[label] = self._last
+        return by_label[label]
 
 
 CAPACITY = 2
-"""Slots for each query of the model; the half that shows nothing now remembers entities that have left."""
+"""Slots per query of the model: half of them remember entities that have left."""
 FADING = 0.5
 """How much of its past a slot forgets in a clip that shows its entity clearly."""
 RECOGNITION = 0.8
-"""An entity whose query has a lower cosine similarity with the slot is another one."""
+"""A query with a lower cosine similarity to its slot shows another entity."""
 PATIENCE = 0.1
-"""An entity that was away must match by this much more than one that was just here."""
+"""By how much better an entity that was away must match than one that was just here."""
 SEEN = 0.5
 """From this presence on an entity counts as seen."""
 NEVER = -1
 
 
 class SlotMemory:
-    """Entities of a stream, one slot each, found again by what their queries look like.
+    """The query memory of a stream: one slot per entity, found again by the similarity of queries.
 
     A slot holds means over the clips in which its entity was seen, weighted by how clearly. A clip without it
     changes nothing, so that an entity that returns finds its slot as it has left it. The queries of a clip compete
-    for the slots (as in MinVIS, arXiv:2208.02245); an entity that resembles none takes the slot of the one
+    for the slots (as in MinVIS, arXiv:2208.02245); an entity that resembles none of them takes the slot of the entity
     that has been away for the longest time.
 
     Attributes:
-        means: by name (M, ...), what was given to :meth:`update`.
-        identities: int64 (M,), numbers of the entities, from 1, never used again; 0 is an empty slot.
+        means: by name (M, ...), means of what was given to :meth:`update`.
+        identities: int64 (M,), numbers of the entities, from 1, never used twice; 0 is an empty slot.
     """
 
     def __init__(self) -> None:
@@ -89,12 +89,12 @@ class SlotMemory:
         self._born = 0
 
     def update(self, queries: Tensor, presence: Tensor, **values: Tensor) -> Tensor:
-        """Assign the queries of a clip to slots, and remember what they say.
+        """Assign the queries of a clip to slots, and add their values to the means.
 
         Args:
             queries: (Q, D), features before the decoder's norm.
-            presence: (Q,), how sure it is that the query shows an entity, in 0..1.
-            values: (Q, ...) by name, of which means are kept.
+            presence: (Q,), the probability that the query shows an entity.
+            values: (Q, ...) by name; their means are kept.
 
         Returns:
             int64 (Q,): a slot for each query, all different.
@@ -112,7 +112,7 @@ class SlotMemory:
         return slots
 
     def keep(self, slots: Tensor) -> None:
-        """Never give these slots (K,) to others, however long their entities are away; instead of earlier ones."""
+        """Never give these slots (K,) to other entities, however long their own are away. Replaces an earlier call."""
         self._kept = slots
 
     def _start(self, presence: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ class SlotMemory:
         return slots
 
     def _vacate(self, slots: Tensor) -> None:
-        """Give slots to entities that nothing is known of."""
+        """Give slots to new entities."""
         self.identities[slots] = torch.arange(1, len(slots) + 1, device=slots.device) + self._born
         self._weights[slots] = 0
         self._last_seen[slots] = NEVER
@@ -166,15 +166,15 @@ class VideoStream:
     """Segments one video clip by clip, as it comes; what is kept does not grow with its length.
 
     Class scores are running means over the clips in which an entity was seen (a video of one clip gives what the
-    model gives for it as a whole); whether it is there at all, the clip itself says. Entities keep their identity,
-    also when they leave and return, as long as the memory has not given their place to others.
+    model gives for it as a whole); whether the entity is there at all, the current clip says. Entities keep their
+    identity, also when they leave and return, as long as no other entity has got their slot.
 
     Args:
         model: in eval mode, with a vocabulary that stays the same.
         tasks: what to predict, any of ``panoptic``, ``instance`` and ``semantic``.
 
     Raises:
-        ValueError: a task that is none of them.
+        ValueError: another task.
     """
 
     def __init__(self, model: OMGSeg, tasks: tuple[str, ...]) -> None:
@@ -290,12 +290,12 @@ class ObjectTracker:
         objectness = output.objectness_logits[0].float()
         slots = self._memory.update(output.queries[0], objectness.sigmoid())
         for number, frame in enumerate(frames):
-            given = [each for each in self._given if each.frame == number]
-            for each in given:
-                self._assign(each, output, number, slots, geometry)
+            shown_here = [given for given in self._given if given.frame == number]
+            for given in shown_here:
+                self._assign(given, output, number, slots, geometry)
             objects = self._read_out(output, number, slots, geometry)
-            for each in given:
-                for mask, identity in zip(each.masks, each.ids, strict=True):
+            for given in shown_here:
+                for mask, identity in zip(given.masks, given.ids, strict=True):
                     objects[objects == identity] = 0
                     objects[mask.to(objects.device)] = identity.int().to(objects.device)
             frame.pred_vos_seg = PixelData(sem_seg=objects.unsqueeze(0))
@@ -303,25 +303,25 @@ class ObjectTracker:
         return frames
 
     def _check_given(self, num_frames: int, geometry: MaskGeometry) -> None:
-        for each in self._given:
-            if not 0 <= each.frame < num_frames:
+        for given in self._given:
+            if not 0 <= given.frame < num_frames:
                 raise ValueError(
-                    f"objects were given in frame {each.frame} of a clip of {num_frames} frames; add them before "
+                    f"objects were given in frame {given.frame} of a clip of {num_frames} frames; add them before "
                     "the clip that has this frame, which is counted from the clip's first one, 0"
                 )
-            if tuple(each.masks.shape[1:]) != geometry.original:
+            if tuple(given.masks.shape[1:]) != geometry.original:
                 raise ValueError(
-                    f"the masks of the objects are {tuple(each.masks.shape[1:])}, the frames {geometry.original} "
+                    f"the masks of the objects are {tuple(given.masks.shape[1:])}, the frames {geometry.original} "
                     "(height, width)"
                 )
 
     def _assign(
         self, given: GivenObjects, output: DecoderOutput, frame: int, slots: Tensor, geometry: MaskGeometry
     ) -> None:
-        """Let each object continue as the query that shows it best, if it is not another object's."""
-        own = set(given.ids.tolist())
+        """Let each object continue as the query that shows it best, unless another object has that query."""
+        corrected = set(given.ids.tolist())
         others = torch.tensor(
-            [slot for identity, slot in self._slots.items() if identity not in own],
+            [slot for identity, slot in self._slots.items() if identity not in corrected],
             dtype=slots.dtype,
             device=slots.device,
         )
@@ -339,8 +339,8 @@ class ObjectTracker:
     def _read_out(self, output: DecoderOutput, frame: int, slots: Tensor, geometry: MaskGeometry) -> Tensor:
         """Object map int32 (H, W) of a frame."""
         ids = torch.tensor(list(self._slots), dtype=torch.int32, device=slots.device)
-        own = torch.tensor(list(self._slots.values()), dtype=slots.dtype, device=slots.device)
-        match = own.unsqueeze(1) == slots
+        followed = torch.tensor(list(self._slots.values()), dtype=slots.dtype, device=slots.device)
+        match = followed.unsqueeze(1) == slots
         here = match.any(1)
         if not here.any():
             return torch.zeros(geometry.original, dtype=torch.int32, device=slots.device)

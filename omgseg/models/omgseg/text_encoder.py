@@ -1,4 +1,4 @@
-"""The text encoder: words in sentences to unit vectors in CLIP space, cached in memory and on disk."""
+"""The text encoder: words in sentences to unit vectors in CLIP space, cached in RAM and on disk."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
 
 
 def resolve_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
-    """The sentences of a named set, or a checked list of one's own.
+    """The sentences of a named set, or the given sentences, checked.
 
     Raises:
         ValueError: unknown name, empty list, or a sentence without exactly one ``{}``.
@@ -73,7 +73,7 @@ def resolve_templates(templates: str | Sequence[str]) -> tuple[str, ...]:
 
 
 MAX_WORDS = 50_000
-"""Words that a file keeps: 154 MB at E = 768."""
+"""Words that a cache file keeps: 154 MB at E = 768."""
 _AT_ONCE = 500
 """Words per query; SQLite bounds the parameters of one statement."""
 _LOCK_SECONDS = 10.0
@@ -90,7 +90,7 @@ def cache_folder(cache_dir: str | None = None) -> Path:
 
 
 class TextCache:
-    """Word to embedding. New words are appended; beyond `max_words` those that were not used for longest go.
+    """Word to embedding. New words are appended; beyond `max_words` the least recently used ones are deleted.
 
     Processes and threads may share the file. It only saves time: a file that cannot be written gives a warning, a
     damaged one is renamed (``.damaged``) and begun anew.
@@ -210,14 +210,14 @@ def _warn(message: str) -> None:
 
 _SENTENCES_AT_ONCE = 256
 WORDS_IN_MEMORY = 10_000
-"""Words whose embeddings stay in memory, 31 MB at E = 768; those used last."""
+"""Words whose embeddings stay in RAM: those used last, 31 MB at E = 768."""
 
 
 @MODELS.register_module(name="CLIPTextEncoder")
 class TextEncoder:
     """Text embeddings of a vocabulary.
 
-    No parameter of the segmentor: the text tower is built only when a word is not in the cache, on the
+    It is not a part of the model's state: the text tower is built only when a word is not in the cache, on the
     accelerator if there is one, and released afterwards. With the words in the cache, neither weights nor a
     network are needed.
 
@@ -281,7 +281,7 @@ class TextEncoder:
         return torch.stack(rows) if rows else torch.zeros(0, most, self.embed_dim)
 
     def _embeddings_of(self, words: Sequence[str]) -> dict[str, Tensor]:
-        """Embeddings (E,) of different words: from memory, from the cache, else from the text tower."""
+        """Embeddings (E,) of different words: from RAM, from the cache file, else from the text tower."""
         found = {word: self._known[word] for word in words if word in self._known}
         missing = [word for word in words if word not in found]
         if missing and self._cache is not None:
@@ -337,9 +337,11 @@ class TextEncoder:
         if path is not None:
             weights = read_state_dict(path)
             prefix = "text." if any(name.startswith("text.") for name in weights) else ""
-            own = {name: weights[prefix + name] for name in tower.state_dict() if prefix + name in weights}
+            of_tower = {
+                name: weights[prefix + name] for name in tower.state_dict() if prefix + name in weights
+            }
             try:
-                load_state(tower, own)
+                load_state(tower, of_tower)
             except ValueError as error:
                 raise ValueError(
                     f"{path} does not fit the text tower of {self.model_name!r}: {error}"

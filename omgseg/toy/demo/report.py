@@ -152,7 +152,7 @@ def _read(picture: Path) -> Image.Image:
 
 
 def shortfalls(metrics: dict[str, Any]) -> list[str]:
-    """The requirements that were not met, a line each."""
+    """The requirements that were not met, one line for each."""
     lines = [
         f"{metric.key} is {metrics[metric.key]:.1f}, required {metric.required:g}"
         for evaluation in EVALUATIONS
@@ -168,7 +168,7 @@ def shortfalls(metrics: dict[str, Any]) -> list[str]:
 
 
 def write_report(folder: Path, metrics: dict[str, Any], seconds: dict[str, float]) -> None:
-    """Write ``metrics.json`` and ``report.md``, each at once.
+    """Write ``metrics.json`` and ``report.md``; each appears whole.
 
     Args:
         folder: of the demo.

@@ -45,7 +45,8 @@ class ProgressHook(Hook):
         remaining = time.strftime("%M:%S", time.gmtime(seconds * (total - done)))
         loss = runner.message_hub.get_scalar("train/loss").mean(self.interval)
         print(
-            f"  iteration {done}/{total}  loss {loss:.2f}  {seconds:.2f} s each  {remaining} left", flush=True
+            f"  iteration {done}/{total}  loss {loss:.2f}  {seconds:.2f} s per iteration  {remaining} left",
+            flush=True,
         )
 
 
