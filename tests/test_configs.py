@@ -18,11 +18,13 @@ RUNNABLE = sorted(file for file in CONFIGS.rglob("*.py") if "_base_" not in file
 def test_a_config_names_only_arguments_that_exist_and_its_model_builds(file):
     config = Config.fromfile(file)
     check_arguments(config)
-    for encoder in (config.model.image_encoder, config.model.text_encoder):
-        encoder.pretrained = None
+    for part in config.model.values():
+        if isinstance(part, dict) and "pretrained" in part:
+            part.pretrained = None
     with torch.device("meta"):
         model = MODELS.build(config.model)
-    assert model.pixel_decoder.input_convs[0].conv.in_channels == model.image_encoder.channels[-1]
+    if config.model.type == "OMGSeg":
+        assert model.pixel_decoder.input_convs[0].conv.in_channels == model.image_encoder.channels[-1]
 
 
 def test_the_main_config_adds_nothing_to_its_bases():
@@ -46,7 +48,7 @@ def test_the_data_of_a_config_build_where_its_datasets_are(file, data, monkeypat
     monkeypatch.setenv("OMGSEG_VOCABULARIES", str(data / "vocabularies"))
     config = Config.fromfile(file)
     loaders = [config[name].dataset for name in LOADERS if config.get(name)]
-    assert loaders
+    assert loaders or not {"train_cfg", "benchmark"} & set(config)  # a config for prediction needs no data
     for loader in loaders:
         dataset = DATASETS.build(loader)
         members = getattr(dataset, "datasets", {"": dataset})

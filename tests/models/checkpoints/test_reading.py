@@ -117,7 +117,7 @@ def test_a_compressed_file_is_refused_before_it_is_unpacked(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({1: torch.ones(2)}, "named by 1"),
+        ({1: torch.ones(2)}, "a tensor is named 1"),
         ({"a": torch.eye(3).to_sparse()}, "'a' .sparse_coo"),
         ({"a": torch.ones(2, device="meta")}, "'a' .meta"),
         ({"a": torch.ones(2, dtype=torch.complex64)}, "'a' .strided, torch.complex64"),
