@@ -3,12 +3,14 @@
 import json
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.structures import InstanceData
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -16,7 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from omgseg.datasets.transforms import PackClip, Resize
 from omgseg.engine import CheckpointError
 from omgseg.inference.loading import load
-from omgseg.models.omgseg.adapter import OMGSegSegmenter
+from omgseg.models.omgseg.adapter import EncodedImage, OMGSegSegmenter
+from omgseg.models.omgseg.model import Features
 from omgseg.protocols import (
     MaskNamer,
     PromptableModel,
@@ -429,6 +432,39 @@ def test_masks_are_named_by_what_clip_sees_under_them(model, state):
     assert (swapped[:-1].argmax(1) == 1 - model.name_masks(state, rles, WORDS.things())[:-1].argmax(1)).all()
 
 
+class TwoMasks(torch.nn.Module):
+    """In place of OMG-Seg: its learned queries find two masks of nearly the same pixels, a point finds nothing."""
+
+    train_vocabulary = vocabulary = None
+
+    def __init__(self, areas: tuple[int, int], size: tuple[int, int]) -> None:
+        super().__init__()
+        self.place = torch.nn.Parameter(torch.zeros(1))
+        self.test_config = SimpleNamespace(clip_size=1)
+        self.masks = torch.full((2, size[0] * size[1]), -9.0)
+        for mask, area in zip(self.masks, areas, strict=True):
+            mask[:area] = 9.0
+        self.masks = self.masks.view(2, *size)
+
+    def decode(self, features, samples, **_) -> list[SimpleNamespace]:
+        masks = self.masks if samples[0].tasks == ("instance",) else torch.full_like(self.masks[:1], -9.0)
+        return [
+            SimpleNamespace(mask_logits=masks[None, :, None], objectness_logits=torch.zeros(1, len(masks)))
+        ]
+
+
+@pytest.mark.parametrize(("max_overlap", "count"), [(0.855, 1), (0.858, 2)])
+def test_masks_of_everything_are_compared_exactly_in_bfloat16(config, max_overlap, count):
+    """An IoU of 257 / 300; 257 pixels are 256 in bfloat16."""
+    size = (20, 30)
+    seg = OMGSegSegmenter.from_model(TwoMasks((257, 300), size), config, torch.bfloat16)
+    sizes = dict(ori_shape=size, img_shape=size, batch_input_shape=size, scale_factor=(1.0, 1.0))
+    state = EncodedImage(
+        DetDataSample(metainfo=sizes), Features(torch.zeros(1, 1, *size), [], torch.zeros(1), 1)
+    )
+    assert len(seg.propose(state, 1, 0.0, max_overlap).rles) == count
+
+
 def test_memory_does_not_grow_with_masks_times_pixels(model):
     """No tensor holds many masks at the size of the image."""
     image = np.ascontiguousarray(scene().repeat(8, 0).repeat(8, 1))
@@ -440,6 +476,9 @@ def test_memory_does_not_grow_with_masks_times_pixels(model):
     with Largest() as of_names:
         model.name_masks(state, found.rles, WORDS)
     assert of_names.elements <= 2 * pixels
+    with Largest() as of_everything:
+        proposed = model.propose(state, 6, min_score=0.0, max_overlap=1.0)
+    assert len(proposed.rles) > 20 and of_everything.elements <= 8 * pixels
 
 
 def test_calls_compute_in_the_chosen_precision_without_gradients(config, spread_weights):
