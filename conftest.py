@@ -30,6 +30,14 @@ def imports_out_of_garbage_collection() -> Iterator[None]:
     gc.unfreeze()
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """``-m golden`` runs every test that reads the golden files."""
+    for item in items:
+        if "golden_dir" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.golden)
+
+
 @pytest.fixture(scope="session")
 def golden_dir() -> Path:
     """Folder with the reference tensors and metric values (`metrics/`, `model/`)."""
