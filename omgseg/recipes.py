@@ -71,6 +71,8 @@ def test_steps(*prompts: Step, truth: Step | None = None) -> list[Step]:
 
 TEST_CLICKS = test_steps(points(None, deterministic=True), truth=dict(type="LoadSegments"))
 """One click in the middle of each mask."""
+TEST_BOXES = test_steps(truth=dict(type="LoadSegments", boxes=True))
+"""Masks with the boxes of their annotations."""
 
 
 def train_images(

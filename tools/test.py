@@ -44,6 +44,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="also write the numbers as .json, or the table as .md; may be given twice",
     )
     parser.add_argument(
+        "--boxes",
+        metavar="FILE",
+        help="boxes of a detector (a COCO result file), for the benchmarks that give them to a model as prompts",
+    )
+    parser.add_argument(
         "--show-dir", metavar="FOLDER", help="draw every sample's predictions into this folder"
     )
     parser.add_argument(
@@ -63,6 +68,8 @@ def prepare(file: str, args: argparse.Namespace) -> Config:
     if several and args.work_dir is not None:
         cfg.work_dir = str(Path(args.work_dir) / name)
     cfg.load_from, cfg.resume = args.checkpoint, False
+    if args.boxes is not None and "boxes" in cfg.test_cfg:
+        cfg.test_cfg.boxes = args.boxes
     for folder, hook in ((args.show_dir, "PicturesHook"), (args.dump, "DumpHook")):
         if folder is not None:
             target = str(Path(folder) / name) if several else folder

@@ -2,7 +2,13 @@
 
 from omgseg.datasets.base import SegmentationDataset
 from omgseg.datasets.cityscapes import CityscapesDataset
-from omgseg.datasets.coco_instance import CocoInstanceDataset, LVISDataset, Objects365Dataset
+from omgseg.datasets.coco_instance import (
+    CocoInstanceDataset,
+    CocoInstancePromptDataset,
+    LVISDataset,
+    LVISPromptDataset,
+    Objects365Dataset,
+)
 from omgseg.datasets.coco_panoptic import ADE20KDataset, CocoPanopticDataset, CocoPromptDataset
 from omgseg.datasets.joint import JointDataset
 from omgseg.datasets.mask_folder import MaskFolderDataset
@@ -15,11 +21,13 @@ __all__ = [
     "ADE20KDataset",
     "CityscapesDataset",
     "CocoInstanceDataset",
+    "CocoInstancePromptDataset",
     "CocoPanopticDataset",
     "CocoPromptDataset",
     "DAVISDataset",
     "JointDataset",
     "LVISDataset",
+    "LVISPromptDataset",
     "MaskFolderDataset",
     "OVISDataset",
     "Objects365Dataset",

@@ -74,14 +74,10 @@ class CocoInstanceDataset(SegmentationDataset):
             if not entry.get("segmentation"):
                 report_problem(ProblemKind.ANNOTATION, ValueError(self._without_mask(entry)))
             elif not entry.get("iscrowd"):
-                instances[entry["image_id"]].append(
-                    {
-                        "id": entry["id"],
-                        "category_id": entry["category_id"],
-                        "segmentation": entry["segmentation"],
-                        "area": entry.get("area"),
-                    }
-                )
+                instance = {key: entry.get(key) for key in ("id", "category_id", "segmentation", "area")}
+                if self.test_mode:  # training has no use for a million of them
+                    instance["bbox"] = entry.get("bbox")
+                instances[entry["image_id"]].append(instance)
         return dict(instances)
 
     def _without_mask(self, annotation: dict[str, Any]) -> str:
@@ -108,6 +104,15 @@ class CocoInstanceDataset(SegmentationDataset):
         if "file_name" not in image:
             raise ValueError(f"{self.ann_file}: image {image['id']} has no field 'file_name'")
         return image["file_name"]
+
+
+@DATASETS.register_module()
+class CocoInstancePromptDataset(CocoInstanceDataset):
+    """The same images as class-agnostic masks to prompt for."""
+
+    SOURCE = "coco_instance_prompts"
+    TASKS = ("interactive",)
+    CLASS_AGNOSTIC = True
 
 
 NUM_CATEGORIES_V05 = 1230
@@ -137,7 +142,8 @@ class LVISDataset(CocoInstanceDataset):
                 "download the file of LVIS v1 (lvis_v1_train.json, lvis_v1_val.json; 1203 categories) from "
                 f"https://www.lvisdataset.org/dataset; see data/README.md#{self.README_ANCHOR}"
             )
-        known = self._vocabulary.id_to_label if self._vocabulary is not None else None
+        words = None if self.CLASS_AGNOSTIC else self._vocabulary
+        known = words.id_to_label if words is not None else None
         foreign = [entry for entry in categories if known is not None and entry["id"] not in known]
         if foreign:
             raise ValueError(
@@ -153,6 +159,15 @@ class LVISDataset(CocoInstanceDataset):
                 f"see data/README.md#{self.README_ANCHOR}"
             )
         return "/".join(image["coco_url"].split("/")[-2:])
+
+
+@DATASETS.register_module()
+class LVISPromptDataset(LVISDataset):
+    """The same images as class-agnostic masks to prompt for."""
+
+    SOURCE = "lvis_prompts"
+    TASKS = ("interactive",)
+    CLASS_AGNOSTIC = True
 
 
 NOT_DISTRIBUTED = frozenset(

@@ -29,6 +29,8 @@ class SA1BDataset(SegmentationDataset):
         ann_file: optional, a text file with the shards to take, one per line. Default: all that are there.
         max_masks: of an image with more masks, only so many are read, chosen at random. A photo of 3 megapixels has up
             to several hundred. None: all.
+        seeded_masks: choose them as the published evaluation of EdgeSAM does, which is the same every time: with
+            replacement, and with the number of the image as the seed.
     """
 
     README_ANCHOR = "sa-1b"
@@ -38,8 +40,11 @@ class SA1BDataset(SegmentationDataset):
     PREFIXES = ("img",)
     CLASS_AGNOSTIC = True
 
-    def __init__(self, *args: Any, max_masks: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, max_masks: int | None = None, seeded_masks: bool = False, **kwargs: Any
+    ) -> None:
         self.max_masks = max_masks
+        self.seeded_masks = seeded_masks
         super().__init__(*args, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
@@ -78,7 +83,8 @@ class SA1BDataset(SegmentationDataset):
         return read_all(entry, images, where=str(shard))
 
     def describe(self, idx: int) -> dict[str, Any]:
-        return {**super().describe(idx), "max_masks": self.max_masks}
+        choice = {"max_masks": self.max_masks, "seeded_masks": self.seeded_masks}
+        return {**super().describe(idx), **choice}
 
 
 def _size(json_path: str) -> tuple[int, int] | None:

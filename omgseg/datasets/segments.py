@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from pycocotools import mask as coco_mask
 
 from omgseg.datasets.files import read_json
@@ -34,11 +36,14 @@ class FrameMasks(NamedTuple):
         ids: int64 (n,), the same object has the same id in all frames of a video.
         labels: int64 (n,), NO_CLASS where the dataset has no classes.
         masks: uint8 0/1 (n, H, W).
+        boxes: float32 (n, 4), x1 y1 x2 y2, as the annotations have them; NaN where they have none. None in formats
+            without boxes.
     """
 
     ids: np.ndarray
     labels: np.ndarray
     masks: np.ndarray
+    boxes: np.ndarray | None = None
 
 
 def read_segments(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
@@ -199,7 +204,7 @@ def _class_segments(
 def _read_rle(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
     """Polygons or run lengths of each instance, encoded where they are not yet."""
     shape = tuple(results["ori_shape"])
-    instances, masks = [], []
+    instances, masks, boxes = [], [], []
     for instance in frame["instances"]:
         where = f"{results['ann_file']}, annotation {instance['id']}"
         with collecting(where):
@@ -208,17 +213,47 @@ def _read_rle(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
             if tuple(rle["size"]) == shape:
                 masks.append(coco_mask.decode(rle))
                 instances.append(instance)
+                boxes.append(_corners(instance.get("bbox"), where))
     ids = np.array([instance["id"] for instance in instances], np.int64)
     category_ids = np.array([instance["category_id"] for instance in instances], np.int64)
     labels = _labels(category_ids, results["vocabulary"], results["ann_file"])
-    return FrameMasks(ids, labels, np.stack(masks) if masks else np.zeros((0, *shape), np.uint8))
+    boxes = np.array(boxes, np.float32).reshape(-1, 4)
+    return FrameMasks(ids, labels, np.stack(masks) if masks else np.zeros((0, *shape), np.uint8), boxes)
+
+
+def _corners(box: Any, where: str) -> tuple[float, float, float, float]:
+    """x1, y1, x2, y2 of an annotation's ``bbox``, which has a width and a height; NaN where there is none."""
+    if box is None:
+        return (math.nan,) * 4
+    try:
+        x, y, width, height = (float(number) for number in box)
+        if not all(map(math.isfinite, (x, y, width, height))):
+            raise ValueError("not finite")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: 'bbox' is {box!r}, not x, y, width and height") from error
+    return x, y, x + width, y + height
+
+
+def mask_boxes(masks: np.ndarray) -> np.ndarray:
+    """Bounding boxes of masks bool (N, H, W): float32 (N, 4), x1 y1 x2 y2; zeros for an empty mask."""
+    boxes = np.zeros((len(masks), 4), np.float32)
+    for axis, first in ((1, 0), (2, 1)):
+        line = masks.any(axis)
+        present = line.any(1)
+        boxes[:, first] = line.argmax(1)
+        boxes[:, first + 2] = np.where(present, line.shape[1] - line[:, ::-1].argmax(1), 0)
+    return boxes
 
 
 def _read_sa1b(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
     """Run lengths in a JSON file of each image, of which ``max_masks`` are chosen at random before any is decoded."""
     instances, max_masks = sa1b_instances(frame, results), results["max_masks"]
     if max_masks is not None and len(instances) > max_masks:
-        chosen = np.sort(np.random.choice(len(instances), max_masks, replace=False))
+        if results.get("seeded_masks"):
+            generator = torch.Generator().manual_seed(results["sample_idx"])
+            chosen = torch.randint(len(instances), (max_masks,), generator=generator).numpy()
+        else:
+            chosen = np.sort(np.random.choice(len(instances), max_masks, replace=False))
         instances = [instances[index] for index in chosen]
     return _read_rle({**frame, "instances": instances}, {**results, "ann_file": frame["seg_map_path"]})
 
@@ -230,5 +265,5 @@ def sa1b_instances(frame: dict[str, Any], results: dict[str, Any]) -> list[dict[
         FileNotFoundError, ValueError: the JSON file is missing, broken, or has no annotations.
     """
     entries = read_json(frame["seg_map_path"], ("annotations",), results["readme_anchor"])["annotations"]
-    fields = ("id", "segmentation", "area")
+    fields = ("id", "segmentation", "area", "bbox")
     return [{"category_id": NO_CLASS, **{key: entry.get(key) for key in fields}} for entry in entries]

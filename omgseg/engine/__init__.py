@@ -1,6 +1,6 @@
 """Hooks, the runner and checks that mmengine does not have."""
 
-from omgseg.engine.click_loop import ClickLoop
+from omgseg.engine.click_loop import ClickLoop, DetectedBoxLoop, RefinementLoop
 from omgseg.engine.config import ConfigError, check_arguments, merge_options
 from omgseg.engine.hooks import (
     Bf16OptimWrapper,
@@ -21,11 +21,13 @@ __all__ = [
     "ClickLoop",
     "ConfigError",
     "CurvesHook",
+    "DetectedBoxLoop",
     "DumpHook",
     "FiniteLossHook",
     "IterationSeedHook",
     "NonFiniteLossError",
     "PicturesHook",
+    "RefinementLoop",
     "ResumeDataHook",
     "Runner",
     "VocabularyHook",

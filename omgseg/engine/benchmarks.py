@@ -179,10 +179,15 @@ def _outcome_of(config: Config) -> Outcome:
     )
 
 
-PAPER = {"convnext_l": "paper, ConvNeXt-L", "convnext_xxl": "paper, XXL"}
-"""Keys of the figures in ``Outcome.listed``, and the columns they make."""
-
-_HEADER = ("benchmark", "metric", "ours", *PAPER.values(), "s / image", "peak GB")
+PAPER = {
+    "convnext_l": "paper, ConvNeXt-L",
+    "convnext_xxl": "paper, XXL",
+    "sam": "paper, SAM-H",
+    "mobile_sam": "MobileSAM",
+    "efficient_sam_ti": "EfficientSAM-Ti",
+    "edge_sam": "EdgeSAM",
+}
+"""Keys of the figures in ``Outcome.listed``, and the columns they make. Models without a figure have no column."""
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
@@ -190,8 +195,11 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
     A benchmark that lists none shows all of its numbers.
     """
-    rows = [row for outcome in outcomes for row in _rows(outcome)]
-    text = markdown_table(_HEADER, rows, right=range(2, len(_HEADER)))
+    given = {name for outcome in outcomes for figures in outcome.listed.values() for name in figures}
+    models = [name for name in PAPER if name in given]
+    header = ("benchmark", "metric", "ours", *(PAPER[name] for name in models), "s / image", "peak GB")
+    rows = [row for outcome in outcomes for row in _rows(outcome, models)]
+    text = markdown_table(header, rows, right=range(2, len(header)))
     for heading, ran in (("Not run:", False), ("To be checked:", True)):
         notes = [f"- {one.name}: {one.note}" for one in outcomes if one.note and bool(one.metrics) is ran]
         if notes:
@@ -199,14 +207,14 @@ def table(outcomes: Sequence[Outcome]) -> str:
     return text + "\n"
 
 
-def _rows(outcome: Outcome) -> list[tuple[str, ...]]:
+def _rows(outcome: Outcome, models: Sequence[str]) -> list[tuple[str, ...]]:
     speed = "" if outcome.seconds_per_image is None else f"{outcome.seconds_per_image:.3g}"
     memory = "" if not outcome.peak_bytes else f"{outcome.peak_bytes / 1e9:.2f}"
     rows = []
     for key in outcome.listed or outcome.metrics:
         figures = outcome.listed.get(key, {})
         ours = f"{outcome.metrics[key]:.1f}" if key in outcome.metrics else "-"
-        paper = [f"{figures[name]:.1f}" if name in figures else "" for name in PAPER]
+        paper = [f"{figures[name]:.1f}" if name in figures else "" for name in models]
         rows.append(
             ("", key, ours, *paper, "", "") if rows else (outcome.name, key, ours, *paper, speed, memory)
         )

@@ -1,8 +1,10 @@
-"""Interactive segmentation as it is used: one click, a box, or one click after another."""
+"""Models behind the seam that are prompted: as they are used, by the protocol of the small SAMs, or with the boxes of a
+detector."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,22 +15,62 @@ from mmengine.structures import InstanceData
 
 from omgseg.datasets.transforms.loading import read_rgb
 from omgseg.engine.config import ConfigError
+from omgseg.engine.hooks import vocabulary_of
 from omgseg.engine.runner import unwrap
-from omgseg.evaluation.functional.interactive import next_click
-from omgseg.protocols import MaskSet, PromptableModel, Prompts
+from omgseg.evaluation.functional.inputs import load_detections
+from omgseg.evaluation.functional.interactive import (
+    REDUCTION,
+    ModelFrame,
+    centre_of,
+    draw_corrections,
+    mask_overlaps,
+    next_click,
+    wrong_pixels,
+)
+from omgseg.protocols import ImageState, MaskSet, PromptableModel, Prompts
 from omgseg.registry import LOOPS, SEGMENTERS
 from omgseg.structures.run_lengths import decode_masks
 
 
+class PromptLoop(TestLoop):
+    """Puts the runner's model behind the seam and prompts it, image by image.
+
+    Works with any :class:`~omgseg.protocols.PromptableModel`: the runner's model itself, or what the factory of its
+    class makes of it, ``SEGMENTERS.get(model.segmenter).from_model(model, config, dtype)``. The model gets the
+    image as its file has it, and resizes it itself.
+    """
+
+    NEEDS: frozenset[str] = frozenset({"points", "labels"})
+    """Kinds of prompts that the model must take."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._model: PromptableModel | None = None
+
+    @torch.no_grad()
+    def run_iter(self, idx: int, data_batch: dict[str, Sequence[Any]]) -> None:
+        self.runner.call_hook("before_test_iter", batch_idx=idx, data_batch=data_batch)
+        if self._model is None:  # not earlier: hooks may have changed the model until now
+            dtype = torch.float16 if self.fp16 else torch.float32
+            model = unwrap(self.runner.model)
+            self._model = _promptable(model, self.runner.cfg, dtype, type(self).__name__, self.NEEDS)
+        samples = list(data_batch["data_samples"])
+        for sample in samples:
+            self._prompt(self._model, sample)
+        self.evaluator.process(data_samples=samples, data_batch=data_batch)
+        self.runner.call_hook("after_test_iter", batch_idx=idx, data_batch=data_batch, outputs=samples)
+
+    @abstractmethod
+    def _prompt(self, model: PromptableModel, sample: DetDataSample) -> None:
+        """Set the predictions of one image."""
+
+
 @LOOPS.register_module()
-class ClickLoop(TestLoop):
+class ClickLoop(PromptLoop):
     """Prompts each object of an image with one point, with its box, and with further simulated clicks.
 
-    Works with any :class:`~omgseg.protocols.PromptableModel` that takes negative clicks: the runner's model itself, or
-    what the factory of its class makes of it, ``SEGMENTERS.get(model.segmenter).from_model(model, config, dtype)``.
-    The model gets the image as its file has it, and resizes it itself; of the dataset's pipeline come the objects
-    (``gt_instances``) and the first point on each (``SamplePrompts``). Every further click corrects the largest
-    remaining error.
+    Of the dataset's pipeline come the objects (``gt_instances``) and the first point on each (``SamplePrompts``). Every
+    further click corrects the largest remaining error.
 
     Adds to a sample: ``pred_instances.masks`` bool (N, H, W) and ``scores`` (N,), after one point; ``pred_box.masks``
     bool (N, H, W), if the model takes boxes; and ``pred_clicks.masks`` bool (N, num_clicks, H, W), after
@@ -44,22 +86,8 @@ class ClickLoop(TestLoop):
         if num_clicks < 1:
             raise ValueError(f"ClickLoop: num_clicks is {num_clicks}, at least 1 is needed")
         self.num_clicks = num_clicks
-        self._model: PromptableModel | None = None
 
-    @torch.no_grad()
-    def run_iter(self, idx: int, data_batch: dict[str, Sequence[Any]]) -> None:
-        self.runner.call_hook("before_test_iter", batch_idx=idx, data_batch=data_batch)
-        if self._model is None:  # not earlier: hooks may have changed the model until now
-            dtype = torch.float16 if self.fp16 else torch.float32
-            self._model = _promptable(unwrap(self.runner.model), self.runner.cfg, dtype)
-        samples = list(data_batch["data_samples"])
-        for sample in samples:
-            self._interact(self._model, sample)
-        self.evaluator.process(data_samples=samples, data_batch=data_batch)
-        self.runner.call_hook("after_test_iter", batch_idx=idx, data_batch=data_batch, outputs=samples)
-
-    def _interact(self, model: PromptableModel, sample: DetDataSample) -> None:
-        """Set the predictions of one image."""
+    def _prompt(self, model: PromptableModel, sample: DetDataSample) -> None:
         truth = np.asarray(sample.gt_instances.masks, bool)
         factors = np.asarray(sample.scale_factor, np.float32)  # prompts lie in the resized image
         points = (sample.prompts.points.numpy() / factors)[:, None]
@@ -68,7 +96,7 @@ class ClickLoop(TestLoop):
         boxes, scores = rounds[0], np.zeros(0, np.float32)
         corrects = "masks" in model.abilities.prompts
         if len(truth):
-            state = model.encode_image(read_rgb(sample.img_path, str(sample.get("source", ""))))
+            state = _encode(model, sample)
             if "boxes" in model.abilities.prompts:
                 given = sample.gt_instances.bboxes.numpy().astype(np.float32)
                 boxes = _masks(model.segment_prompts(state, Prompts(boxes=given)))
@@ -87,11 +115,187 @@ class ClickLoop(TestLoop):
         sample.pred_clicks = InstanceData(masks=torch.from_numpy(np.stack(rounds, axis=1)))
 
 
-def _promptable(model: Any, config: Any, dtype: torch.dtype) -> PromptableModel:
+MAX_PROMPTS = 64
+"""Objects of an image that are prompted at a time."""
+
+
+@LOOPS.register_module()
+class RefinementLoop(PromptLoop):
+    """The protocol of the small SAMs (EdgeSAM, arXiv:2312.06660, Tables 2 and 3; its published script): prompts
+    each object with its box and with its centre, and corrects each mask with further points.
+
+    Of the dataset's pipeline come the objects (``gt_instances``, with the boxes of the annotations if
+    ``LoadSegments`` has read them). A corrective point is drawn uniformly from all wrong pixels, with the sample's
+    number as the seed, so that it depends on nothing else; it is given together with all earlier prompts, and
+    without the mask so far. An object with fewer than ten wrong pixels gets a padding instead. All sizes are those
+    of the published script, whatever the model's: what is right is the annotation after its way through a square of
+    `frame` pixels, errors are looked for at a quarter of that
+    (:class:`~omgseg.evaluation.functional.interactive.ModelFrame`). Two things differ from it, as the seam gives
+    masks of the original size: an answer is reduced from there and not taken from the decoder, and padding is a
+    padding (the script sets the token of such a point to zero).
+
+    Adds to a sample: ``pred_overlaps_box``, if the model takes boxes, and ``pred_overlaps_centre``, with
+    ``intersection`` and ``union``, int64 (N, 1 + num_points), pixels.
+
+    Args:
+        num_points: corrective points on an object.
+        frame: side of the square.
+        kwargs: see mmengine's TestLoop.
+    """
+
+    def __init__(self, *args: Any, num_points: int = 2, frame: int = 1024, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if num_points < 0 or frame < 8:
+            raise ValueError(
+                f"RefinementLoop: num_points is {num_points} and frame {frame}; at least 0 and 8 are needed"
+            )
+        self.num_points = num_points
+        self.frame = frame
+
+    def _prompt(self, model: PromptableModel, sample: DetDataSample) -> None:
+        masks = np.asarray(sample.gt_instances.masks, bool)
+        boxes = _inside(sample.gt_instances.bboxes.numpy(), masks.shape[1:])
+        frame = ModelFrame(masks.shape[1:], self.frame)
+        kinds = ["box", "centre"] if "boxes" in model.abilities.prompts else ["centre"]
+        found: dict[str, list[np.ndarray]] = {kind: [] for kind in kinds}
+        seed = int(sample.get("sample_idx", 0))
+        generators = {kind: torch.Generator().manual_seed(seed) for kind in kinds}
+        state = _encode(model, sample) if len(masks) else None
+        for start in range(0, len(masks), MAX_PROMPTS):
+            rows = slice(start, start + MAX_PROMPTS)
+            truth = _Truth(frame, masks[rows])
+            for kind in kinds:
+                first = (
+                    Prompts(boxes=boxes[rows])
+                    if kind == "box"
+                    else Prompts(truth.centres, np.ones((len(truth.centres), 1), np.int8))
+                )
+                answers = self._refine(model, state, truth, first, generators[kind])
+                found[kind].append(np.stack([mask_overlaps(truth.masks, mask) for mask in answers], axis=-1))
+        for kind in kinds:
+            empty = np.zeros((2, 0, 1 + self.num_points), np.int64)
+            intersection, union = torch.from_numpy(np.concatenate([empty, *found[kind]], axis=1))
+            overlaps = InstanceData(intersection=intersection, union=union)
+            setattr(sample, f"pred_overlaps_{kind}", overlaps)
+
+    def _refine(
+        self,
+        model: PromptableModel,
+        state: ImageState,
+        truth: _Truth,
+        prompts: Prompts,
+        generator: torch.Generator,
+    ) -> Iterator[np.ndarray]:
+        """The masks bool (N, H, W) after the first prompts and after each corrective point."""
+        points, labels = prompts.points, prompts.labels
+        for number in range(1 + self.num_points):
+            masks = _masks(model.segment_prompts(state, Prompts(points, labels, prompts.boxes)))
+            yield masks
+            if number < self.num_points:
+                more, meaning = truth.corrections(masks, generator)
+                points = more if points is None else np.concatenate([points, more], axis=1)
+                labels = meaning if labels is None else np.concatenate([labels, meaning], axis=1)
+
+
+class _Truth:
+    """What is right about some objects of an image, after the way through a model's frame.
+
+    Attributes:
+        masks: bool (N, H, W).
+        centres: float32 (N, 1, 2), x and y in pixels of the image.
+    """
+
+    CHUNK = 8
+    """Masks that exist in the frame's size at a time."""
+
+    def __init__(self, frame: ModelFrame, annotated: np.ndarray) -> None:
+        self.frame = frame
+        masks, reduced, centres = [], [], []
+        for start in range(0, len(annotated), self.CHUNK):
+            placed = frame.place(annotated[start : start + self.CHUNK])
+            masks.append(frame.give_back(placed))
+            reduced.append(frame.reduce(placed))
+            centres += [centre_of(mask) for mask in placed]
+        self.masks, self._reduced = np.concatenate(masks), np.concatenate(reduced)
+        self.centres = frame.to_image(np.array(centres)[:, None])
+
+    def corrections(self, masks: np.ndarray, generator: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """One point for each of the masks, float32 (N, 1, 2) in pixels of the image, and its label int8 (N, 1)."""
+        missing, excess = wrong_pixels(self.frame.reduce_answer(masks), self._reduced, self.frame.valid)
+        pixels, labels = draw_corrections(missing, excess, 1, generator)
+        return self.frame.to_image(pixels * REDUCTION), labels
+
+
+@LOOPS.register_module()
+class DetectedBoxLoop(PromptLoop):
+    """Masks for the boxes of a given detector, whose categories and scores are kept: what a model adds to a detector.
+
+    Adds to a sample: ``pred_instances`` with ``labels`` (N,), ``scores`` (N,) and ``masks`` bool (N, H, W). A box
+    without area inside of the image gets an empty mask.
+
+    Args:
+        boxes: a COCO result file of boxes.
+        kwargs: see mmengine's TestLoop.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+        ConfigError: it is not a COCO result file, or one of other images; names the file and the field.
+    """
+
+    NEEDS = frozenset({"boxes"})
+
+    def __init__(self, *args: Any, boxes: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        dataset = self.dataloader.dataset
+        infos = (dataset.get_data_info(index) for index in range(len(dataset)))
+        image_ids = {info["frames"][0]["img_id"] for info in infos}
+        self._labels = vocabulary_of(dataset).id_to_label
+        try:
+            self._detections = load_detections(boxes, image_ids, self._labels.keys())
+        except ValueError as error:
+            raise ConfigError(f"DetectedBoxLoop: {error}") from error
+
+    def _prompt(self, model: PromptableModel, sample: DetDataSample) -> None:
+        size = tuple(sample.ori_shape)
+        found = self._detections.get(sample.img_id, [])
+        corners = np.array([entry["bbox"] for entry in found], np.float32).reshape(-1, 4)
+        corners[:, 2:] += corners[:, :2]
+        limits = np.array([size[1], size[0]] * 2, np.float32)
+        boxes = corners.clip(0, limits)
+        rows = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(1))
+        masks = np.zeros((len(found), *size), bool)
+        state = _encode(model, sample) if len(rows) else None
+        for start in range(0, len(rows), MAX_PROMPTS):
+            batch = rows[start : start + MAX_PROMPTS]
+            masks[batch] = _masks(model.segment_prompts(state, Prompts(boxes=boxes[batch])))
+        sample.pred_instances = InstanceData(
+            labels=torch.tensor([self._labels[entry["category_id"]] for entry in found], dtype=torch.long),
+            scores=torch.tensor([entry["score"] for entry in found], dtype=torch.float32),
+            masks=torch.from_numpy(masks),
+        )
+
+
+def _encode(model: PromptableModel, sample: DetDataSample) -> ImageState:
+    return model.encode_image(read_rgb(sample.img_path, str(sample.get("source", ""))))
+
+
+def _inside(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Boxes float32 (N, 4) cut to an image (height, width); what has no area there becomes a pixel wide or high."""
+    limits = np.array([size[1], size[0]], np.float32)
+    low = boxes[:, :2].clip(0, limits)
+    high = boxes[:, 2:].clip(0, limits)
+    flat = high <= low
+    low = np.where(flat, np.minimum(low, limits - 1), low)
+    return np.concatenate([low, np.where(flat, low + 1, high)], axis=1).astype(np.float32)
+
+
+def _promptable(
+    model: Any, config: Any, dtype: torch.dtype, loop: str, needs: frozenset[str]
+) -> PromptableModel:
     """The runner's model behind the seam.
 
     Raises:
-        ConfigError: it takes no clicks.
+        ConfigError: it does not take the prompts that the loop needs.
     """
     name = type(model).__name__
     if not isinstance(model, PromptableModel):
@@ -99,12 +303,13 @@ def _promptable(model: Any, config: Any, dtype: torch.dtype) -> PromptableModel:
         factory = SEGMENTERS.get(factory) if isinstance(factory, str) else factory
         if not hasattr(factory, "from_model"):
             raise ConfigError(
-                f"ClickLoop: {name} is not a PromptableModel, and its class attribute 'segmenter' names no factory in "
+                f"{loop}: {name} is not a PromptableModel, and its class attribute 'segmenter' names no factory in "
                 "SEGMENTERS with a class method from_model(model, config, dtype)"
             )
         model = factory.from_model(model, config, dtype)
-    if not isinstance(model, PromptableModel) or not {"points", "labels"} <= model.abilities.prompts:
-        raise ConfigError(f"ClickLoop: {name} does not take clicks on an object and beside it")
+    if not isinstance(model, PromptableModel) or not needs <= model.abilities.prompts:
+        wanted = "boxes" if "boxes" in needs else "clicks on an object and beside it"
+        raise ConfigError(f"{loop}: {name} does not take {wanted}")
     return model
 
 

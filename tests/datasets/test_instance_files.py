@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from omgseg.datasets import CocoInstanceDataset
+from omgseg.datasets import CocoInstanceDataset, CocoInstancePromptDataset
 from omgseg.datasets.problems import ProblemKind, collect_problems
 
 LOAD = [dict(type="LoadFrames"), dict(type="LoadSegments"), dict(type="PackClip")]
@@ -31,6 +31,24 @@ def test_entries_hold_no_pixels(files):
     instances = entry["frames"][0]["instances"]
     assert instances[0] == {"id": 11, "category_id": 5, "segmentation": [files.SQUARE], "area": 1.0}
     assert entry["frames"][0].keys() == {"img_path", "img_id", "frame_id", "instances"}
+
+
+def test_boxes_of_the_annotations_in_test_mode(files):
+    """To a fraction of a pixel; what has none gets the box around its mask."""
+    boxed = [LOAD[0], dict(type="LoadSegments", boxes=True), LOAD[2]]
+    files.content["annotations"][0]["bbox"] = [29.5, 9.75, 11, 10.5]
+    files.content["annotations"][1].pop("bbox", None)
+    files.write()
+    dataset = CocoInstancePromptDataset(**files.config, pipeline=boxed, test_mode=True)
+    assert len(dataset.vocabulary) == 0 and dataset.tasks == ("interactive",)
+    sample = next(one["data_samples"] for one in dataset if one["data_samples"].img_id == 4)
+    gt = sample.gt_instances
+    assert gt.bboxes[:2].tolist() == [[29.5, 9.75, 40.5, 20.25], [30, 10, 40, 20]]
+    assert set(gt.labels.tolist()) == {-1} and dataset[sample.sample_idx]["data_samples"].img_id == 4
+    files.content["annotations"][0]["bbox"] = [29.5, 9.75, "wide"]
+    files.write()
+    with pytest.raises(ValueError, match="annotation 11: 'bbox' is .* not x, y, width and height"):
+        list(CocoInstancePromptDataset(**files.config, pipeline=boxed, test_mode=True))
 
 
 def test_test_mode_keeps_every_image_and_needs_no_annotations(files):

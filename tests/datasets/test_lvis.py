@@ -2,7 +2,7 @@
 
 import pytest
 
-from omgseg.datasets import LVISDataset
+from omgseg.datasets import LVISDataset, LVISPromptDataset
 
 LOAD = [dict(type="LoadFrames"), dict(type="LoadSegments"), dict(type="PackClip")]
 
@@ -31,6 +31,11 @@ def test_lvis_finds_its_images_in_the_folders_of_coco(lvis):
     samples = [dataset[index]["data_samples"] for index in range(3)]
     assert [sample.img_path.split("/")[-2] for sample in samples] == ["train2017", "val2017", "val2017"]
     assert len(samples[0].gt_instances) == 4 and samples[0].source == "lvis"
+
+
+def test_lvis_as_masks_to_prompt_for(lvis):
+    dataset = LVISPromptDataset(**lvis_config(lvis), pipeline=LOAD, test_mode=True)
+    assert len(dataset.vocabulary) == 0 and len(dataset[0]["data_samples"].gt_instances) == 4
 
 
 def test_lvis_v05_is_refused(real_samples_dir):

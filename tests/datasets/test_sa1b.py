@@ -136,3 +136,14 @@ def test_prompts_of_the_shipped_config(root, monkeypatch):
     sample = data["data_samples"]
     assert 0 < len(sample.prompts) == len(sample.gt_instances) <= 20
     assert max(data["inputs"].shape) <= 96
+
+
+def test_seeded_masks_are_those_of_the_published_evaluation(root):
+    """With replacement, by the number of the image; images with fewer masks keep theirs."""
+    dataset = build(root, max_masks=4, seeded_masks=True, test_mode=True)
+    torch.manual_seed(0)  # the number of the image
+    want = (100 + torch.randint(0, 10, (4,))).tolist()
+    for _ in range(2):
+        sample = dataset[0]["data_samples"]
+        assert sample.gt_instances.instances_ids.tolist() == want and sample.sample_idx == 0
+    assert len(dataset[2]["data_samples"].gt_instances) == 1

@@ -52,3 +52,12 @@ def test_undefined_numbers_are_valid_json(tmp_path):
 def test_numbers_that_need_a_look_are_named():
     text = table([Outcome("own", {"x/IoU": 1.0}, {"x/IuO": {}}, note="no metric gives 'x/IuO'", failed=True)])
     assert "To be checked:" in text and "- own: no metric gives 'x/IuO'" in text and "Not run:" not in text
+
+
+def test_columns_are_those_of_the_models_that_have_figures():
+    small = Outcome("prompts", {"i/mIoU": 70.0}, {"i/mIoU": {"sam": 77.3, "edge_sam": 76.7}}, 0.1, 10**9)
+    header = [cell.strip() for cell in table([small, MISSING]).splitlines()[0].strip("|").split("|")]
+    assert header == ["benchmark", "metric", "ours", "paper, SAM-H", "EdgeSAM", "s / image", "peak GB"]
+    both = table([RUN, small]).splitlines()
+    assert [cell.strip() for cell in both[3].split("|")][4:8] == ["", "", "", ""], "a/AP has no figures"
+    assert [cell.strip() for cell in both[4].split("|")][4:8] == ["", "", "77.3", "76.7"]

@@ -1,5 +1,6 @@
-"""Simulated clicks on a model behind the seam."""
+"""A model behind the seam that is prompted: simulated clicks, the protocol of the small SAMs, a detector's boxes."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from omgseg.engine import ConfigError
-from omgseg.evaluation.metrics import InteractiveMetric
-from omgseg.protocols import Abilities
-from omgseg.structures import Task
+from omgseg.evaluation.metrics import InteractiveMetric, RefinementMetric
+from omgseg.protocols import Abilities, MaskSet
+from omgseg.structures import Category, Task, Vocabulary
+from omgseg.structures.run_lengths import encode_masks
 from tests.fakes import ClickOnlyFake, picture
 
 SCENE = picture(60, 80, ("red", 5, 5, 25, 25), ("blue", 5, 40, 25, 60), ("green", 40, 0, 60, 80))
@@ -84,14 +86,16 @@ def sample_of(tmp_path, name: str, *objects: np.ndarray) -> dict[str, Any]:
     return dict(inputs=torch.zeros(1, 3, 30, 40, dtype=torch.uint8), data_samples=sample)
 
 
-def run(tmp_path, model, data, **loop) -> tuple[dict[str, float], list[DetDataSample]]:
+def run(
+    tmp_path, model, data, metric=None, kind="ClickLoop", **loop
+) -> tuple[dict[str, float], list[DetDataSample]]:
     keep = Keep()
     runner = Runner(
         model=model,
         work_dir=str(tmp_path / "work"),
         test_dataloader=DataLoader(data, batch_size=2, collate_fn=pseudo_collate),
-        test_evaluator=[InteractiveMetric()],
-        test_cfg=dict(type="omgseg.ClickLoop", **loop),
+        test_evaluator=[metric or InteractiveMetric()],
+        test_cfg=dict(type=f"omgseg.{kind}", **loop),
         custom_hooks=[keep],
         default_scope="omgseg",
         experiment_name=f"clicks-{tmp_path.name}",
@@ -167,3 +171,190 @@ def test_models_that_take_no_clicks(tmp_path):
 def test_at_least_one_click(tmp_path):
     with pytest.raises(ValueError, match="num_clicks is 0"):
         run(tmp_path, Direct(), [sample_of(tmp_path, "a", RED)], num_clicks=0)
+
+
+def refine(tmp_path, model, data, **loop):
+    return run(tmp_path, model, data, RefinementMetric(), "RefinementLoop", **{"frame": 128, **loop})
+
+
+def test_corrective_points(tmp_path):
+    """A box finds all; the centre of red and blue finds one of them, and the point that follows adds the other."""
+    both, wide = RED | BLUE, GREEN.copy()
+    data = [
+        sample_of(tmp_path, "a", RED, both, wide),
+        sample_of(tmp_path, "none"),
+        sample_of(tmp_path, "b", BLUE),
+    ]
+    model = Direct()
+    values, (first, none, _) = refine(tmp_path, model, data)
+    names = [f"interactive/mIoU_{kind}{more}" for kind in ("box", "centre") for more in ("", "+1", "+2")]
+    assert list(values) == names
+    assert [values[name] > 95 for name in names] == [True, True, True, False, True, True], values
+    assert first.pred_overlaps_centre.intersection.shape == (3, 3) and len(none.pred_overlaps_box) == 0
+    halves = first.pred_overlaps_centre.intersection[1] / first.pred_overlaps_centre.union[1]
+    assert halves[0] < 0.6 and halves[1] > 0.9, "one of two squares, then both"
+    assert model.calls.count(("encode_image", [(60, 80)])) == 2, "the image without objects is not encoded"
+    again = refine(tmp_path / "again", Direct(), data[:1])[1][0]
+    assert torch.equal(again.pred_overlaps_box.union, first.pred_overlaps_box.union), "whatever came before"
+
+
+def test_prompts_come_in_bounded_batches(tmp_path):
+    model = Direct()
+    refine(tmp_path, model, [sample_of(tmp_path, "a", *[RED] * 100)], num_points=0)
+    sizes = [len(sizes) for name, sizes in model.calls if name == "segment_prompts"]
+    assert sizes == [64, 64, 36, 36]
+
+
+def test_a_model_without_boxes_has_centres_only(tmp_path):
+    model = Direct()
+    model.abilities = Abilities(frozenset({Task.INTERACTIVE}), frozenset({"points", "labels"}))
+    values, _ = refine(tmp_path, model, [sample_of(tmp_path, "a", RED)], num_points=1)
+    assert list(values) == ["interactive/mIoU_centre", "interactive/mIoU_centre+1"]
+    with pytest.raises(ValueError, match="num_points is -1"):
+        refine(tmp_path, model, [], num_points=-1)
+
+
+class Replay(Direct):
+    """Answers with the logits of a stored run, whatever is asked, and keeps the prompts."""
+
+    def __init__(self, calls, images, side):
+        super().__init__()
+        object.__setattr__(self, "stored", (calls, images, side))
+        object.__setattr__(self, "asked", [])
+
+    def segment_prompts(self, state, prompts):
+        calls, images, side = self.stored
+        call = calls[len(self.asked)]
+        self.asked.append((call, prompts))
+        image = images[call["image"]]
+        height, width = image["input_size"]
+        resize = torch.nn.functional.interpolate
+        full = resize(call["low_res"], (side, side), mode="bilinear")[..., :height, :width]
+        masks = (resize(full, tuple(image["original_size"]), mode="bilinear") > 0)[:, 0].numpy()
+        return MaskSet(encode_masks(masks), np.ones(len(masks), np.float32))
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("kind", ["box", "centre"])
+def test_the_published_script_through_the_seam(tmp_path, golden_dir, kind):
+    golden = torch.load(golden_dir / "edge_sam" / "golden.pt", weights_only=True)["evaluation"]
+    stored, side = golden["runs"][kind], golden["img_size"]
+    calls, data = [], []
+    for number, image in enumerate(golden["images"]):
+        sample = sample_of(tmp_path, str(number))
+        height, width = image["original_size"]
+        Image.new("RGB", (width, height)).save(tmp_path / f"{number}.png")
+        boxes = image["boxes_original_xyxy"].float()
+        sample["data_samples"].gt_instances = InstanceData(masks=image["gt_masks"], bboxes=boxes)
+        data.append(sample)
+        own = [call for call in stored["calls"] if call["image"] == number]
+        calls += own + own  # what the loop asks with boxes, then with centres
+    model = Replay(calls, golden["images"], side)
+    points = len(stored["mIoU_percent"]) - 1
+    values, samples = refine(tmp_path, model, data, frame=side, num_points=points)
+    for number, wanted in enumerate(stored["mIoU_percent"]):
+        name = f"interactive/mIoU_{kind}+{number}" if number else f"interactive/mIoU_{kind}"
+        assert values[name] == pytest.approx(wanted, abs=1e-3)
+    counts = [sample.get(f"pred_overlaps_{kind}") for sample in samples]
+    found = torch.cat([both.intersection / both.union for both in counts])
+    torch.testing.assert_close(found.T.float(), stored["iou_per_instance"], atol=1e-6, rtol=0)
+    for call, prompts in model.asked:
+        if (prompts.boxes is not None) != (kind == "box"):
+            continue
+        image = golden["images"][call["image"]]
+        factor = np.array(image["input_size"][::-1]) / np.array(image["original_size"][::-1])
+        if kind == "box":
+            np.testing.assert_allclose(prompts.boxes * np.tile(factor, 2), call["boxes"], atol=1e-3)
+        elif call["iteration"] == 0:
+            np.testing.assert_allclose(prompts.points * factor, call["points"], atol=1e-3)
+        given = 0 if prompts.points is None else prompts.points.shape[1]
+        assert given == call["iteration"] + (kind == "centre") and prompts.masks is None
+
+
+class Detected(torch.utils.data.Dataset):
+    """Two images with words; what of a dataset a loop over detections looks at."""
+
+    vocabulary = Vocabulary([Category("dog", id=9), Category("cat", id=4)])
+    metainfo = dict(vocabulary=vocabulary)
+
+    def __init__(self, folder):
+        self.samples = [sample_of(folder, name, RED) for name in "ab"]
+        for sample in self.samples:
+            sample["data_samples"].set_metainfo(dict(img_id=ord(sample["data_samples"].img_id)))
+
+    def get_data_info(self, index):
+        return dict(frames=[dict(img_id=self.samples[index]["data_samples"].img_id)])
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        return self.samples[index]
+
+
+def detect(tmp_path, content, model=None):
+    file = tmp_path / "boxes.json"
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    loop = dict(kind="DetectedBoxLoop", metric=InteractiveMetric(), boxes=str(file))
+    return run(tmp_path, model or Direct(), Detected(tmp_path), **loop)[1]
+
+
+ENTRY = dict(image_id=ord("a"), category_id=9, bbox=[5, 5, 20, 20], score=0.25)
+
+
+def test_masks_for_the_boxes_of_a_detector(tmp_path):
+    outside, wide = (
+        dict(ENTRY, bbox=[90, 5, 9, 9]),
+        dict(ENTRY, bbox=[-5, -5, 70, 35], category_id=4, score=1),
+    )
+    file = tmp_path / "boxes.json"
+    file.write_text(json.dumps([ENTRY, outside, wide]))
+
+    class Kept(InteractiveMetric):
+        def reduce(self, sample):
+            return {}
+
+        def summarize(self, results):
+            return {"images": len(results)}
+
+    _, (first, second) = run(
+        tmp_path, Direct(), Detected(tmp_path), Kept(), "DetectedBoxLoop", boxes=str(file)
+    )
+    found = first.pred_instances
+    assert found.labels.tolist() == [0, 0, 1] and found.scores.tolist() == [0.25, 0.25, 1]
+    assert np.array_equal(found.masks[0], RED) and not found.masks[1].any()
+    assert np.array_equal(found.masks[2], RED | BLUE)
+    assert len(second.pred_instances) == 0 and second.pred_instances.masks.shape == (0, 60, 80)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[{", "is not complete JSON"),
+        ({"annotations": []}, "is not a list of entries with 'bbox'"),
+        ([], "holds no boxes"),
+        ([7], "entry 0 is not an object"),
+        (
+            [ENTRY, {key: ENTRY[key] for key in ("image_id", "category_id", "score")}],
+            "entry 1 has no field 'bbox'",
+        ),
+        ([dict(ENTRY, image_id=5)], "entry 0: 'image_id' is 5, which the annotations"),
+        ([dict(ENTRY, category_id=5)], "'category_id' is 5"),
+        ([dict(ENTRY, bbox=[1, 2, 3])], r"'bbox' is \[1, 2, 3\]"),
+        ([dict(ENTRY, bbox=[1, 2, 3, float("nan")])], "'bbox' is"),
+        ([dict(ENTRY, score=None)], "'score' is None"),
+    ],
+)
+def test_files_that_hold_no_detections(tmp_path, content, words):
+    with pytest.raises(ConfigError, match=f"DetectedBoxLoop: .*boxes.json.*{words}") as error:
+        detect(tmp_path, content)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_and_a_model_without_boxes(tmp_path):
+    with pytest.raises(FileNotFoundError, match="none.json not found"):
+        run(tmp_path, Direct(), Detected(tmp_path), kind="DetectedBoxLoop", boxes=str(tmp_path / "none.json"))
+    model = Direct()
+    model.abilities = Abilities(frozenset({Task.INTERACTIVE}), frozenset({"points", "labels"}))
+    with pytest.raises(ConfigError, match="DetectedBoxLoop: Direct does not take boxes"):
+        detect(tmp_path, [ENTRY], model)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from omgseg.datasets.segments import FrameMasks, read_segments
+from omgseg.datasets.segments import FrameMasks, mask_boxes, read_segments
 from omgseg.registry import TRANSFORMS
 from omgseg.structures.label_png import image_size, load_image, require_regular
 
@@ -109,23 +109,29 @@ class LoadSegments(BaseTransform):
     Adds ``gt_masks`` uint8 (N, T, H, W) (an absent object is empty in that frame), ``gt_labels`` int64 (N,)
     and ``gt_instance_ids`` int64 (N,), in order of first appearance. Crowd regions are left out.
 
-    The two options read what a tracker may see of a test video:
+    The first two options read what a tracker may see of a test video.
 
     Args:
         first_frame_only: the first frame alone, T = 1 (DAVIS).
         first_masks_only: each object in the first frame that has a mask of it, and nowhere else (YouTube-VOS).
             Only such frames are kept: T is their number, and ``gt_frames`` (T indices) says which they are.
             Frames without a mask file count as frames without a mask.
+        boxes: also the boxes of an image's annotations, where a format has some (COCO and its relatives):
+            ``gt_boxes`` float32 (N, 4), x1 y1 x2 y2 in pixels of the file. They may differ from those around the
+            masks by a pixel; what has none gets the box around its mask. Masks must not be resized afterwards.
 
     Raises:
         FileNotFoundError, OSError, ValueError: see :func:`omgseg.datasets.segments.read_segments`.
     """
 
-    def __init__(self, first_frame_only: bool = False, first_masks_only: bool = False) -> None:
+    def __init__(
+        self, first_frame_only: bool = False, first_masks_only: bool = False, boxes: bool = False
+    ) -> None:
         if first_frame_only and first_masks_only:
             raise ValueError("LoadSegments: choose one of first_frame_only and first_masks_only")
         self.first_frame_only = first_frame_only
         self.first_masks_only = first_masks_only
+        self.boxes = boxes
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         if self.first_masks_only:
@@ -140,6 +146,10 @@ class LoadSegments(BaseTransform):
         results["gt_masks"] = masks
         results["gt_instance_ids"] = ids
         results["gt_labels"] = np.array([labels[index] for index in ids], np.int64)
+        if self.boxes:
+            around = mask_boxes(segments[0].masks)
+            given = segments[0].boxes
+            results["gt_boxes"] = around if given is None else np.where(np.isnan(given), around, given)
         return results
 
 
@@ -153,7 +163,7 @@ def _first_masks(results: dict[str, Any]) -> tuple[list[FrameMasks], list[int]]:
         segments = read_segments(frame, results)
         new = ~np.isin(segments.ids, seen)
         if new.any():
-            found.append(FrameMasks(*(values[new] for values in segments)))
+            found.append(FrameMasks(*(values[new] for values in segments if values is not None)))
             numbers.append(number)
             seen = np.union1d(seen, segments.ids)
     if not found:

@@ -10,6 +10,7 @@ from mmcv.transforms import BaseTransform
 from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.structures import InstanceData
 
+from omgseg.datasets.segments import mask_boxes
 from omgseg.registry import TRANSFORMS
 from omgseg.structures.prompts import innermost_point
 
@@ -81,6 +82,8 @@ def _box(mask: np.ndarray) -> tuple[int, int, int, int]:
 FRAME_KEYS = ("img_path", "img_id", "frame_id", "seg_map_path", "segments_info")
 CLIP_KEYS = ("ori_shape", "img_shape", "scale_factor", "flip", "tasks", "source")
 VIDEO_KEYS = ("video_id", "video_length")
+NUMBER_KEY = "sample_idx"
+"""The number of a sample in its dataset; seeds of what is drawn in a test."""
 
 
 @TRANSFORMS.register_module()
@@ -89,8 +92,9 @@ class PackClip(BaseTransform):
 
     Returns ``inputs``, uint8 (T, 3, h, w) RGB, and ``data_samples``: a ``DetDataSample`` for an image, a
     ``TrackDataSample`` of T of them for a clip. A frame with ground truth has ``gt_instances`` with
-    ``labels`` (N,), ``masks`` bool (N, H, W), ``instances_ids`` (N,) and ``bboxes`` float32 (N, 4), whose
-    rows are aligned over the frames of a clip; sampled prompts are ``data_sample.prompts``, on the same rows.
+    ``labels`` (N,), ``masks`` bool (N, H, W), ``instances_ids`` (N,) and ``bboxes`` float32 (N, 4), those of the
+    annotations where they were read (``gt_boxes``), else around the masks; rows are aligned over the frames of a clip.
+    Sampled prompts are ``data_sample.prompts``, on the same rows.
     Masks are those of the first frames, as many as there are, or those of the frames ``gt_frames``.
     """
 
@@ -111,6 +115,8 @@ class PackClip(BaseTransform):
         metainfo = {key: results[key] for key in CLIP_KEYS}
         metainfo.update({key: results[key] for key in VIDEO_KEYS if key in results})
         metainfo.update({key: frame[key] for key in FRAME_KEYS if key in frame})
+        if NUMBER_KEY in results:
+            metainfo[NUMBER_KEY] = results[NUMBER_KEY]
         sample = DetDataSample(metainfo=metainfo)
         column = _column_of(results, t)
         if column is not None:
@@ -119,7 +125,7 @@ class PackClip(BaseTransform):
                 labels=torch.from_numpy(results["gt_labels"]),
                 masks=torch.from_numpy(masks),
                 instances_ids=torch.from_numpy(results["gt_instance_ids"]),
-                bboxes=mask_boxes(masks),
+                bboxes=torch.from_numpy(results["gt_boxes"] if "gt_boxes" in results else mask_boxes(masks)),
             )
         if "prompts" in results and t == 0:
             sample.prompts = InstanceData(**{k: torch.from_numpy(v) for k, v in results["prompts"].items()})
@@ -132,14 +138,3 @@ def _column_of(results: dict[str, Any], t: int) -> int | None:
         return None
     columns = results.get("gt_frames", range(results["gt_masks"].shape[1]))
     return columns.index(t) if t in columns else None
-
-
-def mask_boxes(masks: np.ndarray) -> torch.Tensor:
-    """Bounding boxes of masks bool (N, H, W): float32 (N, 4), x1 y1 x2 y2; zeros for an empty mask."""
-    boxes = np.zeros((len(masks), 4), np.float32)
-    for axis, first in ((1, 0), (2, 1)):
-        line = masks.any(axis)
-        present = line.any(1)
-        boxes[:, first] = line.argmax(1)
-        boxes[:, first + 2] = np.where(present, line.shape[1] - line[:, ::-1].argmax(1), 0)
-    return torch.from_numpy(boxes)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,64 @@ def check_masks(
         for mask in masks:
             if mask is not None or not is_track:  # None: the track is absent in this frame
                 check_segmentation(mask, *size, where)
+
+
+def load_detections(
+    path: str | Path, image_ids: Collection[Any], category_ids: Collection[int]
+) -> dict[Any, list[dict[str, Any]]]:
+    """Read the boxes of a detector, a COCO result file (https://cocodataset.org/#format-results).
+
+    Args:
+        path: a JSON list of entries with ``image_id``, ``category_id``, ``bbox`` (x, y, width, height) and ``score``.
+        image_ids: of the images that there are.
+        category_ids: that there are.
+
+    Returns:
+        The entries by image id.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+        ValueError: names the file and the field: it is not JSON, not of this format, empty, or of other images or
+            categories.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} not found: the boxes of a detector, a COCO result file")
+    try:
+        entries = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is not complete JSON ({error}); write it again") from error
+    if not isinstance(entries, list):
+        raise ValueError(f"{path} is not a list of entries with 'bbox' and 'score', as COCO result files are")
+    if not entries:
+        raise ValueError(f"{path} holds no boxes: the list of entries with 'bbox' is empty")
+    found: dict[Any, list[dict[str, Any]]] = {}
+    for number, entry in enumerate(entries):
+        where = f"{path}, entry {number}"
+        if not isinstance(entry, dict):
+            raise ValueError(f"{where} is not an object with 'image_id', 'category_id', 'bbox' and 'score'")
+        for field in ("image_id", "category_id", "bbox", "score"):
+            if field not in entry:
+                raise ValueError(f"{where} has no field {field!r}; COCO result files have it")
+        for field, known in (("image_id", image_ids), ("category_id", category_ids)):
+            if not isinstance(entry[field], int | str) or entry[field] not in known:
+                raise ValueError(
+                    f"{where}: {field!r} is {entry[field]!r}, which the annotations of the data set do not list"
+                )
+        if not _are_numbers(entry["bbox"], 4):
+            raise ValueError(f"{where}: 'bbox' is {entry['bbox']!r}, not x, y, width and height")
+        if not _are_numbers([entry["score"]], 1):
+            raise ValueError(f"{where}: 'score' is {entry['score']!r}, not a number")
+        found.setdefault(entry["image_id"], []).append(entry)
+    return found
+
+
+def _are_numbers(values: Any, count: int) -> bool:
+    return (
+        isinstance(values, list)
+        and len(values) == count
+        and all(type(value) in (int, float) and math.isfinite(value) for value in values)
+    )
 
 
 # Look-up tables are indexed by segment id; larger ids mean that the input is not a segment map.

@@ -6,7 +6,7 @@ from omgseg.evaluation.metrics.image import (
     CocoPanopticMetric,
     LVISMetric,
 )
-from omgseg.evaluation.metrics.interactive import InteractiveMetric
+from omgseg.evaluation.metrics.interactive import InteractiveMetric, RefinementMetric
 from omgseg.evaluation.metrics.semantic import SemanticMetric, VideoSemanticMetric
 from omgseg.evaluation.metrics.video import (
     DavisMetric,
@@ -22,6 +22,7 @@ __all__ = [
     "DavisMetric",
     "InteractiveMetric",
     "LVISMetric",
+    "RefinementMetric",
     "SemanticMetric",
     "VideoPanopticMetric",
     "VideoSemanticMetric",

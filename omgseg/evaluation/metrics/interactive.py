@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from omgseg.evaluation.functional.interactive import mask_overlaps, summarize_overlaps
+from omgseg.evaluation.functional.interactive import mask_overlaps, mean_iou, summarize_overlaps
 from omgseg.evaluation.metrics.base import SampleMetric, percent, to_numpy
 from omgseg.registry import METRICS
 
@@ -52,3 +52,36 @@ def _summary(overlaps: list[Overlaps]) -> dict[str, Any]:
     if not len(union):
         raise ValueError(f"none of the {len(overlaps)} images has a prompted object")
     return summarize_overlaps(intersection, union)
+
+
+@METRICS.register_module()
+class RefinementMetric(SampleMetric):
+    """IoU after a first prompt and after each corrective point; reads what ``RefinementLoop`` has counted.
+
+    Values: ``mIoU_box``, ``mIoU_box+1``, ``mIoU_box+2``, ... and ``mIoU_centre``, ``mIoU_centre+1``, ...: means
+    over all objects, without those whose union is empty.
+    """
+
+    default_prefix = "interactive"
+
+    def reduce(self, sample: dict[str, Any]) -> dict[str, Overlaps]:
+        """Intersections and unions, int64 (N, rounds), by the first prompt."""
+        kinds = [name.removeprefix("pred_overlaps_") for name in sample if name.startswith("pred_overlaps_")]
+        if not kinds:
+            self.field(sample, "pred_overlaps_centre")
+        counts = {kind: sample[f"pred_overlaps_{kind}"] for kind in sorted(kinds)}
+        return {
+            kind: (to_numpy(both["intersection"]), to_numpy(both["union"])) for kind, both in counts.items()
+        }
+
+    def summarize(self, results: dict[Any, dict[str, Overlaps]]) -> dict[str, float]:
+        values = {}
+        for kind in next(iter(results.values())):
+            parts = zip(*(overlaps[kind] for overlaps in results.values()), strict=True)
+            intersection, union = (np.concatenate(part) for part in parts)
+            if not len(union):
+                raise ValueError(f"none of the {len(results)} images has a prompted object")
+            for number in range(union.shape[1]):
+                name = f"mIoU_{kind}+{number}" if number else f"mIoU_{kind}"
+                values[name] = mean_iou(intersection[:, number], union[:, number])
+        return percent(values)

@@ -50,6 +50,8 @@ class SamSegmenter:
         device: where to compute.
         dtype: of the computation; float32, or a shorter type through autocast.
         everything: fields of :class:`GridConfig`; what a call says goes first.
+        single_mask: answer a single click, too, with the mask for unambiguous prompts, as published evaluations do, and
+            not with the best of three.
 
     Raises:
         FileNotFoundError: the weights are missing.
@@ -63,6 +65,7 @@ class SamSegmenter:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
         everything: Mapping[str, Any] | None = None,
+        single_mask: bool = False,
     ) -> None:
         try:
             model, _ = build_for_prediction(config["model"], weights)
@@ -70,7 +73,7 @@ class SamSegmenter:
             known = recognise(read_checkpoint(weights)["state_dict"])
             hint = f"\nThis is the layout of {known[0]}: use {known[1]}" if known else ""
             raise CheckpointError(f"{error}{hint}") from error
-        self._start(model.to(device), dtype, everything)
+        self._start(model.to(device), dtype, everything, single_mask)
 
     @classmethod
     def from_model(
@@ -80,15 +83,19 @@ class SamSegmenter:
 
         Args:
             model: in eval mode.
-            config: its ``segmenter`` may hold ``everything``.
+            config: its ``segmenter`` may hold ``everything`` and ``single_mask``.
             dtype: of the computation.
         """
         segmenter = cls.__new__(cls)
-        segmenter._start(model, dtype, (config.get("segmenter") or {}).get("everything"))
+        options = config.get("segmenter") or {}
+        segmenter._start(model, dtype, options.get("everything"), options.get("single_mask", False))
         return segmenter
 
-    def _start(self, model: SAM, dtype: torch.dtype, everything: Mapping[str, Any] | None) -> None:
+    def _start(
+        self, model: SAM, dtype: torch.dtype, everything: Mapping[str, Any] | None, single_mask: bool
+    ) -> None:
         self.model = model
+        self.single_mask = single_mask
         self.dtype = dtype
         self.grid = GridConfig(**(everything or {}))
         self.abilities = Abilities(
@@ -150,7 +157,7 @@ class SamSegmenter:
         with self._computing():
             prediction = self.model.decode(state.embedding, points, labels, boxes, masks)
             is_ambiguous = boxes is None and masks is None and points is not None and points.shape[1] == 1
-            logits, iou = best_candidate(prediction, is_ambiguous)
+            logits, iou = best_candidate(prediction, is_ambiguous and not self.single_mask)
             rles = []
             for _, resized in state.geometry.resized_chunks(logits.float()):
                 rles += encode_masks((resized > 0).cpu().numpy())
