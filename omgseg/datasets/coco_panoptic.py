@@ -72,7 +72,7 @@ class CocoPanopticDataset(SegmentationDataset):
 
 @DATASETS.register_module()
 class CocoPromptDataset(CocoPanopticDataset):
-    """The same images as class-agnostic masks to prompt for; a stuff segment counts as one object."""
+    """The same images as class-agnostic masks for training with prompts; a stuff segment counts as one object."""
 
     SOURCE = "coco_prompts"
     TASKS = ("interactive",)
@@ -95,7 +95,7 @@ class ADE20KDataset(CocoPanopticDataset):
         super().__init__(*args, vocabulary=vocabulary or load_vocabulary("ade20k"), **kwargs)
 
     def _entry(self, image: dict[str, Any], annotation: dict[str, Any] | None) -> dict[str, Any]:
-        """Stuff without its area, which counts the pixels under things: the evaluation wants it so, nobody else."""
+        """Stuff without its area, which counts the pixels under things too: only the evaluation needs it so."""
         entry = super()._entry(image, annotation)
         stuff = {category.id for category in self.vocabulary if not category.is_thing}
         for frame in entry["frames"]:

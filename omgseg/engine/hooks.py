@@ -184,7 +184,7 @@ class ResumeDataHook(Hook):
     one.
 
     Without it mmengine's iteration-based loop draws and drops all earlier batches, and its epoch-based loop
-    begins the epoch anew.
+    begins the epoch again.
     """
 
     def before_train(self, runner: Runner) -> None:

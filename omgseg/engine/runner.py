@@ -150,7 +150,7 @@ class Runner(MMEngineRunner):
 
     def load_or_resume(self) -> None:
         """Load or resume, as the config says. ``resume`` without ``load_from`` takes the newest checkpoint of the work
-        folder that can be read, and starts anew where the folder has none.
+        folder that can be read, and starts from the beginning where the folder has none.
 
         Raises:
             MissingCheckpointError, CheckpointError: see :meth:`load_checkpoint`; of a damaged file to resume from, the
@@ -161,7 +161,7 @@ class Runner(MMEngineRunner):
                 newest = self._newest_readable()
                 if newest is None:
                     self.logger.info(
-                        f"{self.work_dir} has no checkpoint to resume from: training starts anew"
+                        f"{self.work_dir} has no checkpoint to resume from: training starts from the beginning"
                     )
                     return
                 self._load_from = str(newest)
@@ -183,7 +183,7 @@ class Runner(MMEngineRunner):
             reasons.append(reason)
         if found:
             raise CheckpointError(
-                f"no checkpoint of {self.work_dir} can be read: {'; '.join(reasons)}. Delete them to start anew"
+                f"no checkpoint of {self.work_dir} can be read: {'; '.join(reasons)}. Delete them to start again"
             )
         return None
 

@@ -23,7 +23,7 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises:
         FileNotFoundError: the file is missing.
         OSError: the file is truncated, not an image, unreasonably large, or a TIFF of a kind that Pillow cannot read.
-        ValueError: numbers of 32 bits or floats, whose range nobody knows.
+        ValueError: numbers of 32 bits or floats, whose range is not known.
     """
     path = Path(path).expanduser()
     if not path.is_file():

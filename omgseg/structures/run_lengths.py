@@ -31,7 +31,7 @@ def as_text(run_lengths: dict[str, Any]) -> dict[str, Any]:
 
 
 def encode_masks(masks: Iterable[np.ndarray]) -> list[dict[str, Any]]:
-    """Encode masks (N, H, W), or several (H, W); whatever is not 0 belongs to them."""
+    """Encode masks (N, H, W), or several (H, W); every value but 0 belongs to them."""
     # OpenCV transposes several times as fast as NumPy, and the encoder wants columns first
     pixels = (np.ascontiguousarray(mask, dtype=bool).view(np.uint8) for mask in masks)
     return [as_text(coco_mask.encode(cv2.transpose(mask).T)) for mask in pixels]
@@ -120,7 +120,7 @@ def check_segmentation(segmentation: Any, height: int, width: int, where: str) -
             _check_run_lengths(segmentation)
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{where}: 'segmentation' is neither polygons nor run lengths ({error}); write it anew"
+            f"{where}: 'segmentation' is neither polygons nor run lengths ({error}); write it again"
         ) from error
 
 

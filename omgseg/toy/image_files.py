@@ -214,7 +214,7 @@ def write_cityscapes(root: Path, split: str, scenes: Iterable[Scene]) -> None:
 LVIS_IDS: tuple[int, ...] = tuple(sorted(THINGS).index(name) + 1 for name in THINGS)
 """World class of a thing -> category id: the alphabetical order, as in the official list."""
 FOLDERS = ("val2017", "train2017")
-"""Where the images of the val split lie, in turn: its authors divided COCO's images anew."""
+"""Where the images of the val split lie, in turn: its authors split COCO's images in another way."""
 NEGATIVES_STEP = 3
 """One of so many absent categories is known to be absent; nobody has looked for the others."""
 

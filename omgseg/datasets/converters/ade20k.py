@@ -107,7 +107,7 @@ def _map(convert: Callable[[str], Any], names: Sequence[str], workers: int) -> I
     if workers <= 1:
         yield from map(convert, names)
         return
-    # Started anew, as forked copies of a process with threads (torch has some) can hang.
+    # Spawned, as forked copies of a process with threads (torch has some) can hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
             yield from pool.map(convert, names, chunksize=16)

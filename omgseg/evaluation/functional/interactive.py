@@ -1,4 +1,4 @@
-"""Interactive segmentation: where somebody would click next, and the IoU of one mask per prompt.
+"""Interactive segmentation: where a user would click next, and the IoU of one mask per prompt.
 
 Two protocols: the click that corrects the largest error (:func:`next_click`), and that of the small SAMs, which
 works in the padded square that a SAM sees (:class:`ModelFrame`, :func:`centre_of`, :func:`draw_corrections`).

@@ -151,7 +151,7 @@ def _read(file: zipfile.ZipFile, name: str) -> bytes:
 
 
 def load_tensors(path: str) -> tuple[dict[str, Any], dict[str, Any], list[str]]:
-    """The tensors themselves (each with memory of its own), the facts and the replaced names of a checkpoint.
+    """The tensors themselves (copies, not views of one storage), the facts and the replaced names of a checkpoint.
 
     Raises:
         ValueError: see :func:`read_records`; or a tensor's storage is missing, of an unknown type or too small.

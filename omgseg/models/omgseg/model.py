@@ -43,7 +43,7 @@ class Features:
         image_size: (height, width) of the padded images.
         is_video: whether the clips are parts of videos; an image is a clip of one frame, but not a video.
         cache: keys and values that the decoder has computed, see :meth:`OMGSeg.with_cache`; None: each call computes
-            them anew.
+            them again.
     """
 
     mask_features: Tensor

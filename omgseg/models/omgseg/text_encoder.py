@@ -93,7 +93,7 @@ class TextCache:
     """Word to embedding. New words are appended; beyond `max_words` the least recently used ones are deleted.
 
     Processes and threads may share the file. It only saves time: a file that cannot be written gives a warning, a
-    damaged one is renamed (``.damaged``) and begun anew.
+    damaged one is renamed (``.damaged``) and replaced by a new one.
 
     Args:
         cache_dir: see :func:`cache_folder`.
@@ -193,7 +193,7 @@ class TextCache:
         if isinstance(error, sqlite3.OperationalError | OSError):
             _warn(f"text embeddings are not kept: {self.path} cannot be used ({error})")
             return
-        _warn(f"the cache of text embeddings {self.path} is damaged and is begun anew: {error}")
+        _warn(f"the cache of text embeddings {self.path} is damaged and is replaced by a new one: {error}")
         try:
             self.path.replace(self.path.with_name(f"{self.path.name}.damaged"))
         except OSError as failure:
@@ -223,8 +223,8 @@ class TextEncoder:
 
     Args:
         model_name: an open_clip model, the same as the image encoder's.
-        pretrained: open_clip's tag, or a local file of a whole CLIP model; None is random (the same every
-            time, not cached on disk), with a warning.
+        pretrained: open_clip's tag, or a local file of a whole CLIP model; None: random weights, the same every time
+            and not cached on disk, with a warning.
         templates: name of a set in :data:`~omgseg.models.omgseg.text_encoder.TEMPLATES`, or a list of sentences
             with one ``{}`` each.
         cache_dir: folder of cached embeddings and of downloaded weights. None is ``$OMGSEG_CACHE``, else
