@@ -1,4 +1,4 @@
-"""What a model costs: parameters, operations and RAM of its parts, without running it.
+"""What a model costs: parameters, operations and memory of its parts, without running it.
 
 The expensive parts are followed on torch's meta device, where a tensor has a size and no content.
 """

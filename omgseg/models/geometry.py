@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmcv.image import rescale_size
 from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from omgseg.registry import MODELS
+from omgseg.structures.images import scaled_shape
 
 DEFAULT_SCALE = (1333, 800)
 """The usual test size for photos, where a config has no test data to say another."""
@@ -31,8 +31,7 @@ class InputSize:
     """To what size images are resized.
 
     Attributes:
-        scale: (width, height). With `keep_ratio` the longer number bounds an image's longer side, the shorter its
-            shorter side, whichever way the image is turned.
+        scale: (width, height), see :func:`~omgseg.structures.images.scaled_shape`.
         keep_ratio: keep the aspect ratio.
     """
 
@@ -41,10 +40,7 @@ class InputSize:
 
     def shape_of(self, size: tuple[int, int]) -> tuple[int, int]:
         """(height, width) to which an image (height, width) is resized, at least 1."""
-        width, height = self.scale
-        if self.keep_ratio:
-            width, height = rescale_size(size[::-1], self.scale)
-        return max(int(height), 1), max(int(width), 1)
+        return scaled_shape(size, self.scale, self.keep_ratio)
 
     def resize(self, frames: Sequence[np.ndarray]) -> np.ndarray:
         """Resize (bilinear) frames of one size, RGB uint8 (H, W, 3) each, to uint8 (T, 3, h, w).

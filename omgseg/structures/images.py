@@ -1,4 +1,4 @@
-"""Photos: reading them as they are meant to be seen."""
+"""Photos: reading them as they are meant to be seen, and the sizes to which they are resized."""
 
 from __future__ import annotations
 
@@ -65,3 +65,25 @@ def upright(image: Image.Image, name: str) -> np.ndarray:
 def _is_tiff(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(4) in _TIFF
+
+
+def scaled_shape(
+    shape: tuple[int, int], scale: tuple[float, float], keep_ratio: bool = True
+) -> tuple[int, int]:
+    """Size of an image that is resized to fit a scale, as mmcv's ``Resize`` computes it.
+
+    Args:
+        shape: (H, W) of the image.
+        scale: (width, height). With `keep_ratio` the longer number bounds the image's longer side, the
+            shorter its shorter side, whichever way the image is turned.
+
+    Returns:
+        (H, W), at least 1.
+    """
+    height, width = shape
+    if keep_ratio:
+        factor = min(max(scale) / max(shape), min(scale) / min(shape))
+        width, height = int(width * factor + 0.5), int(height * factor + 0.5)
+    else:
+        width, height = int(scale[0]), int(scale[1])
+    return max(height, 1), max(width, 1)

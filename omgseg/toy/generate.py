@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -140,13 +141,14 @@ def generate(
         if json.loads((root / MANIFEST).read_text()) == manifest:
             report(f"{root} is up to date")
             return root
-    temporary = root.with_name(root.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    _write_parts(temporary, seed, sizes, report)
-    (temporary / MANIFEST).write_text(json.dumps(manifest))
-    shutil.rmtree(root, ignore_errors=True)
-    temporary.rename(root)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as folder:
+        new = Path(folder) / "data"
+        new.mkdir()
+        _write_parts(new, seed, sizes, report)
+        (new / MANIFEST).write_text(json.dumps(manifest))
+        shutil.rmtree(root, ignore_errors=True)
+        new.rename(root)
     return root
 
 

@@ -15,7 +15,8 @@ from omgseg.datasets.transforms import (
     SampleFrames,
     SamplePrompts,
 )
-from omgseg.datasets.transforms.geometry import resize_masks, scaled_shape
+from omgseg.datasets.transforms.geometry import resize_masks
+from omgseg.structures.images import scaled_shape
 from omgseg.structures.prompts import innermost_point
 
 

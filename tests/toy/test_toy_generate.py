@@ -37,7 +37,9 @@ def test_equal_seeds_give_equal_files(root, tmp_path):
 
 
 def test_existing_data_are_kept_or_replaced(tmp_path):
-    folder = tmp_path / "data"
+    folder, neighbour = tmp_path / "data", tmp_path / "data.tmp" / "mine.txt"
+    neighbour.parent.mkdir()
+    neighbour.write_text("precious")
     generate(folder, seed=0, sizes=TINY)
     image = folder / "coco/val2017/000000100001.jpg"
     stamp, content = image.stat().st_mtime_ns, image.read_bytes()
@@ -45,7 +47,8 @@ def test_existing_data_are_kept_or_replaced(tmp_path):
     assert image.stat().st_mtime_ns == stamp
     generate(folder, seed=1, sizes=TINY)
     assert image.read_bytes() != content
-    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "data.tmp"]
+    assert neighbour.read_text() == "precious"
 
 
 def test_foreign_folders_are_left_alone(tmp_path):

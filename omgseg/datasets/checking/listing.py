@@ -142,7 +142,7 @@ def _without_masks(dataset: SegmentationDataset, frames: list[dict[str, Any]]) -
 
 
 def _exists(path: Path, names: dict[Path, set[str]]) -> bool:
-    """Whether a file exists. Its folder is listed once: faster than one look-up per file, above all in a network."""
+    """Whether a file exists. Its folder is listed once: much faster than one look-up per file, most of all remotely."""
     if path.parent not in names:
         names[path.parent] = {file.name for file in path.parent.iterdir()} if path.parent.is_dir() else set()
     return path.name in names[path.parent]
