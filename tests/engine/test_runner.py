@@ -97,7 +97,7 @@ def test_an_interrupted_write_keeps_the_old_checkpoint(make_runner, tmp_path, mo
     def broken_disk(*args, **kwargs):
         raise OSError("disk full")
 
-    monkeypatch.setattr("omgseg.models.checkpoints.loading.os.replace", broken_disk)
+    monkeypatch.setattr("os.replace", broken_disk)
     with pytest.raises(OSError, match="disk full"):
         runner.save_checkpoint(runner.work_dir, "epoch_2.pth")
     assert file.read_bytes() == content
