@@ -113,12 +113,15 @@ def read_video(path: str | Path) -> Iterator[Frame]:
             yield Frame(image, file, f"{count:05d}", count, last)
             count += 1
         promised = container.duration / av.time_base if container.duration and file is not None else None
+        last_shown = float(1 / stream.average_rate) if stream.average_rate else 0.0
     if not count:
         raise OSError(f"{shown_address(path)} has no frame that can be decoded; is it complete?")
     if damaged:
         _warn(f"{shown_address(path)}: {damaged} damaged frames were left out")
-    if promised and last is not None and last * (count + 1) / count < CUT_OFF * promised:
-        _warn(f"{path} is cut off: {last:.1f} of {promised:.1f} seconds can be read, {count} frames")
+    if promised and last is not None and last + last_shown < CUT_OFF * promised:
+        _warn(
+            f"{path} is cut off: {last + last_shown:.1f} of {promised:.1f} seconds can be read, {count} frames"
+        )
 
 
 def _pictures(

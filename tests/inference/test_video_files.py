@@ -1,8 +1,9 @@
 """Video files, streams and cameras."""
 
+import os
+import struct
 import traceback
 from fractions import Fraction
-from types import SimpleNamespace
 
 import av
 import cv2
@@ -11,7 +12,7 @@ import pytest
 from mmengine.logging import MMLogger
 
 from omgseg.inference import open_source
-from omgseg.inference.video_files import _upright
+from omgseg.visualization import VideoWriter
 
 HEIGHT, WIDTH, FRAMES, FPS = 48, 64, 12, 10
 
@@ -63,11 +64,17 @@ def test_stream(film):
     assert "secret" not in open_source("rtsp://user:secret@host").name
 
 
-def test_decoding_is_lazy(film, monkeypatch):
+def test_a_video_file_is_open_while_it_is_read(film):
+    def is_open() -> bool:
+        descriptors = (f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd"))
+        return any(os.path.realpath(descriptor) == str(film.resolve()) for descriptor in descriptors)
+
     frames = iter(open_source(film))
+    assert not is_open()
     next(frames)
-    frames.close()  # closes the file, too
-    assert next(frames, None) is None
+    assert is_open()
+    frames.close()
+    assert not is_open()
 
 
 def test_damaged_frames_are_left_out_and_counted(tmp_path, warnings_given):
@@ -97,14 +104,32 @@ def test_files_that_are_no_videos(tmp_path):
         list(open_source((tmp_path / "nothing.mp4").as_uri()))
 
 
-@pytest.mark.parametrize(("degrees", "corner"), [(0, (0, 0)), (90, (2, 0)), (-90, (0, 1)), (180, (2, 1))])
-def test_frames_are_turned_as_the_recorder_says(degrees, corner):
-    """Phones store upright films lying, with a note."""
-    image = np.zeros((2, 3, 3), np.uint8) if degrees in (90, -90) else np.zeros((3, 2, 3), np.uint8)
-    image[0, 0] = 255
-    picture = SimpleNamespace(rotation=degrees, to_ndarray=lambda format: image)
-    turned = _upright(picture)
-    assert turned.shape == (3, 2, 3) and turned[corner].all()
+@pytest.mark.parametrize(
+    ("matrix", "is_turned", "bright"),
+    [
+        ((1, 0, 0, 1), False, (0, 0)),
+        ((0, 1, -1, 0), True, (0, 1)),  # a quarter clockwise
+        ((0, -1, 1, 0), True, (1, 0)),
+        ((-1, 0, 0, -1), False, (1, 1)),
+    ],
+)
+def test_frames_are_turned_as_the_recorder_says(tmp_path, matrix, is_turned, bright):
+    """Phones store upright videos lying, with a matrix in the header of the track."""
+    file = tmp_path / "phone.mp4"
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    image[: HEIGHT // 2, : WIDTH // 2] = 255
+    with VideoWriter(file, FPS) as writer:
+        writer.add(image)
+    content = bytearray(file.read_bytes())
+    start = content.index(b"tkhd") + 44
+    a, b, c, d = (value << 16 for value in matrix)
+    content[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    file.write_bytes(content)
+    (frame,) = open_source(file)
+    assert frame.image.shape[:2] == ((WIDTH, HEIGHT) if is_turned else (HEIGHT, WIDTH))
+    height, width = frame.image.shape[0] // 2, frame.image.shape[1] // 2
+    quarters = frame.image[..., 0].reshape(2, height, 2, width).mean((1, 3))
+    assert quarters[bright] > 200 and np.count_nonzero(quarters > 200) == 1
 
 
 class FakeCamera:
@@ -152,6 +177,14 @@ def warnings_given(monkeypatch):
     return messages
 
 
+@pytest.mark.parametrize("frames", [1, 2, 3])
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "avi"])
+def test_a_short_video_is_not_taken_for_one_that_is_cut_off(tmp_path, warnings_given, frames, ending):
+    """Its last frame is shown for a large part of its duration."""
+    assert len(list(open_source(write_film(tmp_path / f"film.{ending}", frames=frames)))) == frames
+    assert not warnings_given
+
+
 def test_a_film_that_is_cut_off_is_told(tmp_path, warnings_given):
     film = write_film(tmp_path / "film.mkv")
     assert len(list(open_source(film))) == FRAMES and not warnings_given
@@ -160,13 +193,13 @@ def test_a_film_that_is_cut_off_is_told(tmp_path, warnings_given):
     assert "film.mkv is cut off" in warnings_given[0]
 
 
-def test_reading_goes_on_behind_a_damaged_place_of_the_container(film, monkeypatch, warnings_given):
-    """FFmpeg's iterator of packets ends with the error."""
+def damage(monkeypatch, packets):
+    """Let PyAV open containers that give so many packets before each damaged place, and none after the last one."""
     opened = av.open
 
     class Damaged:
         def __init__(self, *arguments, **more):
-            self.container, self.breaks = opened(*arguments, **more), iter([3, 2])
+            self.container, self.left = opened(*arguments, **more), iter(packets)
 
         def __getattr__(self, name):
             return getattr(self.container, name)
@@ -178,43 +211,29 @@ def test_reading_goes_on_behind_a_damaged_place_of_the_container(film, monkeypat
             self.container.close()
 
         def demux(self, stream):
-            left = next(self.breaks, FRAMES)
-            for number, packet in enumerate(self.container.demux(stream)):
+            left = next(self.left, 0)
+            source = iter(()) if not left else self.container.demux(stream)
+            for number, packet in enumerate(source):
                 if number == left:
-                    raise av.error.InvalidDataError(1, "damaged")
+                    break
                 yield packet
+            else:
+                if left:
+                    return
+            raise av.error.InvalidDataError(1, "damaged")
 
     monkeypatch.setattr(av, "open", Damaged)
+
+
+def test_reading_goes_on_behind_a_damaged_place_of_the_container(film, monkeypatch, warnings_given):
+    """FFmpeg's iterator of packets ends with the error."""
+    damage(monkeypatch, [3, 2, FRAMES])
     assert len(list(open_source(film))) == FRAMES - 2  # the packets in whose place the errors came
     assert "2 damaged frames were left out" in warnings_given[0]
 
 
 def test_a_film_that_stays_damaged_ends(film, monkeypatch):
-    opened = av.open
-
-    class Damaged:
-        def __init__(self, *arguments, **more):
-            self.container, self.count = opened(*arguments, **more), 0
-
-        def __getattr__(self, name):
-            return getattr(self.container, name)
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            self.container.close()
-
-        def demux(self, stream):
-            if not self.count:
-                for packet in self.container.demux(stream):
-                    yield packet
-                    self.count += 1
-                    if self.count == 4:
-                        break
-            raise av.error.InvalidDataError(1, "damaged")
-
-    monkeypatch.setattr(av, "open", Damaged)
+    damage(monkeypatch, [4])
     assert len(list(open_source(film))) == 4
 
 
