@@ -26,7 +26,15 @@ from omgseg.inference.running import (
     run_in_batches,
     without_duplicates,
 )
-from omgseg.inference.sources import Frame, Source, SourceInput, expand, is_video_input, open_source
+from omgseg.inference.sources import (
+    Frame,
+    Source,
+    SourceInput,
+    expand,
+    is_video_input,
+    open_images,
+    open_source,
+)
 from omgseg.inference.words import WordChoice, Words, choose_names, choose_words, select_words, to_vocabulary
 from omgseg.messages import did_you_mean
 from omgseg.protocols import Abilities, ClipStream, Request, Segmenter, VideoModel
@@ -210,8 +218,9 @@ class OMGSegInferencer:
         failures = Failures(on_error)
         _check_batch_size(batch_size)
         entries = None if as_video or isinstance(source, Source) else expand(source)
-        if entries is not None and any(is_video_input(entry) for entry in entries):
-            results = self._mixed(entries, call, online, batch_size, failures)
+        if entries is not None:
+            name = str(source) if isinstance(source, (str, Path)) else "list"
+            results = self._many(entries, name, call, online, batch_size, failures)
         else:
             opened = open_source(source, as_video)
             if opened.is_video:
@@ -318,19 +327,21 @@ class OMGSegInferencer:
         require_task(self.segmenter, Task.VOS)
         return _Call(Task.VOS, objects=given_objects(objects))
 
-    def _mixed(
+    def _many(
         self,
         entries: Sequence[Any],
+        name: str,
         call: _Call,
         online: bool | None,
         batch_size: int,
         failures: Failures,
     ) -> list[Result]:
-        """Images and videos in one list: each run of images as one source, each video by itself."""
+        """The images and videos of a list, glob or folder: each run of images as one source, each video by itself."""
         results: list[Result] = []
-        for is_video, run in groupby(enumerate(entries), lambda entry: is_video_input(entry[1])):
+        for is_video, group in groupby(enumerate(entries), lambda numbered: is_video_input(numbered[1])):
+            run = list(group)
             if not is_video:
-                images = open_source([entry for _, entry in run])
+                images = open_images([entry for _, entry in run], name, first=run[0][0])
                 results += map(_slim, self._images(images, call, batch_size, failures.add))
                 continue
             for index, entry in run:

@@ -16,6 +16,7 @@ from mmengine.logging import print_log
 from pycocotools import mask as coco_mask
 
 from omgseg.inference.results import SegmentationResult
+from omgseg.inference.video_files import shown_address
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -195,7 +196,8 @@ class Failures:
         try:
             yield
         except (OSError, ValueError) as error:
-            self.add(str(entry) if isinstance(entry, (str, Path)) else f"input {index}", error)
+            name = shown_address(entry) if isinstance(entry, (str, Path)) else f"input {index}"
+            self.add(name, error)
 
     def raise_or_warn(self, results: Sequence[Any] = ()) -> None:
         """The end of the inputs.
@@ -211,7 +213,8 @@ class Failures:
 
 
 def _report(failures: Sequence[tuple[str, Exception]]) -> str:
-    lines = [f"{len(failures)} inputs could not be read or segmented (on_error='skip' leaves them out):"]
+    count = "1 input" if len(failures) == 1 else f"{len(failures)} inputs"
+    lines = [f"{count} could not be read or segmented (on_error='skip' leaves them out):"]
     lines += [
         f"  {error}" if name in str(error) else f"  {name}: {error}" for name, error in failures[:SHOWN]
     ]

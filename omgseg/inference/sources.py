@@ -114,6 +114,17 @@ def open_source(source: SourceInput | Source, as_video: bool = False) -> Source:
     )
 
 
+def open_images(images: Sequence[ImageInput], name: str = "list", first: int = 0) -> Source:
+    """Independent images that :func:`expand` listed, without looking at the folders again.
+
+    Args:
+        images: files, arrays and pictures; no videos.
+        name: of the source.
+        first: number of the first image among all inputs of a call; images without a file are called by their number.
+    """
+    return _from_images(images, name, first=first)
+
+
 def expand(source: SourceInput | Source) -> list[ImageInput] | None:
     """The elements of a list, a glob or a folder with its sub-folders; None where the source is one thing."""
     if isinstance(source, (str, Path)) and "://" not in str(source):
@@ -129,9 +140,11 @@ def expand(source: SourceInput | Source) -> list[ImageInput] | None:
 
 
 def is_video_input(source: object) -> bool:
-    """A video by the ending of its file, or by its dimensions."""
+    """Whether an input is a video: an address, a file with the ending of a video, or an array (T, H, W, 3)."""
     if isinstance(source, np.ndarray):
         return source.ndim == 4
+    if isinstance(source, str) and "://" in source:
+        return True
     return isinstance(source, (str, Path)) and Path(source).suffix.lower() in VIDEO_SUFFIXES
 
 
@@ -171,6 +184,8 @@ def _from_list(inputs: Sequence[ImageInput], as_video: bool, name: str = "list")
     entries = expand(inputs)
     for entry in entries:
         if is_video_input(entry):
+            if isinstance(entry, str) and "://" in entry:
+                _from_url(entry)  # the address of an image has an error of its own
             which = "a video array" if isinstance(entry, np.ndarray) else shown_address(entry)
             raise ValueError(f"{which} is a video among several inputs; open each video by itself")
     return _from_images(entries, name, is_video=as_video)
@@ -199,12 +214,13 @@ def _from_images(
     path: Path | None = None,
     is_video: bool = False,
     is_single: bool = False,
+    first: int = 0,
 ) -> Source:
     def read(on_error: OnError | None) -> Iterator[Frame]:
         shape = None
-        for index, image in enumerate(images):
+        for index, image in enumerate(images, first):
             file = Path(image) if isinstance(image, (str, Path)) else None
-            own_name = _image_name(image, name if is_single else f"{index:05d}")
+            image_name = _image_name(image, name if is_single else f"{index:05d}")
             try:
                 pixels = to_image(image)
             except (OSError, ValueError, TypeError) as error:
@@ -215,7 +231,7 @@ def _from_images(
             if is_video:
                 shape = shape or pixels.shape
                 _check_size(str(file or f"frame {index}"), pixels.shape, shape)
-            yield Frame(pixels, file, own_name, index if is_video else 0)
+            yield Frame(pixels, file, image_name, index if is_video else 0)
 
     return Source(read, name, is_video, is_single, path, length=len(images), images=images)
 

@@ -1,6 +1,7 @@
 """One call for any input and any task, with a model that is right by construction."""
 
 import itertools
+import os
 import threading
 from pathlib import Path
 
@@ -261,6 +262,32 @@ def test_images_beside_a_video_keep_batches_errors_and_no_pixels(seg, model, fol
     with pytest.raises(UnreadableInputs, match=r"film\.mp4 cannot be opened") as caught:
         seg([film, folder / "7.png"])
     assert [result.name for result in caught.value.results] == ["7"]
+
+
+def test_inputs_without_a_file_are_numbered_over_the_whole_list(seg, film, image):
+    results = seg([image, film, image])
+    assert [result.name for result in results] == ["00000", "film", "00002"]
+    with pytest.raises(UnreadableInputs, match=r"^1 input could not be .*\n  input 2: expected an RGB image"):
+        seg([image, film, np.zeros((9, 9, 7), np.uint8)])
+
+
+def test_streams_in_a_list_show_no_password(seg, photo):
+    addresses = [
+        "rtsp://user:secret@localhost:1/live",
+        "http://user:secret@localhost:1/film.mp4?token=secret",
+        "http://user:secret@localhost:1/photo.png",
+    ]
+    with pytest.raises(UnreadableInputs, match=r"^3 inputs could not be read") as caught:
+        seg([*addresses, photo])
+    assert [result.name for result in caught.value.results] == ["photo"]
+    assert "secret" not in f"{caught.value} {caught.value.failures}"
+
+
+def test_a_folder_is_listed_once(seg, folder, monkeypatch):
+    scandir, listed = os.scandir, []
+    monkeypatch.setattr(os, "scandir", lambda place: listed.append(str(place)) or scandir(place))
+    assert len(seg(folder)) == 5
+    assert listed == [str(folder)]
 
 
 def test_a_click_outside_of_one_image_does_not_lose_the_others(seg, folder):
