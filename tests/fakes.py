@@ -1,4 +1,4 @@
-"""Models without weights that implement the protocols: what is above the seam is tested with them.
+"""Models without weights that implement the protocols: whatever uses a model is tested with them.
 
 They live in a world of a few solid colours. Every connected region of one colour is an object, its word is the name of
 the colour, and its score depends on the colour alone, so that a test knows the right answer::
@@ -97,7 +97,7 @@ class FakeImage:
     image: np.ndarray
 
 
-class _Fake:
+class Fake:
     """What all fakes share; the arguments are those of a factory of ``omgseg.load``."""
 
     abilities: Abilities
@@ -115,7 +115,7 @@ class _Fake:
         self.batch_by_size = batch_by_size
         self.calls: list[tuple[str, list[tuple[int, int]]]] = []
 
-    def _note(self, method: str, images: Sequence[np.ndarray]) -> None:
+    def note(self, method: str, images: Sequence[np.ndarray]) -> None:
         self.calls.append((method, [image.shape[:2] for image in images]))
 
     def group_key(self, size: tuple[int, int]) -> Any:
@@ -126,13 +126,13 @@ class _Fake:
         return next((label for label, category in enumerate(words) if colour in category.words), NO_CLASS)
 
 
-class _SegmentsImages(_Fake):
+class SegmentsImages(Fake):
     """Implements Segmenter."""
 
     def predict(self, images: Sequence[np.ndarray], request: Request) -> list[Segments]:
         if len({self.group_key(image.shape[:2]) for image in images}) > 1:
             raise AssertionError("images of different group keys were put into one batch")
-        self._note("predict", images)
+        self.note("predict", images)
         return [self._segment(image, request) for image in images]
 
     def _segment(self, image: np.ndarray, request: Request, in_video: bool = False) -> Segments:
@@ -164,16 +164,16 @@ class _SegmentsImages(_Fake):
         )
 
 
-class _AnswersPrompts(_Fake):
+class AnswersPrompts(Fake):
     """Implements PromptableModel: a click takes the connected region under it, a negative one takes it away, a box
     what is coloured in it."""
 
     def encode_image(self, image: np.ndarray) -> FakeImage:
-        self._note("encode_image", [image])
+        self.note("encode_image", [image])
         return FakeImage(image)
 
     def segment_prompts(self, state: FakeImage, prompts: Prompts) -> MaskSet:
-        self._note("segment_prompts", [state.image] * len(prompts))
+        self.note("segment_prompts", [state.image] * len(prompts))
         masks, counts = [], []
         for row in range(len(prompts)):
             mask, count = self._answer(state.image, prompts, row)
@@ -206,23 +206,23 @@ class _AnswersPrompts(_Fake):
         return found[0] if found else np.zeros(image.shape[:2], bool)
 
 
-class _FindsEverything(_Fake):
+class FindsEverything(Fake):
     """Implements Proposer: every region."""
 
     def propose(
         self, state: FakeImage, points_per_side: int, min_score: float, max_overlap: float
     ) -> MaskSet:
-        self._note("propose", [state.image])
+        self.note("propose", [state.image])
         found = [(SCORES[name], mask) for name, mask in regions(state.image) if SCORES[name] >= min_score]
         found.sort(key=lambda row: -row[0])
         return MaskSet(encode_masks(mask for _, mask in found), np.array([s for s, _ in found], np.float32))
 
 
-class _NamesMasks(_Fake):
+class NamesMasks(Fake):
     """Implements MaskNamer: the colour of most of a mask's pixels, with probability 0.9."""
 
     def name_masks(self, state: FakeImage, rles: Sequence[dict[str, Any]], words: Vocabulary) -> np.ndarray:
-        self._note("name_masks", [state.image])
+        self.note("name_masks", [state.image])
         colours = colour_map(state.image)
         probabilities = np.zeros((len(rles), len(words)), np.float32)
         for row, mask in enumerate(decode_masks(rles, state.image.shape[:2])):
@@ -234,19 +234,19 @@ class _NamesMasks(_Fake):
         return probabilities
 
 
-class _SegmentsVideos(_SegmentsImages):
+class SegmentsVideos(SegmentsImages):
     """Implements VideoModel: objects of a colour are numbered from left to right in each frame."""
 
     clip_size = 2
 
     def predict_video(self, frames: Sequence[np.ndarray], request: Request) -> list[Segments]:
-        self._note("predict_video", frames)
-        return self._frames(frames, request, 0)
+        self.note("predict_video", frames)
+        return self.segment_frames(frames, request, 0)
 
     def open_stream(self, request: Request) -> FakeStream:
         return FakeStream(self, request)
 
-    def _frames(self, frames: Sequence[np.ndarray], request: Request, start: int) -> list[Segments]:
+    def segment_frames(self, frames: Sequence[np.ndarray], request: Request, start: int) -> list[Segments]:
         return [
             self._segment(image, request, in_video=True).replace(frame_index=start + number)
             for number, image in enumerate(frames)
@@ -256,26 +256,26 @@ class _SegmentsVideos(_SegmentsImages):
 class FakeStream:
     """A ClipStream."""
 
-    def __init__(self, model: _SegmentsVideos, request: Request) -> None:
+    def __init__(self, model: SegmentsVideos, request: Request) -> None:
         self._model, self._request, self._start = model, request, 0
 
     def push(self, frames: Sequence[np.ndarray]) -> list[Segments]:
-        self._model._note("push", frames)
-        found = self._model._frames(frames, self._request, self._start)
+        self._model.note("push", frames)
+        found = self._model.segment_frames(frames, self._request, self._start)
         self._start += len(frames)
         return found
 
 
-class _FollowsObjects(_Fake):
+class FollowsObjects(Fake):
     """Implements TrackingModel: an object is the region of its colour that overlaps what it was before most."""
 
     clip_size = 2
 
     def track_video(self, frames: Sequence[np.ndarray], masks: np.ndarray, ids: np.ndarray) -> list[Segments]:
-        self._note("track_video", frames)
+        self.note("track_video", frames)
         tracker = FakeTracker(self)
         tracker.add(masks, ids)
-        return tracker._follow(frames)
+        return tracker.follow(frames)
 
     def open_tracker(self) -> FakeTracker:
         return FakeTracker(self)
@@ -284,7 +284,7 @@ class _FollowsObjects(_Fake):
 class FakeTracker:
     """An ObjectStream."""
 
-    def __init__(self, model: _Fake) -> None:
+    def __init__(self, model: Fake) -> None:
         self._model, self._start = model, 0
         self._given: list[tuple[int, np.ndarray, np.ndarray]] = []
         self._objects: dict[int, tuple[int, np.ndarray]] = {}
@@ -295,10 +295,10 @@ class FakeTracker:
         self._given.append((frame, masks, ids))
 
     def push(self, frames: Sequence[np.ndarray]) -> list[Segments]:
-        self._model._note("track", frames)
-        return self._follow(frames)
+        self._model.note("track", frames)
+        return self.follow(frames)
 
-    def _follow(self, frames: Sequence[np.ndarray]) -> list[Segments]:
+    def follow(self, frames: Sequence[np.ndarray]) -> list[Segments]:
         for frame, masks, _ in self._given:
             if frame >= len(frames) or masks.shape[1:] != frames[0].shape[:2]:
                 raise ValueError(f"objects {masks.shape} of frame {frame} do not fit {len(frames)} frames")
@@ -330,7 +330,7 @@ class FakeTracker:
 
 
 @SEGMENTERS.register_module(force=True)
-class FakeSegmenter(_SegmentsVideos, _FollowsObjects, _AnswersPrompts, _FindsEverything, _NamesMasks):
+class FakeSegmenter(SegmentsVideos, FollowsObjects, AnswersPrompts, FindsEverything, NamesMasks):
     """Can do everything that the protocols know, with any words."""
 
     abilities = Abilities(
@@ -343,14 +343,14 @@ class FakeSegmenter(_SegmentsVideos, _FollowsObjects, _AnswersPrompts, _FindsEve
 
 
 @SEGMENTERS.register_module(force=True)
-class ImageOnlyFake(_SegmentsImages):
+class ImageOnlyFake(SegmentsImages):
     """Segments images with its own words; no prompts, no videos."""
 
     abilities = Abilities(tasks=IMAGE_TASKS, vocabulary=WORDS)
 
 
 @SEGMENTERS.register_module(force=True)
-class ClickOnlyFake(_AnswersPrompts):
+class ClickOnlyFake(AnswersPrompts):
     """Answers clicks, boxes and masks; knows no words and segments nothing by itself."""
 
     abilities = Abilities(

@@ -104,7 +104,7 @@ def _variables() -> dict[str, str]:
         rows[name] = value
         # paths only: the others have values of their own
         if os.sep in value and not Path(value).expanduser().exists():
-            rows[name] += "   (there is nothing)"
+            rows[name] += "   (not found)"
     return rows
 
 

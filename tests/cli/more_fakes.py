@@ -9,7 +9,7 @@ from typing import Any
 from omgseg.protocols import Abilities
 from omgseg.registry import SEGMENTERS
 from omgseg.structures import Task
-from tests.fakes import FakeSegmenter, _AnswersPrompts, _FindsEverything
+from tests.fakes import AnswersPrompts, FakeSegmenter, FindsEverything
 
 
 @SEGMENTERS.register_module(force=True)
@@ -20,7 +20,7 @@ class WordlessFake(FakeSegmenter):
 
 
 @SEGMENTERS.register_module(force=True)
-class ProposerFake(_AnswersPrompts, _FindsEverything):
+class ProposerFake(AnswersPrompts, FindsEverything):
     """Finds masks, and knows no words."""
 
     abilities = Abilities(
@@ -37,10 +37,10 @@ class StoppedFake(FakeSegmenter):
 
     seen = 0
 
-    def _frames(self, frames, request, start):
+    def segment_frames(self, frames, request, start):
         if start + len(frames) > 3:
             raise KeyboardInterrupt
-        return super()._frames(frames, request, start)
+        return super().segment_frames(frames, request, start)
 
     def predict(self, images, request):
         self.seen += 1

@@ -4,6 +4,7 @@ import resource
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -103,26 +104,27 @@ def test_an_empty_source_is_not_the_current_folder(run, photos, model, command, 
     assert status == 2 and "empty; '.' is the current folder" in error
 
 
-def _with_a_full_disk(limit: int, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run a command that cannot write files of more than `limit` bytes."""
-    return subprocess.run(
-        [sys.executable, "-m", "omgseg.cli", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )
+@contextmanager
+def full_disk(limit: int):
+    """No file can grow beyond `limit` bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_full_disk_is_one_line(run, photos, model, tmp_path):
     out = tmp_path / "out"
-    done = _with_a_full_disk(700, "predict", photos, *model, "--out", out, "--format", "json", "coco")
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "error: [Errno 27] File too large" in done.stderr
+    with full_disk(700):
+        status, _, error = run("predict", photos, *model, "--out", out, "--format", "json", "coco")
+    assert status == 1 and "error: [Errno 27] File too large" in error
     assert not [path for path in out.rglob("*") if path.suffix == ".tmp"]
     out = tmp_path / "coco.json"
-    done = _with_a_full_disk(900, "label", photos, *model, "--out", out)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert "the same command goes on from here: " in done.stderr and "1-of-1.jsonl" in done.stderr
+    with full_disk(900):
+        status, _, error = run("label", photos, *model, "--out", out)
+    assert status == 1 and "the same command goes on from here: " in error and "1-of-1.jsonl" in error
     status, _, error = run("label", photos, *model, "--out", out)
     assert status == 0 and "0 of them labelled before" not in error
 

@@ -3,11 +3,11 @@
 import json
 import re
 import sys
+from importlib import metadata
 
 import pytest
 import torch
 
-from omgseg.cli import check
 from omgseg.models.checkpoints.loading import VOCABULARY_KEY
 from omgseg.structures import Vocabulary
 
@@ -66,7 +66,7 @@ def test_any_model_tells_what_it_can_do(run, fake):
     ],
 )
 def test_info_mistakes(run, request, arguments, message):
-    arguments = [request.config.rootpath / MAIN if each == MAIN else each for each in arguments]
+    arguments = [request.config.rootpath / MAIN if argument == MAIN else argument for argument in arguments]
     status, _, error = run("info", *arguments)
     assert status == 2 and message in error
 
@@ -77,11 +77,18 @@ def test_check_reports_what_is_here(run, monkeypatch, tmp_path):
     assert status == 0
     assert sys.version.split()[0] in out and torch.__version__.split("+")[0] in out
     assert "mmcv operators" in out and "text embeddings" in out
-    assert re.search(r"OMGSEG_CACHE +\S+cache +\(there is nothing\)", out)
+    assert re.search(r"OMGSEG_CACHE +\S+cache +\(not found\)", out)
 
 
 def test_check_fails_where_something_is_missing(run, monkeypatch):
-    monkeypatch.setattr(check, "PACKAGES", ("torch", "no-such-package"))
+    versions = metadata.version
+
+    def version(package: str) -> str:
+        if package == "timm":
+            raise metadata.PackageNotFoundError(package)
+        return versions(package)
+
+    monkeypatch.setattr(metadata, "version", version)
     status, out, error = run("check")
     assert status == 1
-    assert "no-such-package missing" in error and "MISSING" in out
+    assert "timm missing" in error and re.search("timm +MISSING", out)

@@ -9,16 +9,17 @@ from omgseg.inference import OMGSegInferencer
 def test_serves_the_model(run, model, monkeypatch):
     served = []
 
-    def serve(seg, host, port, allowed_hosts, ready):
+    def serve(seg, *, host, port, allowed_hosts, ready):
         ready(f"http://{host}:{port}")
         served.append((seg, allowed_hosts))
 
     monkeypatch.setitem(sys.modules, "omgseg.web", types.SimpleNamespace(serve=serve))
-    status, out, error = run("web", *model[:6], "--port", "8123", "--allowed-host", "house.example")
+    names = ["--allowed-host", "example.org", "--allowed-host", "www.example.org"]
+    status, out, error = run("web", *model[:6], "--port", "8123", *names)
     assert status == 0, error
     assert "http://127.0.0.1:8123" in out
     ((seg, allowed_hosts),) = served
-    assert isinstance(seg, OMGSegInferencer) and allowed_hosts == ["house.example"]
+    assert isinstance(seg, OMGSegInferencer) and allowed_hosts == names[1::2]
 
 
 def test_mistakes(run, model, monkeypatch):

@@ -41,7 +41,7 @@ def test_pixels_are_kept_by_reference_or_not_at_all(panoptic, tmp_path):
         Image.fromarray(image).save(file)
     frames = [panoptic(frame_index=t, path=files[t], image=pixels[t]) for t in range(2)]
     from_files = VideoResult(frames, path=tmp_path)
-    assert all(frame._image is None for frame in from_files)
+    assert all(frame.replace(path=None).image is None for frame in from_files)
     assert np.array_equal(np.stack(list(from_files.images())), pixels)
     from_arrays = VideoResult([panoptic(frame_index=t, image=pixels[t]) for t in range(2)])
     assert all(np.shares_memory(image, pixels) for image in from_arrays.images())
