@@ -1,7 +1,7 @@
-"""What a loaded model can do, in words, and the one error for everything else.
+"""What a loaded model can do, as text, and the error for requests that it does not support.
 
-A model says what it can do by its :class:`~omgseg.protocols.Abilities` and by the protocols that it implements. Whoever
-asks for more gets :class:`UnsupportedRequest`: one sentence that also names what the model offers.
+A model states its abilities by :class:`~omgseg.protocols.Abilities` and by the protocols that it implements. Requests
+beyond them raise :class:`UnsupportedRequest`, whose message also names what the model offers.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from omgseg.protocols import PROMPT_KINDS, Abilities, MaskNamer, PromptableModel
 from omgseg.structures import Task
 
 _NEEDS = {Task.INTERACTIVE: PromptableModel, Task.EVERYTHING: Proposer, Task.VOS: TrackingModel}
-"""Tasks that a model can do exactly if it implements a protocol."""
+"""Tasks that a model offers if and only if it implements the protocol."""
 _SHOWN_WORDS = 3
 
 
 class UnsupportedRequest(ValueError):
-    """A model was asked for what it cannot do.
+    """A request that the model does not support.
 
     Args:
-        wanted: what was asked for, as in "the model does not offer <wanted>".
+        wanted: the requested ability, as in "the model does not offer <wanted>".
         model: the loaded model.
     """
 
@@ -30,7 +30,7 @@ class UnsupportedRequest(ValueError):
 
 
 def abilities_of(model: Any) -> Abilities:
-    """What a model says of itself, with the tasks that follow from its protocols.
+    """The abilities that a model states, with the tasks that follow from its protocols.
 
     Args:
         model: implements any of :mod:`omgseg.protocols`.
@@ -42,7 +42,7 @@ def abilities_of(model: Any) -> Abilities:
 
 
 def describe(model: Any) -> str:
-    """What a model can do, as one clause: its tasks, its prompts and its words."""
+    """The tasks, prompts and words of a model, as one clause."""
     abilities = abilities_of(model)
     tasks = [task.value for task in Task if task in abilities.tasks]
     parts = [f"the tasks {', '.join(tasks)}" if tasks else "no task"]
@@ -62,7 +62,7 @@ def describe(model: Any) -> str:
 
 
 def require_task(model: Any, task: Task) -> None:
-    """Raises UnsupportedRequest unless a model can do a task."""
+    """Raises UnsupportedRequest unless a model offers a task."""
     if task not in abilities_of(model).tasks:
         raise UnsupportedRequest(f"the task {task.value!r}", model)
 

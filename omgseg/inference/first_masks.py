@@ -1,4 +1,4 @@
-"""The objects to follow through a video, as users show them in its first frame."""
+"""The objects to follow through a video, given as masks in its first frame."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from omgseg.structures.label_png import read_index_png
 Mask = np.ndarray | Tensor | str | Path
 ObjectInput = Mask | Sequence[Mask] | Mapping[int, Mask] | SegmentationResult
 MAX_ID = np.iinfo(np.int32).max
-"""Maps and PNGs of identities hold no larger ones."""
+"""The largest id that maps and PNGs of ids can hold."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,18 @@ class GivenObjects:
 
 
 def given_objects(objects: ObjectInput) -> GivenObjects:
-    """Read what a user hands in.
+    """Read the objects in any form that users have them.
 
     Args:
-        objects: a PNG of object numbers (palette or greyscale, 0 is background), or integers (H, W) of them; one bool
-            mask (H, W); several masks, as a list or (N, H, W), which get the ids 1 to N; a dictionary of ids and
+        objects: a PNG of object ids (palette or greyscale, 0 is background), or an integer array (H, W) of them; one
+            bool mask (H, W); several masks, as a list or (N, H, W), which get the ids 1 to N; a dictionary of ids and
             masks; or a result for the first frame, with its ids.
 
     Raises:
         FileNotFoundError, OSError: a PNG is missing or broken.
-        ValueError: masks are empty, of different sizes, or no masks; or an id is not from 1 to :data:`MAX_ID`.
-        TypeError: none of these.
+        ValueError: a mask is empty, has another size than the first one or another number of dimensions, there are no
+            masks, or an id is not from 1 to :data:`MAX_ID`.
+        TypeError: the objects have another type.
     """
     if isinstance(objects, SegmentationResult):
         return _checked(list(objects.masks), objects.ids.tolist())
@@ -57,12 +58,12 @@ def given_objects(objects: ObjectInput) -> GivenObjects:
             numbers = [number for number in np.unique(array).tolist() if number != 0]
             return _checked([array == number for number in numbers], numbers)
         if array.ndim not in (2, 3):
-            raise ValueError(f"masks are (H, W) or (N, H, W), got {array.shape}")
+            raise ValueError(f"masks must have the shape (H, W) or (N, H, W), got {array.shape}")
         objects = [array] if array.ndim == 2 else list(array)
     if not isinstance(objects, Sequence):
         raise TypeError(
-            "the objects of the first frame are a PNG, a map of object numbers, masks, a dictionary of ids and masks "
-            f"or a result, not {type(objects).__name__}"
+            "the objects of the first frame must be a PNG or array of object ids, masks, a dictionary of ids and "
+            f"masks, or a result, not {type(objects).__name__}"
         )
     masks = [_mask(mask) for mask in objects]
     return _checked(masks, list(range(1, len(masks) + 1)))
@@ -77,35 +78,33 @@ def _array(mask: Mask) -> np.ndarray:
 def _mask(mask: Mask) -> np.ndarray:
     array = _array(mask)
     if array.ndim != 2:
-        raise ValueError(f"a mask is (H, W), got {array.shape}")
+        raise ValueError(f"a mask must have the shape (H, W), got {array.shape}")
     return array != 0
 
 
 def check_id(number: object) -> int:
-    """An object's identity.
+    """An object id as int.
 
     Raises:
-        ValueError: it is not a whole number from 1 to :data:`MAX_ID`.
+        ValueError: the id is not an integer from 1 to :data:`MAX_ID`.
     """
     try:
         valid = int(number) == number and 1 <= number <= MAX_ID
     except (TypeError, ValueError, OverflowError):
         valid = False
     if not valid:
-        raise ValueError(
-            f"object {number!r}: ids are whole numbers above 0, which is the background, up to {MAX_ID}"
-        )
+        raise ValueError(f"object {number!r}: ids are integers from 1 (0 is the background) up to {MAX_ID}")
     return int(number)
 
 
 def _checked(masks: list[np.ndarray], ids: list[int]) -> GivenObjects:
     if not masks:
-        raise ValueError("the first frame's mask is empty: it shows no object, that is, no number above 0")
+        raise ValueError("the first frame's mask is empty: give at least one object with an id above 0")
     for number, mask in zip(ids, masks, strict=True):
         check_id(number)
         if mask.shape != masks[0].shape:
             raise ValueError(
-                f"the mask of object {number} is {mask.shape}, that of the first one {masks[0].shape}"
+                f"the mask of object {number} has the shape {mask.shape}, that of the first one {masks[0].shape}"
             )
         if not mask.any():
             raise ValueError(f"the mask of object {number} is empty; leave the object out")

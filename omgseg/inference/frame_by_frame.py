@@ -1,4 +1,4 @@
-"""Videos with a model of images: each frame alone, identities by overlap."""
+"""Videos with an image model: frames are segmented independently, and ids follow from mask overlap."""
 
 from __future__ import annotations
 
@@ -13,28 +13,27 @@ from omgseg.structures import Segments, Task
 from omgseg.structures.predictions import STUFF_ID
 
 MIN_IOU = 0.3
-"""A segment continues one of the frame before if their masks overlap at least so much."""
+"""A segment keeps the id of a segment in the previous frame if the IoU of their masks is at least this."""
 
 
 class FrameByFrame:
-    """Lets a model of images segment videos; implements :class:`~omgseg.protocols.VideoModel`.
+    """Lets an image model segment videos; implements :class:`~omgseg.protocols.VideoModel`.
 
-    Each frame is segmented alone. A thing keeps its id as long as its mask overlaps the mask of the same class in the
-    frame before (IoU of at least :data:`MIN_IOU`, by the best assignment of all); one that was away gets a new id. A
-    kind of stuff and a semantic class have constant ids. What is kept are the masks of one frame.
+    Frames are segmented independently. A thing keeps its id while its mask overlaps one of the same class in the
+    previous frame with an IoU of at least :data:`MIN_IOU`; masks are matched by Hungarian assignment. A thing that
+    reappears gets a new id. Stuff and semantic classes have constant ids. Only the masks of one frame are kept.
 
     Args:
-        segmenter: of images.
+        segmenter: a loaded image model.
     """
 
     clip_size = 1
-    """Nothing is gained by waiting for further frames."""
 
     def __init__(self, segmenter: Segmenter) -> None:
         self.segmenter = segmenter
 
     def predict_video(self, frames: Sequence[np.ndarray], request: Request) -> list[Segments]:
-        """See :meth:`omgseg.protocols.VideoModel.predict_video`; the same as a stream."""
+        """See :meth:`omgseg.protocols.VideoModel.predict_video`; gives what the stream gives."""
         return self.open_stream(request).push(frames)
 
     def open_stream(self, request: Request) -> FrameStream:
@@ -47,7 +46,7 @@ class FrameStream:
 
     def __init__(self, segmenter: Segmenter, request: Request) -> None:
         self._segmenter, self._request = segmenter, request
-        self._before: Segments | None = None
+        self._previous: Segments | None = None
         self._last_id = 0
         self._count = 0
 
@@ -60,42 +59,42 @@ class FrameStream:
         return [self._segment(frame) for frame in frames]
 
     def _segment(self, frame: np.ndarray) -> Segments:
-        if self._before is not None and frame.shape[:2] != self._before.size:
+        if self._previous is not None and frame.shape[:2] != self._previous.size:
             raise ValueError(
-                f"frame {self._count} has the size {frame.shape[:2]}, the first one {self._before.size} "
+                f"frame {self._count} has the size {frame.shape[:2]}, the first one {self._previous.size} "
                 "(height, width)"
             )
-        (found,) = self._segmenter.predict([frame], self._request)
-        ids = found.labels + 1 if found.task is Task.SEMANTIC else self._identities(found)
-        self._before = found.replace(ids=ids, frame_index=self._count)
+        (segments,) = self._segmenter.predict([frame], self._request)
+        ids = segments.labels + 1 if segments.task is Task.SEMANTIC else self._ids_of(segments)
+        self._previous = segments.replace(ids=ids, frame_index=self._count)
         self._count += 1
-        return self._before
+        return self._previous
 
-    def _identities(self, found: Segments) -> np.ndarray:
+    def _ids_of(self, segments: Segments) -> np.ndarray:
         """Ids int64 (N,) of the segments of a frame."""
-        ids = np.where(found.is_thing, 0, STUFF_ID + found.labels)
-        now = np.flatnonzero(found.is_thing)
-        if self._before is not None:
-            then = np.flatnonzero(self._before.is_thing)
-            overlap = _iou(found, now, self._before, then)
-            for row, column in zip(*linear_sum_assignment(-overlap), strict=True):
-                if overlap[row, column] >= MIN_IOU:
-                    ids[now[row]] = self._before.ids[then[column]]
-        for row in now[ids[now] == 0]:
-            ids[row] = self._new_id()
+        ids = np.where(segments.is_thing, 0, STUFF_ID + segments.labels)
+        things = np.flatnonzero(segments.is_thing)
+        if self._previous is not None:
+            previous_things = np.flatnonzero(self._previous.is_thing)
+            iou = _iou(segments, things, self._previous, previous_things)
+            for row, column in zip(*linear_sum_assignment(-iou), strict=True):
+                if iou[row, column] >= MIN_IOU:
+                    ids[things[row]] = self._previous.ids[previous_things[column]]
+        for index in things[ids[things] == 0]:
+            ids[index] = self._new_id()
         return ids
 
     def _new_id(self) -> int:
         self._last_id += 1
-        if self._last_id == STUFF_ID:  # an endless video gets there, and the ids of stuff follow
+        if self._last_id == STUFF_ID:  # after a million things; skip the ids of stuff
             self._last_id = 2 * STUFF_ID
         return self._last_id
 
 
 def _iou(frame: Segments, rows: np.ndarray, other: Segments, columns: np.ndarray) -> np.ndarray:
-    """IoU (N, M) of some segments of two frames; 0 for those of different classes."""
+    """IoU (N, M) of N segments of one frame and M segments of another; 0 for different classes."""
     if not len(rows) or not len(columns):
         return np.zeros((len(rows), len(columns)))
-    masks, others = [frame.rles[row] for row in rows], [other.rles[column] for column in columns]
-    overlap = np.asarray(coco_mask.iou(masks, others, [0] * len(others)))
-    return overlap * (frame.labels[rows][:, None] == other.labels[columns])
+    masks, other_masks = [frame.rles[row] for row in rows], [other.rles[column] for column in columns]
+    iou = np.asarray(coco_mask.iou(masks, other_masks, [0] * len(other_masks)))
+    return iou * (frame.labels[rows][:, None] == other.labels[columns])

@@ -44,29 +44,29 @@ Result = SegmentationResult | VideoResult
 OnError = Callable[[str, Exception], None]
 MAX_OVERLAP = 0.7
 MIN_SCORE = {Task.INSTANCE: 0.3, Task.EVERYTHING: EVERYTHING_MIN_SCORE}
-"""Segments below are left out, where a call does not say another limit: most of a model's guesses are poor ones."""
+"""The default score threshold of these tasks; 0 for all others. Most of a model's segments have low scores."""
 LONGEST_EXACT = 40
-"""Videos of up to so many frames are read out as a whole (YouTube-VIS has up to 36), longer ones as streams."""
+"""Videos of up to this many frames are segmented as a whole (YouTube-VIS has up to 36), longer ones as streams."""
 CLIPS_AHEAD = 2
 PROMPTS = {Task.INTERACTIVE: ("points", "labels", "boxes"), Task.VOS: ("masks",)}
 DEFAULT_TASKS = (Task.PANOPTIC, Task.INSTANCE, Task.SEMANTIC, Task.EVERYTHING)
 """A call that names no task does the first of these that the model offers."""
 IMAGE_TASKS = (Task.INTERACTIVE, Task.EVERYTHING)
-"""Done by an :class:`InteractivePredictor`, one image after the other."""
+"""Tasks that an :class:`InteractivePredictor` does, one image after another."""
 
 
 @dataclass(frozen=True)
 class _Call:
-    """What is asked of every image or frame of a call.
+    """The settings of a call, the same for every image or frame.
 
     Attributes:
-        task: one of the model's.
+        task: one of the tasks that the model offers.
         words: None for tasks and models without words.
-        names: words to name masks with; empty for no names.
-        prompts: of the task ``interactive``: arguments of the predictor.
-        objects: to follow, for the task ``vos``.
-        min_score: segments of lower scores are left out.
-        max_overlap: of instances of one class that overlap more (IoU) one is kept.
+        names: words for naming masks; None: masks have no names.
+        prompts: for the task ``interactive``: keyword arguments of the predictor.
+        objects: the objects to follow, for the task ``vos``.
+        min_score: segments with a lower score are left out.
+        max_overlap: IoU above which only one of two instances of a class is kept.
     """
 
     task: Task
@@ -79,15 +79,15 @@ class _Call:
 
     @property
     def request(self) -> Request:
-        """The same for the model."""
+        """The settings that the model needs."""
         return Request(self.task, None if self.words is None else self.words.all, self.min_score)
 
     def to_results(
-        self, found: Sequence[Segments], frames: Sequence[Frame], is_video: bool
+        self, predictions: Sequence[Segments], frames: Sequence[Frame], is_video: bool
     ) -> list[SegmentationResult]:
-        """The results for an image, or for the frames of a clip or video, from the model's segments."""
+        """Turn the model's segments into the results of an image, or of the frames of a clip or video."""
         results = []
-        for segments, frame in zip(found, frames, strict=True):
+        for segments, frame in zip(predictions, frames, strict=True):
             result = _placed(segments, frame, is_video)
             result = result if self.words is None else self.words.restrict(result)
             results.append(result.confident(self.min_score) if self.min_score > 0 else result)
@@ -114,17 +114,19 @@ class OMGSegInferencer:
         config_or_run_or_segmenter: what :func:`~omgseg.inference.loading.load` loads (a name, a config file, a config,
             or the work folder of ``tools/train.py``), or a model that is loaded already.
         weights, device, dtype, scale: see :func:`~omgseg.inference.loading.load`; not for a loaded model.
-        vocabulary: the words of all calls that give none, see :func:`~omgseg.inference.words.to_vocabulary`.
+        vocabulary: the default words of all calls, see :func:`~omgseg.inference.words.to_vocabulary`.
             Default: the words of the training.
 
     Attributes:
         segmenter: the loaded model.
         abilities: what it can do.
-        vocabulary: the words of calls that give none; None if there are none.
+        vocabulary: the default words of all calls; None if the model knows none.
 
     Raises:
-        FileNotFoundError: config, weights, a checkpoint in the work folder, or the image encoder's weights.
-        ConfigError, CheckpointError, ValueError, TypeError: what does not fit, by name.
+        FileNotFoundError: the config, the weights, a checkpoint in the work folder, or the image encoder's weights are
+            missing.
+        ConfigError, CheckpointError, ValueError, TypeError: an argument, the config or the weights do not fit; the
+            message names what.
     """
 
     def __init__(
@@ -137,7 +139,7 @@ class OMGSegInferencer:
         vocabulary: Words | None = None,
         scale: tuple[int, int] | None = None,
     ) -> None:
-        words = to_vocabulary(vocabulary)  # first: a mistake must not cost the time of loading
+        words = to_vocabulary(vocabulary)  # before the slow loading, so that mistakes show at once
         if not isinstance(config_or_run_or_segmenter, Segmenter):
             segmenter = load(config_or_run_or_segmenter, weights, device, dtype, scale=scale)
         elif (weights, device, dtype, scale) == (None, "auto", "auto", None):
@@ -154,15 +156,15 @@ class OMGSegInferencer:
 
     @property
     def default_task(self) -> Task:
-        """Of calls that name none: ``panoptic``, or what the model offers of ``instance``, ``semantic`` and
-        ``everything``, in this order."""
+        """The task of calls that name none: the first of ``panoptic``, ``instance``, ``semantic`` and ``everything``
+        that the model offers."""
         offered = (task for task in DEFAULT_TASKS if task in self.abilities.tasks)
         return next(offered, Task.PANOPTIC)
 
     @cached_property
     def interactive(self) -> InteractivePredictor:
-        """A predictor of the model for clicks, the same at each use. It holds one image; calls of this object do not
-        touch it.
+        """A predictor for clicks with this model, always the same object. It holds one image; calls of the inferencer
+        do not change it.
 
         Raises:
             UnsupportedRequest: the model takes no prompts.
@@ -192,27 +194,31 @@ class OMGSegInferencer:
             task: ``panoptic``, ``instance``, ``semantic``; images: ``interactive``, ``everything``; videos: ``vos``.
                 Default: :attr:`default_task`.
             vocabulary: words to find, see :func:`~omgseg.inference.words.to_vocabulary`. Default: the model's own. For
-                ``interactive`` and ``everything``: words to name the masks with; default: masks have no names.
-            prompts: for ``interactive`` ``{"points": [(x, y), ...]}`` or ``{"boxes": [(x1, y1, x2, y2), ...]}`` in
-                pixels, one object each; with ``"labels": [1, 0, ...]`` the points are clicks into (1) and beside (0)
-                one object. For ``vos`` ``{"masks": ...}``, see :meth:`track`.
-            background: words that compete, but are not found; see :func:`~omgseg.inference.words.choose_words`.
-            min_score: segments below are left out. Default: 0.3 for ``instance``, 0.8 for ``everything``, else 0.
-            max_overlap: of instances of one class, or masks of ``everything``, that overlap more (IoU) the surest is
-                kept, in a video the first one. 1: all of them.
+                ``interactive`` and ``everything``: words for naming the masks; default: masks have no names.
+            prompts: for ``interactive``: ``{"points": [(x, y), ...]}`` or ``{"boxes": [(x1, y1, x2, y2), ...]}`` in
+                pixels, one object per point or box; with ``"labels": [1, 0, ...]`` the points are positive (1) and
+                negative (0) clicks on one object. For ``vos``: ``{"masks": ...}``, see :meth:`track`.
+            background: words that compete with the vocabulary and are not reported; see
+                :func:`~omgseg.inference.words.choose_words`.
+            min_score: segments with a lower score are left out. Default: 0.3 for ``instance``, 0.8 for ``everything``,
+                else 0.
+            max_overlap: IoU threshold of NMS: of two instances of one class, or two masks of ``everything``, that
+                overlap more, the one with the higher score is kept, in a video the earlier one. 1: no NMS.
             as_video: the images of a folder or list are the frames of one video.
-            online: read a video out as a stream (flat memory) or as a whole (exact). Default: a whole up to 40 frames.
-            batch_size: images of one size that the model sees at a time.
-            on_error: what becomes of images among several that fail: ``"raise"`` an error at the end, which has the
+            online: segment a video as a stream (constant memory) or as a whole (exact). Default: as a whole up to 40
+                frames.
+            batch_size: images of one size per batch.
+            on_error: how to treat images among several that fail: ``"raise"`` an error at the end, which holds the
                 results of the others, or ``"skip"`` them with a warning.
 
         Returns:
-            One result for an image or a video; for a folder, glob or list a list, in the order of the readable inputs.
+            One result for an image or a video; a list for a folder, glob or list, in the order of the readable inputs.
 
         Raises:
-            UnreadableInputs: some of several inputs failed; ``results`` has all others.
-            UnsupportedRequest: the model does not offer this; says what it offers.
-            FileNotFoundError, OSError, ValueError, TypeError: an input, a task, a word or a prompt is wrong; says how.
+            UnreadableInputs: some of several inputs failed; ``results`` holds all others.
+            UnsupportedRequest: the model does not offer this; the message says what it offers.
+            FileNotFoundError, OSError, ValueError, TypeError: an input, a task, a word or a prompt is wrong; the
+                message says how.
         """
         call = self._ask(task, vocabulary, prompts, background, min_score, max_overlap)
         failures = Failures(on_error)
@@ -246,19 +252,19 @@ class OMGSegInferencer:
         batch_size: int = 1,
         on_error: str = "raise",
     ) -> Iterator[SegmentationResult]:
-        """Segment one image or frame after the other; reading goes on while the model works, and memory stays flat.
+        """Segment one image or frame after another in constant memory; the next ones are read while the model works.
 
-        A live source (a camera, an RTSP stream) never falls behind: where the model is too slow, clips are left
-        out. Closing the iterator ends the reading.
+        A live source (a camera, an RTSP stream) never falls behind: if the model is too slow, clips are dropped.
+        Closing the iterator ends the reading.
 
         Args:
-            source, task, ...: see :meth:`__call__`; but one video only.
+            source, task, ...: see :meth:`__call__`; a list must not hold videos.
 
         Yields:
             Results in the order of the inputs, with their pixels in ``image``.
 
         Raises:
-            UnreadableInputs: at the end, see :meth:`__call__`; without results, as they were yielded.
+            UnreadableInputs: at the end, see :meth:`__call__`; its ``results`` are empty, as they were yielded.
         """
         call = self._ask(task, vocabulary, prompts, background, min_score, max_overlap)
         failures = Failures(on_error)
@@ -278,13 +284,13 @@ class OMGSegInferencer:
 
         Args:
             source: a video file, a folder of frames, a video uint8 (T, H, W, 3), a list of frames.
-            first_frame_masks: the objects in the first frame: a PNG or integers (H, W) of object numbers, a list of
-                masks, a dictionary of ids and masks, or a result for that frame; see
+            first_frame_masks: the objects in the first frame: a PNG or an integer array (H, W) of object ids, a list
+                of masks, a dictionary of ids and masks, or a result for that frame; see
                 :func:`~omgseg.inference.first_masks.given_objects`.
             online: see :meth:`__call__`.
 
         Returns:
-            The objects that are seen in each frame, with the given ids.
+            The visible objects of each frame, with the given ids.
 
         Raises:
             UnsupportedRequest: the model does not follow objects.
@@ -296,7 +302,7 @@ class OMGSegInferencer:
     def stream_track(
         self, source: SourceInput | Source, first_frame_masks: ObjectInput
     ) -> Iterator[SegmentationResult]:
-        """As :meth:`track`, frame by frame, with flat memory, see :meth:`stream`."""
+        """Follow objects as :meth:`track` does, one frame after another in constant memory; see :meth:`stream`."""
         call = self._ask_to_follow(first_frame_masks)
         opened = open_source(source, as_video=True)
         return self._stream(opened, call, opened.is_live)
@@ -352,7 +358,7 @@ class OMGSegInferencer:
     def _images(
         self, source: Source, call: _Call, batch_size: int, on_error: OnError | None = None
     ) -> Iterator[SegmentationResult]:
-        """Results of independent images in their order; those that fail go to `on_error`, where there is one."""
+        """Results of independent images in their order; `on_error`, if given, gets the errors of single images."""
         if call.task is Task.VOS:
             raise ValueError(
                 f"{source.name} is not a video; the task 'vos' follows objects through one (as_video=True?)"
@@ -368,17 +374,17 @@ class OMGSegInferencer:
         def run(batch: list[Frame]) -> list[SegmentationResult | None]:
             try:
                 with locked(self.segmenter):
-                    found = self.segmenter.predict([frame.image for frame in batch], call.request)
+                    predictions = self.segmenter.predict([frame.image for frame in batch], call.request)
             except ValueError as error:
                 if on_error is None:
                     raise
-                if len(batch) > 1:  # which one is it?
+                if len(batch) > 1:  # find out which image fails
                     return [result for frame in batch for result in run([frame])]
                 on_error(_name(batch[0]), error)
                 return [None]
             return [
                 result
-                for segments, frame in zip(found, batch, strict=True)
+                for segments, frame in zip(predictions, batch, strict=True)
                 for result in call.to_results([segments], [frame], is_video=False)
             ]
 
@@ -395,19 +401,19 @@ class OMGSegInferencer:
     def _prompted(
         self, frames: Iterable[Frame], call: _Call, on_error: OnError | None
     ) -> Iterator[SegmentationResult]:
-        """By a predictor of this call, so that no other one's image is replaced."""
+        """Results of the tasks with prompts. The call has its own predictor, so it replaces no other one's image."""
         predictor = InteractivePredictor(self.segmenter, call.names)
         for frame in frames:
             try:
                 predictor.set_image(frame.image)
                 if call.task is Task.EVERYTHING:
-                    found = predictor.segment_everything(
+                    result = predictor.segment_everything(
                         min_score=call.min_score, max_overlap=call.max_overlap
                     )
                 else:
                     clicks_on_one = call.prompts.get("labels") is not None
-                    find = predictor.predict if clicks_on_one else predictor.predict_many
-                    found = find(**call.prompts).confident(call.min_score)
+                    predict = predictor.predict if clicks_on_one else predictor.predict_many
+                    result = predict(**call.prompts).confident(call.min_score)
             except UnsupportedRequest:
                 raise  # it is the same for every image
             except ValueError as error:
@@ -415,13 +421,13 @@ class OMGSegInferencer:
                     raise
                 on_error(_name(frame), error)
                 continue
-            yield found.replace(path=frame.path, name=frame.name)
+            yield result.replace(path=frame.path, name=frame.name)
 
     def _video(self, source: Source, call: _Call, online: bool | None) -> VideoResult:
         _check_video(source, call)
         if source.is_live:
             raise ValueError(
-                f"{source.name} has no end; use seg.stream, which gives results as they are ready"
+                f"{source.name} has no end; use seg.stream, which yields results as they are ready"
             )
         frames = iter(source)
         first = list(islice(frames, LONGEST_EXACT + 1)) if online is None else []
@@ -438,35 +444,35 @@ class OMGSegInferencer:
         images = [frame.image for frame in frames]
         with locked(self.segmenter):
             if call.objects is None:
-                found = self._video_model().predict_video(images, call.request)
+                predictions = self._video_model().predict_video(images, call.request)
             else:
                 call.objects.check_size(images[0].shape[:2])
-                found = self.segmenter.track_video(images, call.objects.masks, call.objects.ids)
-        return call.to_results(found, frames, is_video=True)
+                predictions = self.segmenter.track_video(images, call.objects.masks, call.objects.ids)
+        return call.to_results(predictions, frames, is_video=True)
 
     def _stream(
         self, frames: Iterable[Frame], call: _Call, is_live: bool = False
     ) -> Iterator[SegmentationResult]:
-        """Results of the frames of a video clip by clip, as they are ready; memory does not grow.
+        """Results of the frames of a video, computed clip by clip in constant memory.
 
         Args:
-            is_live: where the model is too slow, clips are dropped rather than results delayed.
+            is_live: if the model is too slow, clips are dropped instead of delaying the results.
         """
         model = self._video_model() if call.objects is None else self.segmenter
-        steps: ClipStream | None = None
+        stream: ClipStream | None = None
         ahead = read_ahead(_clips(frames, model.clip_size), CLIPS_AHEAD, drop_oldest=is_live)
         try:
             for clip in ahead:
                 images = [frame.image for frame in clip]
                 with locked(self.segmenter):
-                    if steps is None and call.objects is None:
-                        steps = model.open_stream(call.request)
-                    elif steps is None:
+                    if stream is None and call.objects is None:
+                        stream = model.open_stream(call.request)
+                    elif stream is None:
                         call.objects.check_size(images[0].shape[:2])
-                        steps = model.open_tracker()
-                        steps.add(call.objects.masks, call.objects.ids)
-                    found = steps.push(images)
-                yield from call.to_results(found, clip, is_video=True)
+                        stream = model.open_tracker()
+                        stream.add(call.objects.masks, call.objects.ids)
+                    predictions = stream.push(images)
+                yield from call.to_results(predictions, clip, is_video=True)
         finally:
             ahead.close()
 
@@ -475,22 +481,22 @@ class OMGSegInferencer:
 
 
 def to_task(name: str) -> Task:
-    """Raises ValueError for an unknown name, with the nearest one."""
+    """The task of a name. Raises ValueError for an unknown name; the message gives similar ones."""
     known = [task.value for task in Task]
     if name not in known:
-        raise ValueError(f"unknown task {name!r}{did_you_mean(name, known)} (tasks are {', '.join(known)})")
+        raise ValueError(f"unknown task {name!r}{did_you_mean(name, known)} (tasks: {', '.join(known)})")
     return Task(name)
 
 
 def _given_prompts(task: Task, prompts: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The prompts that are not None; they are there if the task needs some, and are those that it takes.
+    """The prompts that are not None, checked against the task.
 
     Raises:
-        ValueError: says what is missing or too much.
+        ValueError: a prompt is missing, or the task does not take it.
     """
     known = PROMPTS.get(task, ())
     if not known and prompts is not None:
-        raise ValueError(f"the task {task.value!r} takes no prompts; those with prompts: interactive, vos")
+        raise ValueError(f"the task {task.value!r} takes no prompts; tasks with prompts: interactive, vos")
     for key in prompts or {}:
         if key not in known:
             raise ValueError(
@@ -508,7 +514,7 @@ def _given_prompts(task: Task, prompts: Mapping[str, Any] | None) -> dict[str, A
 
 def _check_batch_size(batch_size: int) -> None:
     if batch_size < 1:
-        raise ValueError(f"batch_size is a number of images from 1 up, not {batch_size}")
+        raise ValueError(f"batch_size must be at least 1, not {batch_size}")
 
 
 def _check_video(source: Source, call: _Call) -> None:
@@ -520,16 +526,16 @@ def _check_video(source: Source, call: _Call) -> None:
         raise ValueError(f"{source.name} is a video; the task 'everything' is for images, e.g. its frames")
 
 
-def _placed(found: Segments, frame: Frame, is_video: bool) -> SegmentationResult:
-    """What a model found, as the result for a frame."""
+def _placed(segments: Segments, frame: Frame, is_video: bool) -> SegmentationResult:
+    """The model's segments as the result of a frame."""
     return SegmentationResult(
-        found.task,
-        found.size,
-        found.rles,
-        found.labels,
-        found.scores,
-        found.ids,
-        found.vocabulary,
+        segments.task,
+        segments.size,
+        segments.rles,
+        segments.labels,
+        segments.scores,
+        segments.ids,
+        segments.vocabulary,
         path=frame.path,
         name=frame.name,
         frame_index=frame.index if is_video else None,
@@ -539,7 +545,7 @@ def _placed(found: Segments, frame: Frame, is_video: bool) -> SegmentationResult
 
 
 def _slim(result: SegmentationResult) -> SegmentationResult:
-    """Without the pixels, where they can be read from a file again."""
+    """The result without its pixels if they can be read from the file again."""
     return result if result.path is None else result.replace(image=None)
 
 
@@ -557,6 +563,6 @@ def _clips(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
             iterator.close()
 
 
-def _ending_with(found: Iterator[SegmentationResult], failures: Failures) -> Iterator[SegmentationResult]:
-    yield from found
+def _ending_with(results: Iterator[SegmentationResult], failures: Failures) -> Iterator[SegmentationResult]:
+    yield from results
     failures.raise_or_warn()

@@ -1,4 +1,4 @@
-"""Clicks and boxes: the image is encoded once, every prompt then costs little."""
+"""Clicks and boxes on one image, which is encoded once for all prompts."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from omgseg.structures.run_lengths import encode_masks
 Coordinates = np.ndarray | Tensor | Sequence
 POINTS_PER_SIDE = 16
 MIN_SCORE = 0.8
-"""Masks that nobody asked for are kept from this score on."""
+"""Default score threshold of masks without prompts."""
 MAX_OVERLAP = 0.7
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """What the model was told about an object so far, and its mask.
+    """All prompts of an object so far, and its mask.
 
     Attributes:
-        points: float32 (K, 2).
-        labels: int8 (K,).
-        boxes: float32 (1, 4), or None.
-        rle: of the mask.
+        points: float32 (K, 2), x and y in pixels.
+        labels: int8 (K,), 1 for positive and 0 for negative clicks.
+        boxes: float32 (1, 4), x1, y1, x2, y2 in pixels, or None.
+        rle: COCO run lengths of the mask.
         carry: see :attr:`~omgseg.protocols.MaskSet.carry`.
     """
 
@@ -57,7 +57,7 @@ class InteractivePredictor:
         everything = predictor.segment_everything()
 
     A predictor holds one image, so use one predictor per thread: ``InteractivePredictor(seg.segmenter)`` makes another
-    one, which shares the model and its lock.
+    one that shares the model and its lock.
 
     Args:
         segmenter: a loaded model that takes prompts (:class:`~omgseg.protocols.PromptableModel`).
@@ -82,9 +82,13 @@ class InteractivePredictor:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Words that masks are named with, by the model's view of what lies under them; empty (the default): no names.
+        """The words from which the model chooses names for masks; empty (the default): masks have no names.
 
-        May be set to anything that :func:`~omgseg.inference.words.to_vocabulary` takes, or None.
+        Can be set to anything that :func:`~omgseg.inference.words.to_vocabulary` takes, or to None.
+
+        Raises:
+            UnsupportedRequest, FileNotFoundError, ValueError, TypeError: see
+                :func:`~omgseg.inference.words.choose_names`.
         """
         return self._vocabulary
 
@@ -93,17 +97,17 @@ class InteractivePredictor:
         self._vocabulary = choose_names(self.segmenter, words) or Vocabulary()
 
     def set_image(self, image: ImageInput) -> None:
-        """Encode an image; later prompts belong to it. All that they need of it is computed here, and kept until the
-        next image. After an error there is no image, also not the one before.
+        """Encode an image for the prompts that follow. Its features are kept until the next image is set. After an
+        error no image is set, also not the previous one.
 
         Args:
             image: a file, RGB uint8 (H, W, 3), or a PIL image.
 
         Raises:
-            FileNotFoundError, OSError, ValueError, TypeError: the image cannot be read; says why.
+            FileNotFoundError, OSError, ValueError, TypeError: the image cannot be read; the message says why.
         """
         with locked(self.segmenter):
-            self._forget()  # first: two images must not be in memory at once
+            self._forget()  # before encoding, so that only one image is in memory
             pixels = to_image(image)
             self._state = self.segmenter.encode_image(pixels)
             self._image = pixels
@@ -111,12 +115,12 @@ class InteractivePredictor:
 
     @property
     def image(self) -> np.ndarray | None:
-        """RGB uint8 (H, W, 3), the image that prompts belong to; None before there is one."""
+        """The current image, RGB uint8 (H, W, 3); None if no image is set."""
         return self._image
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """(width, height) of the image.
+        """(width, height) of the image in pixels.
 
         Raises:
             RuntimeError: no image is set.
@@ -126,7 +130,7 @@ class InteractivePredictor:
 
     def _encoded(self) -> ImageState:
         if self._image is None:
-            raise RuntimeError("no image: call set_image first")
+            raise RuntimeError("no image is set: call set_image first")
         return self._state
 
     def predict(
@@ -136,26 +140,27 @@ class InteractivePredictor:
         boxes: Coordinates | None = None,
         mask: np.ndarray | Tensor | None = None,
     ) -> SegmentationResult:
-        """The mask of one object, from any number of clicks, a box, or both.
+        """Predict the mask of one object from any number of clicks, a box, or both.
 
-        The first positive click, the box or the mask shows the object; each further click corrects it. Clicks may come
-        one by one, with the mask that was the result before, or all at once: the predictor remembers the clicks of its
-        last result, and the model gets all of them. With any other mask it gets that mask and the new clicks.
+        The first positive click, the box or the mask defines the object; further clicks correct it. Clicks can be given
+        all at once, or one by one with the mask of the previous result: the predictor remembers the clicks of its last
+        result and passes all of them to the model. With any other mask the model gets this mask and the new clicks.
 
         Args:
             points: (K, 2) or one (2,), x and y in pixels from the upper left corner of the first pixel.
-            labels: (K,), 1 for a click on the object, 0 for one on what does not belong to it. Default: all 1.
-            boxes: one box around the object, (4,) or (1, 4): x1, y1, x2, y2.
-            mask: bool (H, W), what the clicks correct: an earlier result, or drawn by hand.
+            labels: (K,), 1 for a click on the object (positive), 0 for a click beside it (negative). Default: all 1.
+            boxes: one box around the object, (4,) or (1, 4): x1, y1, x2, y2 in pixels.
+            mask: bool (H, W), the mask that the clicks correct: an earlier result, or drawn by hand.
 
         Returns:
-            One mask, with the model's confidence in it.
+            One mask with its confidence score.
 
         Raises:
             RuntimeError: no image is set.
             UnsupportedRequest: the model does not take prompts of this kind.
-            ValueError: there is neither a point nor a box; nothing shows where the object is (only negative points);
-                both a box and a mask; several boxes; or values out of place, see :func:`check_prompts`.
+            ValueError: neither a point nor a box is given; all points are negative, without a box or mask; both a box
+                and a mask are given; several boxes are given; or a value is wrong, see :func:`check_prompts`,
+                :func:`check_labels` and :func:`check_mask`.
         """
         with locked(self.segmenter):
             size = self.image_size
@@ -164,20 +169,20 @@ class InteractivePredictor:
             if boxes is not None and mask is not None:
                 raise ValueError("give a box or a mask to begin with, not both")
             if points is None and labels is not None:
-                raise ValueError("labels say what the points mean; give points=[(x, y), ...], too")
+                raise ValueError("labels belong to points; give points=[(x, y), ...], too")
             clicks = np.zeros((0, 2), np.float32) if points is None else check_prompts("points", points, size)
-            meaning = check_labels(labels, len(clicks))
+            click_labels = check_labels(labels, len(clicks))
             box = None if boxes is None else check_prompts("boxes", boxes, size)
             if box is not None and len(box) > 1:
                 raise ValueError(
                     "predict finds one object, in one box; for several objects call predict_many"
                 )
-            drawn = None if mask is None else check_mask(mask, size)
-            if box is None and drawn is None and not meaning.any():
+            start = None if mask is None else check_mask(mask, size)
+            if box is None and start is None and not click_labels.any():
                 raise ValueError(
                     "negative points correct a mask: give a positive point (label 1), a box, or mask=... too"
                 )
-            return self._predict(clicks, meaning, box, drawn)
+            return self._predict(clicks, click_labels, box, start)
 
     def _predict(
         self, points: np.ndarray, labels: np.ndarray, boxes: np.ndarray | None, mask: np.ndarray | None
@@ -187,14 +192,14 @@ class InteractivePredictor:
             points, labels = np.concatenate([last.points, points]), np.concatenate([last.labels, labels])
             if "masks" in self.segmenter.abilities.prompts:
                 carry = last.carry
-            else:  # it starts again, from all that was said
+            else:  # the model starts again with all prompts
                 boxes, mask = last.boxes, None
         prompts = self._prompts(
             points[None], labels[None], boxes, None if mask is None else mask[None], carry
         )
-        found = self.segmenter.segment_prompts(self._state, prompts)
-        self._last = _Answer(points, labels, boxes, found.rles[0], found.carry)
-        return self._result(found)
+        masks = self.segmenter.segment_prompts(self._state, prompts)
+        self._last = _Answer(points, labels, boxes, masks.rles[0], masks.carry)
+        return self._result(masks)
 
     def _prompts(
         self,
@@ -204,29 +209,29 @@ class InteractivePredictor:
         masks: np.ndarray | None = None,
         carry: Any = None,
     ) -> Prompts:
-        """What is given of these, if the model takes it; labels only where a click is negative."""
+        """The prompts that are not None, checked against the model; labels only if a click is negative."""
         points = None if points is None or not points.size else points
         labels = None if points is None or labels is None or labels.all() else labels
-        given = {"points": points, "labels": labels, "boxes": boxes, "masks": masks}
-        require_prompts(self.segmenter, *(kind for kind, value in given.items() if value is not None))
-        return Prompts(**given, carry=carry)
+        fields = {"points": points, "labels": labels, "boxes": boxes, "masks": masks}
+        require_prompts(self.segmenter, *(kind for kind, value in fields.items() if value is not None))
+        return Prompts(**fields, carry=carry)
 
     def predict_many(
         self, points: Coordinates | None = None, boxes: Coordinates | None = None
     ) -> SegmentationResult:
-        """The masks of many objects, one per prompt, in their order.
+        """Predict the masks of many objects, one per point or per box.
 
         Args:
-            points: (N, 2), or
-            boxes: (N, 4), as in :meth:`predict`.
+            points: (N, 2), see :meth:`predict`.
+            boxes: (N, 4), see :meth:`predict`; either points or boxes.
 
         Returns:
-            N masks, with the model's confidence in each.
+            N masks with their confidence scores, in the order of the prompts.
 
         Raises:
             RuntimeError: no image is set.
             UnsupportedRequest: the model does not take prompts of this kind.
-            ValueError: not exactly one of `points` and `boxes`, or see :meth:`predict`.
+            ValueError: not exactly one of `points` and `boxes` is given; or see :meth:`predict`.
         """
         if (points is None) == (boxes is None):
             raise ValueError("give either points=[(x, y), ...] or boxes=[(x1, y1, x2, y2), ...]")
@@ -244,41 +249,41 @@ class InteractivePredictor:
         min_score: float = MIN_SCORE,
         max_overlap: float = MAX_OVERLAP,
     ) -> SegmentationResult:
-        """All masks of the image, without prompts.
+        """Find all masks of the image without prompts.
 
         Args:
-            points_per_side: the grid of points that asks for masks has ``points_per_side`` squared points.
-            min_score: masks below are left out; 0..1.
-            max_overlap: of two masks with a higher IoU the one of the higher score stays; 0..1.
+            points_per_side: side length of the grid of points that prompt for masks.
+            min_score: masks with a lower score are left out; 0..1.
+            max_overlap: IoU threshold of NMS; 0..1.
 
         Returns:
-            Masks by falling score, of the task ``everything``. They may overlap: an object and its part are both masks.
+            Masks of the task ``everything``, by falling score. They may overlap: an object and its part are both masks.
 
         Raises:
             RuntimeError: no image is set.
             UnsupportedRequest: the model finds no masks without prompts.
-            ValueError, TypeError: `points_per_side` is less than 1, or a limit is not in 0..1.
+            ValueError, TypeError: `points_per_side` is less than 1, or a threshold is not in 0..1.
         """
         if not isinstance(self.segmenter, Proposer):
             raise UnsupportedRequest(f"the task {Task.EVERYTHING.value!r}", self.segmenter)
         if points_per_side < 1:
-            raise ValueError(f"points_per_side is {points_per_side}, at least 1 is needed")
+            raise ValueError(f"points_per_side must be at least 1, not {points_per_side}")
         limits = check_share("min_score", min_score), check_share("max_overlap", max_overlap)
         with locked(self.segmenter):
-            found = self.segmenter.propose(self._encoded(), points_per_side, *limits)
-            return self._result(found, Task.EVERYTHING)
+            masks = self.segmenter.propose(self._encoded(), points_per_side, *limits)
+            return self._result(masks, Task.EVERYTHING)
 
-    def _result(self, found: MaskSet, task: Task = Task.INTERACTIVE) -> SegmentationResult:
-        labels = np.full(len(found.rles), NO_CLASS)
+    def _result(self, masks: MaskSet, task: Task = Task.INTERACTIVE) -> SegmentationResult:
+        labels = np.full(len(masks.rles), NO_CLASS)
         if len(self.vocabulary) and len(labels):
-            probabilities = self.segmenter.name_masks(self._state, found.rles, self.vocabulary)
+            probabilities = self.segmenter.name_masks(self._state, masks.rles, self.vocabulary)
             labels = np.where(probabilities.any(1), probabilities.argmax(1), NO_CLASS)
         return SegmentationResult(
             task,
             self._image.shape[:2],
-            found.rles,
+            masks.rles,
             labels,
-            found.scores,
+            masks.scores,
             vocabulary=self.vocabulary,
             path=self._path,
             image=self._image,
@@ -290,11 +295,11 @@ def check_prompts(kind: str, prompts: Coordinates, image_size: tuple[int, int]) 
 
     Args:
         kind: "points" or "boxes".
-        prompts: N rows, or one.
-        image_size: (width, height).
+        prompts: N rows of x and y, or of x1, y1, x2 and y2, in pixels; or one row.
+        image_size: (width, height) in pixels.
 
     Raises:
-        ValueError: there are none, a row has another number of columns, a coordinate lies outside of the image, or
+        ValueError: there are no rows, a row has another number of columns, a coordinate lies outside of the image, or
             a box has no area.
     """
     columns = 2 if kind == "points" else 4
@@ -303,35 +308,35 @@ def check_prompts(kind: str, prompts: Coordinates, image_size: tuple[int, int]) 
     except (TypeError, ValueError):
         values = np.empty((1, 0), np.float32)
     if not values.size and not np.size(prompts):
-        raise ValueError(f"there are no {kind}; give at least one")
+        raise ValueError(f"no {kind} are given; give at least one")
     if values.shape[1:] != (columns,):
-        raise ValueError(f"{kind} are N rows of {columns} numbers, got {prompts!r}")
+        raise ValueError(f"{kind} must be N rows of {columns} numbers, got {prompts!r}")
     limit = np.asarray(image_size, np.float32)
     for row in values:
         corners = row.reshape(-1, 2)
         inside = (corners >= 0) & (corners < limit if kind == "points" else corners <= limit)
-        if not inside.all():  # also where a coordinate is not a number
+        if not inside.all():  # true for NaN, too
             raise ValueError(
                 f"the {'point' if kind == 'points' else 'box'} ({', '.join(f'{value:g}' for value in row.tolist())}) "
                 f"lies outside of the image of {image_size[0]}x{image_size[1]} pixels (width x height)"
             )
         if kind == "boxes" and not (corners[1] > corners[0]).all():
-            raise ValueError(f"a box is x1, y1, x2, y2 with x1 < x2 and y1 < y2, got {row.tolist()}")
+            raise ValueError(f"a box must be x1, y1, x2, y2 with x1 < x2 and y1 < y2, got {row.tolist()}")
     return values
 
 
 def check_labels(labels: Sequence[int] | np.ndarray | Tensor | None, count: int) -> np.ndarray:
-    """What `count` points mean, int8 (count,): 1 where they belong to the object, which all do where nothing is said.
+    """Labels of `count` points as int8 (count,): 1 for positive, 0 for negative clicks. None: all positive.
 
     Raises:
-        ValueError: not one number 0 or 1 per point.
+        ValueError: there is not one label per point, or a label is neither 0 nor 1.
     """
     if labels is None:
         return np.ones(count, np.int8)
-    values = np.asarray(labels).reshape(-1)
+    values = (labels.cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)).reshape(-1)
     if len(values) != count or not np.isin(values, (0, 1)).all():
         raise ValueError(
-            "labels are one number per point, 1 (belongs to the object) or 0 (does not); got "
+            "labels must be one number per point, 1 (on the object) or 0 (not on it); got "
             f"{labels!r} for {count} points"
         )
     return values.astype(np.int8)
@@ -341,15 +346,16 @@ def check_mask(mask: np.ndarray | Tensor, image_size: tuple[int, int]) -> np.nda
     """A mask as bool (H, W).
 
     Args:
-        image_size: (width, height).
+        mask: (H, W), of any type; everything but 0 belongs to the mask.
+        image_size: (width, height) in pixels.
 
     Raises:
-        ValueError: another shape.
+        ValueError: the mask has another shape than the image.
     """
     array = mask.cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
     if array.shape != image_size[::-1]:
         raise ValueError(
-            f"a mask is (H, W) = {image_size[::-1]} like the image, got {array.shape}; of a result take "
-            "result.masks[0]"
+            f"the mask must have the shape (H, W) = {image_size[::-1]} of the image, got {array.shape}; of a result "
+            "give result.masks[0]"
         )
     return array != 0

@@ -1,4 +1,4 @@
-"""Clicks in any frame of a video, followed to its start and to its end."""
+"""Clicks in any frame of a video; the objects are followed to its start and to its end."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from omgseg.structures.run_lengths import decode_masks, encode_masks
 
 T = TypeVar("T")
 BACKWARD_WINDOW = 40
-"""Frames that are in memory at a time while objects are followed backwards."""
+"""Frames that are in memory while objects are followed backwards."""
 
 
 def _one_at_a_time(method: Callable[..., T]) -> Callable[..., T]:
-    """A method that waits for the other threads that use its object."""
+    """Let only one thread at a time run the methods of an object."""
 
     @wraps(method)
     def inside(self: InteractiveVideo, *args: Any, **kwargs: Any) -> T:
@@ -39,7 +39,7 @@ def _one_at_a_time(method: Callable[..., T]) -> Callable[..., T]:
 
 
 class InteractiveVideo:
-    """Segments objects of a video with clicks: in some frames by the user, in all others by following them.
+    """Segments objects of a video from clicks in some of its frames; in the other frames the objects are followed.
 
     ::
 
@@ -50,18 +50,18 @@ class InteractiveVideo:
         video.click(30, points=[(310, 150)], labels=[0])  # corrects what was found in frame 30
         video.propagate().save("objects.mp4")
 
-    Between two frames with clicks an object follows from the nearer one. Frames are read when they are needed; what is
-    kept of them are run lengths. Threads may share a video: its methods run one at a time.
+    Between two frames with clicks an object is followed from the nearer one. Frames are read when they are needed; only
+    run lengths of the masks are kept. Threads may share a video: its methods run one at a time.
 
     Args:
-        predictor: of the model (``OMGSegInferencer(...).interactive``). The video uses its model and its words, and
-            leaves its image alone.
+        predictor: a predictor of the model (``OMGSegInferencer(...).interactive``). The video uses its model and its
+            words, and does not change its image.
         source: a video file, a folder of frames, a video uint8 (T, H, W, 3), a list of frames.
 
     Raises:
         UnsupportedRequest: the model does not follow objects.
-        FileNotFoundError, OSError, ValueError, TypeError: see :func:`~omgseg.inference.sources.open_source`; or a live
-            stream.
+        FileNotFoundError, OSError, ValueError, TypeError: see :func:`~omgseg.inference.sources.open_source`; or the
+            source is a live stream.
     """
 
     def __init__(self, predictor: InteractivePredictor, source: SourceInput | Source) -> None:
@@ -69,8 +69,9 @@ class InteractiveVideo:
         self.predictor = InteractivePredictor(predictor.segmenter, predictor.vocabulary)
         self._lock = threading.RLock()
         self._reader = FrameReader(source)
-        self._given: dict[int, dict[int, dict]] = {}
-        self._found: dict[int, dict[int, dict]] = {}
+        # run lengths by object id and frame number
+        self._clicked: dict[int, dict[int, dict]] = {}
+        self._followed: dict[int, dict[int, dict]] = {}
         self._current: Frame | None = None
 
     @_one_at_a_time
@@ -83,43 +84,43 @@ class InteractiveVideo:
         mask: np.ndarray | Tensor | None = None,
         object_id: int = 1,
     ) -> SegmentationResult:
-        """Show an object in a frame, or correct it there; see :meth:`InteractivePredictor.predict`.
+        """Mark an object in a frame, or correct its mask there; see :meth:`InteractivePredictor.predict`.
 
-        Clicks correct the object's mask in this frame, from earlier clicks or from :meth:`propagate`; where there is
-        none, or with a box, the object is shown anew. A mask without clicks is taken as it is. An empty mask says that
-        the object is not there.
+        Clicks correct the mask that the object has in this frame from earlier clicks or from :meth:`propagate`. If it
+        has none, or if a box is given, the object is segmented anew. A mask without clicks is taken as it is; an empty
+        mask means that the object is not in the frame.
 
         Args:
             frame: number of the frame, from 0.
             points, labels, boxes, mask: see :meth:`InteractivePredictor.predict`.
-            object_id: of the object, above 0; a new number is a new object.
+            object_id: id of the object, above 0; a new id starts a new object.
 
         Returns:
-            The object's mask in this frame. The other frames follow with :meth:`propagate`.
+            The object's mask in this frame. :meth:`propagate` gives the other frames.
 
         Raises:
             IndexError: the video has no such frame.
-            ValueError: see :meth:`InteractivePredictor.predict`; or `object_id` is not an identity, see
+            ValueError: see :meth:`InteractivePredictor.predict`; or `object_id` is not an id, see
                 :func:`~omgseg.inference.first_masks.check_id`.
         """
         object_id = check_id(object_id)
         if self._current is None or self._current.index != frame:
-            self._current = None  # an error must not leave another frame's state under this number
+            self._current = None  # after an error no frame is current, as the predictor has no image
             current = self._reader.frame(frame)
             self.predictor.set_image(current.image)
             self._current = current
         if mask is None and boxes is None:
-            known = self._given.get(object_id, {}).get(frame) or self._found.get(object_id, {}).get(frame)
-            mask = None if known is None else decode_masks([known], tuple(known["size"]))[0]
+            rle = self._clicked.get(object_id, {}).get(frame) or self._followed.get(object_id, {}).get(frame)
+            mask = None if rle is None else decode_masks([rle], tuple(rle["size"]))[0]
             mask = mask if mask is not None and mask.any() else None
         if points is None and boxes is None and mask is not None:
-            drawn = check_mask(mask, self.predictor.image_size)
-            found = _objects(self._current, encode_masks([drawn]), [object_id])
+            checked = check_mask(mask, self.predictor.image_size)
+            answer = _objects(self._current, encode_masks([checked]), [object_id])
         else:
-            found = self.predictor.predict(points, labels, boxes, mask)
+            answer = self.predictor.predict(points, labels, boxes, mask)
         place = dict(path=self._current.path, name=self._current.name, time=self._current.time)
-        result = found.replace(ids=[object_id], frame_index=frame, image=self._current.image, **place)
-        self._given.setdefault(object_id, {})[frame] = result.rles[0]
+        result = answer.replace(ids=[object_id], frame_index=frame, image=self._current.image, **place)
+        self._clicked.setdefault(object_id, {})[frame] = result.rles[0]
         return result
 
     @_one_at_a_time
@@ -127,16 +128,16 @@ class InteractiveVideo:
         """Follow all objects through the whole video, forwards and backwards from the frames with clicks.
 
         Returns:
-            The objects that are seen in each frame. In frames with clicks these are the masks of the clicks.
+            The visible objects of each frame. In frames with clicks their masks are those that the clicks gave.
 
         Raises:
-            RuntimeError: no object was clicked on yet.
+            RuntimeError: there are no clicks yet.
             OSError, ValueError: a frame cannot be read, or has another size than the others.
         """
-        if not self._given:
+        if not self._clicked:
             raise RuntimeError("there is no object to follow: call click first")
-        clicked = sorted({frame for frames in self._given.values() for frame in frames})
-        found: dict[int, dict[int, dict]] = {identity: {} for identity in self._given}
+        clicked = sorted({frame for frames in self._clicked.values() for frame in frames})
+        followed: dict[int, dict[int, dict]] = {object_id: {} for object_id in self._clicked}
         results: dict[int, SegmentationResult] = {}
         passes = [(self._forwards(clicked[0]), False)]
         if clicked[-1] > 0:
@@ -145,24 +146,26 @@ class InteractiveVideo:
             for frame, objects in self._follow(clips):
                 blank = _objects(frame, [], [])
                 results[frame.index] = blank if self._reader.in_memory else blank.replace(image=None)
-                for identity, given in self._given.items():
-                    if self._from_later(identity, frame.index) == backwards:
-                        rle = given.get(frame.index) or objects.get(identity)
+                for object_id, rles in self._clicked.items():
+                    if self._from_later(object_id, frame.index) == backwards:
+                        rle = rles.get(frame.index) or objects.get(object_id)
                         if rle is not None and coco_mask.area(rle):
-                            found[identity][frame.index] = rle
-        self._found = found
+                            followed[object_id][frame.index] = rle
+        self._followed = followed
         for index, blank in results.items():
-            seen = [identity for identity in sorted(found) if index in found[identity]]
-            rles = [found[identity][index] for identity in seen]
+            visible = [object_id for object_id in sorted(followed) if index in followed[object_id]]
             results[index] = blank.replace(
-                rles=rles, ids=seen, labels=[NO_CLASS] * len(seen), scores=[1.0] * len(seen)
+                rles=[followed[object_id][index] for object_id in visible],
+                ids=visible,
+                labels=[NO_CLASS] * len(visible),
+                scores=[1.0] * len(visible),
             )
         ordered = [results[index] for index in sorted(results)]
         return VideoResult(ordered, self._reader.fps, self._reader.path, self._reader.name)
 
-    def _from_later(self, identity: int, index: int) -> bool:
+    def _from_later(self, object_id: int, index: int) -> bool:
         """Whether the nearest frame with clicks on an object comes after this one."""
-        clicked = sorted(self._given[identity])
+        clicked = sorted(self._clicked[object_id])
         before, after = bisect_right(clicked, index) - 1, bisect_left(clicked, index)
         if before < 0 or after == len(clicked):
             return before < 0
@@ -181,26 +184,28 @@ class InteractiveVideo:
             yield from (frames[first : first + size] for first in range(0, len(frames), size))
 
     def _follow(self, clips: Iterable[list[Frame]]) -> Iterator[tuple[Frame, dict[int, dict]]]:
-        """The frames in the order of the clips, with the run lengths of the objects that are seen by their ids."""
+        """Follow the objects through the clips: each frame with the run lengths of its visible objects by id."""
         model = self.predictor.segmenter
         with locked(model):
             tracker = model.open_tracker()
         for clip in clips:
             with locked(model):
                 for number, frame in enumerate(clip):
-                    given = {
-                        i: frames[frame.index] for i, frames in self._given.items() if frame.index in frames
+                    marked = {
+                        object_id: rles[frame.index]
+                        for object_id, rles in self._clicked.items()
+                        if frame.index in rles
                     }
-                    if given:
-                        masks = decode_masks(list(given.values()), frame.image.shape[:2])
-                        tracker.add(masks, np.array(list(given), np.int64), frame=number)
-                found = tracker.push([frame.image for frame in clip])
-            for frame, segments in zip(clip, found, strict=True):
+                    if marked:
+                        masks = decode_masks(list(marked.values()), frame.image.shape[:2])
+                        tracker.add(masks, np.array(list(marked), np.int64), frame=number)
+                predictions = tracker.push([frame.image for frame in clip])
+            for frame, segments in zip(clip, predictions, strict=True):
                 yield frame, dict(zip(segments.ids.tolist(), segments.rles, strict=True))
 
 
 def _objects(frame: Frame, rles: list[dict], ids: list[int]) -> SegmentationResult:
-    """Objects of a frame, with its pixels."""
+    """The result of a frame with these objects, and with its pixels."""
     return SegmentationResult(
         Task.VOS,
         frame.image.shape[:2],

@@ -1,4 +1,4 @@
-"""From a name, a config or the folder of a training to a loaded model behind the seam; no dataset is touched."""
+"""Loads a model from a name, a config or the work folder of a training; no dataset is read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from omgseg.structures import Vocabulary
 
 ConfigOrRun = Config | Mapping[str, Any] | str | Path
 RANDOM = "random"
-"""Instead of a file of weights: the model is built with random ones, and nothing is read or downloaded."""
+"""Value of `weights` for a model with random weights; nothing is read or downloaded."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -44,24 +44,24 @@ def load(
         config_or_run: a name of the table of models (``omgseg models`` lists them), a config file, a config, or the
             work folder of ``tools/train.py``.
         weights: a file, ``hf://owner/repository/file`` (which is downloaded unless the cache has it), or ``"random"``.
-            None: of a name the published weights, if they are in the cache; of a work folder the newest checkpoint; of
-            a config random ones, with a warning. Nothing is downloaded that was not asked for.
+            None: for a name the published weights, if they are in the cache; for a work folder the newest checkpoint;
+            for a config random weights, with a warning. Only weights that are given here are downloaded.
         device: where to compute, e.g. ``"cpu"``, ``"cuda:1"``; ``"auto"``: the accelerator if there is one.
         dtype: ``"float32"``, ``"bfloat16"`` (autocast) or ``"auto"``: bfloat16 on an accelerator that computes with it.
         scale: (width, height) to which images are resized, instead of the config's test size.
 
     Returns:
-        The model; what it can do besides, say its ``abilities`` and the protocols that it implements.
+        The model. Its ``abilities`` and the protocols that it implements say what it can do.
 
     Raises:
-        FileNotFoundError: unknown name; no such config, run or weights.
+        FileNotFoundError: the name is unknown; or the config, the work folder or the weights do not exist.
         ConfigError: the config has neither a model nor a segmenter, or an argument that a class does not take; or the
             model takes no `scale`.
-        CheckpointError: the weights are damaged, or those of another model.
-        ValueError: unknown device or dtype, or `scale` is not a size.
+        CheckpointError: the weights are damaged, or belong to another model.
+        ValueError: the device or dtype is unknown, or `scale` is not a size.
     """
-    found, weights = locate_model(config_or_run, weights)
-    config = read_config(found)
+    located, weights = locate_model(config_or_run, weights)
+    config = read_config(located)
     factory, options = _segmenter_of(config)
     if scale is not None:
         options["scale"] = _checked_scale(scale)
@@ -73,20 +73,20 @@ def load(
 def locate_model(
     config_or_run: ConfigOrRun, weights: str | Path | None = None
 ) -> tuple[ConfigOrRun, str | Path | None]:
-    """Where the config and the weights of a model are; see :func:`load`.
+    """Locate the config and the weights of a model; for the arguments see :func:`load`.
 
     Returns:
-        A config file, or the config that was given; and weights, None for random ones. :func:`load` takes both.
+        A config file, or the given config; and the weights, None for random ones. :func:`load` takes both.
 
     Raises:
-        FileNotFoundError: unknown name; no such file; the folder has no config or no checkpoint; or published weights
-            are not in the cache.
-        TypeError: neither a name, a path nor a config.
+        FileNotFoundError: the name is unknown; the file does not exist; the folder has no config or no checkpoint; or
+            the published weights are not in the cache.
+        TypeError: `config_or_run` is neither a name, a path nor a config.
     """
     random = weights is not None and str(weights) == RANDOM
-    given = None if random else weights
+    chosen_weights = None if random else weights
     if isinstance(config_or_run, Mapping | Config):
-        return config_or_run, given
+        return config_or_run, chosen_weights
     if not isinstance(config_or_run, str | Path) or not str(config_or_run):
         raise TypeError(
             "config_or_run is a name, a config file, a config or the folder of a training, "
@@ -94,40 +94,40 @@ def locate_model(
         )
     path = Path(config_or_run).expanduser()
     if path.is_dir():
-        return config_of_run(path), newest_checkpoint(path) if weights is None else given
+        return config_of_run(path), newest_checkpoint(path) if weights is None else chosen_weights
     if path.is_file():
-        return path, given
+        return path, chosen_weights
     if isinstance(config_or_run, Path) or path.suffix == ".py" or len(path.parts) > 1:
         raise FileNotFoundError(f"config {config_or_run} not found")
-    from omgseg.model_table import find_model  # late: most calls need no table
+    from omgseg.model_table import find_model  # here, as most calls do not need the table
 
     entry = find_model(str(config_or_run))
-    return entry.config, _published_weights(entry.name, entry.weights) if weights is None else given
+    return entry.config, _published_weights(entry.name, entry.weights) if weights is None else chosen_weights
 
 
 def _published_weights(name: str, location: str | None) -> str:
-    """The location, if loading it needs no download."""
+    """The location of published weights, if they can be loaded without a download."""
     from omgseg.model_table import is_local
 
     if location is None:
         raise FileNotFoundError(
-            f"{name} has no published weights; give weights=FILE, or weights={RANDOM!r} to try the model without"
+            f"{name} has no published weights; give weights=FILE, or weights={RANDOM!r} for random ones"
         )
     if not is_local(location):
         how = f"weights={location!r} downloads them"
         if not location.startswith("hf://"):
             how = f"get {location} and give weights=FILE"
         raise FileNotFoundError(
-            f"the weights of {name} are not on this machine; {how}, weights={RANDOM!r} tries the model without"
+            f"the weights of {name} are not on this machine; {how}; weights={RANDOM!r} takes random ones"
         )
     return location
 
 
 def config_of_run(folder: Path) -> Path:
-    """The copy of the config that ``tools/train.py`` leaves in its work folder; the newest, if there are several.
+    """The newest copy of a config that ``tools/train.py`` wrote into its work folder.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: the folder has no config.
     """
     configs = sorted(folder.glob("*.py"), key=lambda path: path.stat().st_mtime)
     if not configs:
@@ -139,12 +139,12 @@ def config_of_run(folder: Path) -> Path:
 
 
 def read_config(config: ConfigOrRun) -> Config:
-    """A config of the caller's own: a file is read, anything else is copied. Its ``custom_imports`` are imported.
+    """Read and check a config; a config object is copied. The modules of its ``custom_imports`` are imported.
 
     Raises:
-        FileNotFoundError: no such file.
-        ConfigError: the config has neither a model nor a segmenter, or an argument that a class does not take, or
-            imports a module that is not there.
+        FileNotFoundError: the file does not exist.
+        ConfigError: the config has neither a model nor a segmenter, has an argument that a class does not take, or
+            imports a module that does not exist.
     """
     if isinstance(config, str | Path) and not Path(config).is_file():
         raise FileNotFoundError(f"config {config} not found")
@@ -159,18 +159,22 @@ def read_config(config: ConfigOrRun) -> Config:
                 import_modules_from_strings(**config.custom_imports)
     except ImportError as error:
         raise ConfigError(
-            f"the config {config if isinstance(config, str | Path) else ''} imports what is not installed or not on "
-            f"the path: {error}"
+            f"{_named(config)} imports a module that is not installed or not on Python's path ({error}); install it, "
+            "or correct custom_imports"
         ) from error
     if "model" not in config and "segmenter" not in config:
-        name = f"the config {config.filename}" if config.filename else "the config"
         raise ConfigError(
-            f"{name} has no key 'model', and no key 'segmenter' that brings a model of another kind"
+            f"{_named(config.filename)} has neither a key 'model' nor a key 'segmenter'; add one"
         )
     init_default_scope(config.get("default_scope", "omgseg"))
-    # what else a run's config names, e.g. the hooks of its training, is not built here and need not exist
+    # other parts of the config, such as the hooks of the training, are not built and need not be registered
     check_arguments({"model": config.get("model")})
     return config
+
+
+def _named(config: object) -> str:
+    """A config in an error: with its file, if it has one."""
+    return f"the config {config}" if isinstance(config, str | Path) and str(config) else "the config"
 
 
 def _segmenter_of(config: Config) -> tuple[Callable[..., Segmenter], dict[str, Any]]:
@@ -183,70 +187,70 @@ def _segmenter_of(config: Config) -> tuple[Callable[..., Segmenter], dict[str, A
         name = getattr(model, "segmenter", None)
         if name is None:
             raise ConfigError(
-                f"the model {model.__name__} does not say how it is used: add segmenter=dict(type=...) to the config, "
+                f"the model {model.__name__} has no attribute 'segmenter': add segmenter=dict(type=...) to the config, "
                 "with the name of a factory in the registry SEGMENTERS"
             )
     return name if callable(name) else _registered(SEGMENTERS, name, "segmenter.type"), options
 
 
 def _registered(registry: Any, name: Any, where: str) -> Any:
-    """Raises ConfigError where a registry does not know a name."""
+    """The class or function of a name. Raises ConfigError for an unknown name."""
     try:
-        found = registry.get(name) if isinstance(name, str) else None
-    except RuntimeError:  # mmengine's answer to an unknown name
-        found = None
-    if found is None:
+        registered = registry.get(name) if isinstance(name, str) else None
+    except RuntimeError:  # of mmengine, for an unknown name
+        registered = None
+    if registered is None:
         raise ConfigError(
             f"{where} is {name!r}, which is not in the registry of {registry.name}s"
             f"{did_you_mean(name, registry.module_dict)}; correct the name, or import the module that registers it "
             "with custom_imports=dict(imports=['...'])"
         )
-    return found
+    return registered
 
 
 def _checked_scale(scale: tuple[int, int]) -> tuple[int, int]:
-    """Raises ValueError for a scale that is none."""
+    """The scale as a tuple. Raises ValueError for anything but two positive integers."""
     sides = tuple(scale) if isinstance(scale, list | tuple) else ()
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise ValueError(f"scale is (width, height) in pixels, two whole numbers above 0, not {scale!r}")
+        raise ValueError(f"scale must be (width, height) in pixels, two integers above 0, not {scale!r}")
     return sides
 
 
 def _check_options(factory: Callable[..., Segmenter], options: Mapping[str, Any]) -> None:
-    """Raises ConfigError for an option that a factory does not take."""
+    """Raises ConfigError for an option that the factory does not take."""
     accepted = inspect.signature(factory).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values()):
         return
     name = getattr(factory, "__name__", str(factory))
     for key in options:
         if key == "scale" and key not in accepted:
-            raise ConfigError(f"{name} takes no scale: its model chooses the size of its images itself")
+            raise ConfigError(f"{name} takes no scale: its model has a fixed image size; leave scale out")
         if key not in accepted:
             known = sorted(set(accepted) - {"config", "weights", "device", "dtype"})
             raise ConfigError(
-                f"segmenter.{key}: {name} has no such option (it has {', '.join(known) or 'none'})"
+                f"segmenter.{key}: {name} has no such option (options: {', '.join(known) or 'none'})"
             )
 
 
 def checkpoint_words(weights: str | Path) -> Vocabulary | None:
-    """The words of the training that :class:`~omgseg.engine.VocabularyHook` left in a checkpoint, read without
-    building a model; None if there are none.
+    """The words of the training that :class:`~omgseg.engine.VocabularyHook` wrote into a checkpoint; None if it has
+    none. The model is not built.
 
     Raises:
-        FileNotFoundError: no such file.
-        CheckpointError: it is no checkpoint.
+        FileNotFoundError: the file does not exist.
+        CheckpointError: the file is not a checkpoint.
     """
     return words_of(read_checkpoint(weights))
 
 
 def choose_device(name: str | torch.device) -> torch.device:
-    """Where to compute.
+    """The device of a name.
 
     Args:
-        name: as PyTorch writes it, or ``"auto"``: the accelerator if there is one.
+        name: a device name of PyTorch, or ``"auto"``: the accelerator if there is one, else the CPU.
 
     Raises:
-        ValueError: there is no such device here.
+        ValueError: this machine has no such device.
     """
     try:
         device = torch.device(get_device() if name == "auto" else name)
@@ -264,16 +268,16 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     """The precision of the computation.
 
     Args:
-        name: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 on an accelerator that computes with it, else
-            float32.
+        name: ``"float32"``, ``"bfloat16"``, or ``"auto"``: bfloat16 on an accelerator that supports it, else float32.
+        device: where to compute.
 
     Raises:
-        ValueError: another name.
+        ValueError: the name is unknown.
     """
     if name in DTYPES:
         return DTYPES[name]
     if name != "auto":
-        raise ValueError(f"dtype {name!r} is none of auto, {', '.join(DTYPES)}")
+        raise ValueError(f"unknown dtype {name!r}; give auto, {' or '.join(DTYPES)}")
     accelerator = torch.accelerator.current_accelerator()
     if accelerator is None or accelerator.type != device.type:
         return torch.float32

@@ -1,4 +1,4 @@
-"""How calls run: one at a time per model, reading ahead, in batches, and one failing input does not lose the others."""
+"""How calls run: one at a time per model, with prefetching, in batches, and with errors of single inputs collected."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ R = TypeVar("R")
 WINDOW = 4
 """An item waits for others of its size while at most this many batches of later items arrive."""
 SHOWN = 5
-"""So many failures are spelled out in a message."""
+"""How many failures a message lists."""
 
 _END = object()
 _POLL = 0.1
 _PATIENCE = 5.0
-"""Seconds to wait for the thread at the end; one that hangs in a dead stream is left alone, as it is a daemon."""
+"""Seconds to wait for the reading thread at the end. A thread that hangs in a dead stream is a daemon, and is left."""
 
 _locks: dict[int, threading.RLock] = {}
 _locks_guard = threading.Lock()
@@ -39,7 +39,7 @@ def locked(segmenter: object) -> Iterator[None]:
     """Wait until no other thread uses a model, then use it. May be nested.
 
     Args:
-        segmenter: the loaded model. The lock belongs to the object, and goes with it.
+        segmenter: the loaded model. Each object has one lock, which is deleted with it.
     """
     with _locks_guard:
         lock = _locks.get(id(segmenter))
@@ -51,18 +51,18 @@ def locked(segmenter: object) -> Iterator[None]:
 
 
 def read_ahead(items: Iterable[T], depth: int, drop_oldest: bool = False) -> Iterator[T]:
-    """Iterate in a thread of its own, at most `depth` items ahead.
+    """Iterate in a separate thread, at most `depth` items ahead.
 
     Closing the returned iterator ends the thread, and closes `items`.
 
     Args:
         items: iterated in the thread only.
-        depth: how many items wait at most.
-        drop_oldest: where the consumer is too slow, forget the oldest waiting item instead of waiting: for live
-            sources, whose newest frame counts.
+        depth: length of the queue.
+        drop_oldest: if the queue is full, drop its oldest item instead of waiting; for live sources, where the newest
+            frame counts.
 
     Raises:
-        Exception: what `items` raised, after the items before it.
+        Exception: the error of `items`, after the items before it.
     """
     waiting: queue.Queue = queue.Queue(depth)
     stop = threading.Event()
@@ -78,7 +78,7 @@ def read_ahead(items: Iterable[T], depth: int, drop_oldest: bool = False) -> Ite
     def work() -> None:
         iterator: Iterator[T] = iter(())
         try:
-            iterator = iter(items)  # may fail, too
+            iterator = iter(items)  # inside of the try block, as it may fail
             for item in iterator:
                 put((item, None), drop_oldest)
                 if stop.is_set():
@@ -117,11 +117,13 @@ def run_in_batches(
 ) -> Iterator[R]:
     """Run items of one key together, and yield the results in the order of the items.
 
-    What is held at a time is bounded: by `WINDOW` batches of items and results.
+    At most `WINDOW` batches of items and results are in memory at a time.
 
     Args:
-        key: items that may share a batch have the same one.
-        run: a result for each item, at most `batch_size` of them.
+        items: read one by one.
+        key: gives items that may share a batch the same key.
+        run: gives one result per item of a batch.
+        batch_size: largest number of items per batch.
     """
     groups: dict[Hashable, list[tuple[int, T]]] = {}
     results: dict[int, R] = {}
@@ -155,8 +157,8 @@ class UnreadableInputs(OSError):
     """Some of several inputs could not be read or segmented; the others were.
 
     Attributes:
-        failures: (name, error) of each of them.
-        results: of the others, in their order; empty where they were yielded one by one.
+        failures: (name, error) of each failed input.
+        results: results of the other inputs in their order; empty if they were yielded one by one.
     """
 
     def __init__(self, failures: Sequence[tuple[str, Exception]], results: Sequence[Any] = ()) -> None:
@@ -172,26 +174,26 @@ class Failures:
         on_error: ``"raise"`` them together at the end, or ``"skip"`` with a warning.
 
     Raises:
-        ValueError: neither.
+        ValueError: `on_error` is neither.
     """
 
     def __init__(self, on_error: str) -> None:
         if on_error not in ("raise", "skip"):
-            raise ValueError(f"on_error is 'raise' or 'skip', not {on_error!r}")
+            raise ValueError(f"on_error must be 'raise' or 'skip', not {on_error!r}")
         self.on_error = on_error
         self._failures: list[tuple[str, Exception]] = []
 
     def add(self, name: str, error: Exception) -> None:
-        """Note an input that cannot be read or segmented."""
+        """Record an input that cannot be read or segmented."""
         self._failures.append((name, error))
 
     @contextmanager
     def collect(self, entry: object, index: int) -> Iterator[None]:
-        """Note an OSError or ValueError of one input.
+        """Record an OSError or ValueError of one input.
 
         Args:
-            entry: as the user gave it.
-            index: its place, for inputs without a name.
+            entry: the input as the user gave it. Passwords in addresses are left out of the messages.
+            index: its position among all inputs, for inputs without a name.
         """
         try:
             yield
@@ -200,10 +202,13 @@ class Failures:
             self.add(name, error)
 
     def raise_or_warn(self, results: Sequence[Any] = ()) -> None:
-        """The end of the inputs.
+        """Report the failures after the last input.
+
+        Args:
+            results: of the other inputs, for the error.
 
         Raises:
-            UnreadableInputs: there were failures, which are not skipped.
+            UnreadableInputs: there were failures, and `on_error` is ``"raise"``.
         """
         if not self._failures:
             return
@@ -224,49 +229,50 @@ def _report(failures: Sequence[tuple[str, Exception]]) -> str:
 
 
 def without_duplicates(frames: Sequence[SegmentationResult], max_overlap: float) -> list[SegmentationResult]:
-    """NMS per class: of overlapping instances keep the lowest id.
+    """NMS per class: of overlapping instances keep the one with the lowest id.
 
-    That is the surest one of an image, and in a video the one that was there first, so that an object keeps its number
-    although the scores of its duplicates change.
+    In an image this is the instance with the highest score. In a video it is the earliest one, so an object keeps its
+    id although the scores of its duplicates change.
 
     Args:
-        frames: of an image, of a clip or of a video; a number always has the same class.
-        max_overlap: IoU of the masks, of tubes over all frames.
+        frames: the result of an image, or those of a clip or video, where an id has the same class in all frames.
+        max_overlap: threshold for the IoU of two instances over all frames.
     """
-    numbers = np.unique(np.concatenate([frame.ids for frame in frames]))
-    if max_overlap >= 1 or len(numbers) < 2:
+    ids = np.unique(np.concatenate([frame.ids for frame in frames]))
+    if max_overlap >= 1 or len(ids) < 2:
         return list(frames)
-    common, area = np.zeros((len(numbers), len(numbers))), np.zeros(len(numbers))
-    labels = np.zeros(len(numbers), np.int64)
-    places = [np.searchsorted(numbers, frame.ids) for frame in frames]
-    for frame, place in zip(frames, places, strict=True):
+    intersection, area = np.zeros((len(ids), len(ids))), np.zeros(len(ids))
+    labels = np.zeros(len(ids), np.int64)
+    rows_of_frames = [np.searchsorted(ids, frame.ids) for frame in frames]
+    for frame, rows in zip(frames, rows_of_frames, strict=True):
         if not len(frame):
             continue
-        overlap = np.asarray(coco_mask.iou(frame.rles, frame.rles, [0] * len(frame)))
-        both = frame.areas[:, None] + frame.areas
-        common[np.ix_(place, place)] += overlap * both / (1 + overlap)
-        area[place] += frame.areas
-        labels[place] = frame.labels
-    union = area[:, None] + area - common
-    rivals = (common > max_overlap * union) & (labels[:, None] == labels)
-    kept = np.zeros(len(numbers), bool)
-    for row in range(len(numbers)):
-        kept[row] = not (rivals[row] & kept).any()
-    return [frame.select(kept[place]) for frame, place in zip(frames, places, strict=True)]
+        iou = np.asarray(coco_mask.iou(frame.rles, frame.rles, [0] * len(frame)))
+        area_sum = frame.areas[:, None] + frame.areas
+        intersection[np.ix_(rows, rows)] += iou * area_sum / (1 + iou)
+        area[rows] += frame.areas
+        labels[rows] = frame.labels
+    union = area[:, None] + area - intersection
+    is_duplicate = (intersection > max_overlap * union) & (labels[:, None] == labels)
+    kept = np.zeros(len(ids), bool)
+    for row in range(len(ids)):
+        kept[row] = not (is_duplicate[row] & kept).any()
+    return [frame.select(kept[rows]) for frame, rows in zip(frames, rows_of_frames, strict=True)]
 
 
 def check_share(name: str, value: Any) -> float:
-    """A limit of scores or overlaps.
+    """Check a threshold for scores or IoUs, and return it as a float.
 
     Args:
-        name: of the argument, for the error.
+        name: name of the argument, for the error.
+        value: the threshold.
 
     Raises:
         TypeError: not a number.
         ValueError: not in 0..1.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name} is a number from 0 to 1, not {value!r}")
+        raise TypeError(f"{name} must be a number from 0 to 1, not {value!r}")
     if not 0 <= value <= 1:
-        raise ValueError(f"{name} is a number from 0 to 1, not {value}")
+        raise ValueError(f"{name} must be a number from 0 to 1, not {value}")
     return float(value)

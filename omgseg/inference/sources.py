@@ -1,7 +1,8 @@
-"""What can be segmented: images, many images, videos, cameras and streams, read one frame at a time.
+"""Input sources: images, many images, videos, cameras and streams, read one frame at a time.
 
-:func:`open_source` finds out what the user means, :class:`Source` reads it from the start, and :class:`FrameReader`
-any part of a video. A folder means its images and those of its sub-folders; as a video only its own ones.
+:func:`open_source` recognizes the kind of an input, :class:`Source` reads it from the start, and :class:`FrameReader`
+reads any part of a video. A folder stands for its images and those of its sub-folders; as a video, only for the images
+directly in it.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from omgseg.inference.video_files import (
 from omgseg.structures.images import IMAGE_SUFFIXES, read_image, upright
 
 ImageInput = str | Path | np.ndarray | Image.Image
-"""An image file, RGB uint8 (H, W, 3), or a picture of Pillow."""
+"""An image file, RGB uint8 (H, W, 3), or a PIL image."""
 OnError = Callable[[str, Exception], None]
 SourceInput = ImageInput | int | Sequence[ImageInput]
 LIVE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt")
-"""Streams that do not wait for the reader."""
+"""URL schemes of streams that do not wait for the reader."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,14 @@ class Source:
 
     Attributes:
         name: of the image, folder or video.
-        is_video: the frames belong together, and all have one size.
-        is_single: one image.
+        read: opens the source and iterates its frames; gets the `on_error` of :meth:`frames`.
+        is_video: whether the images are the frames of one video, all of one size.
+        is_single: whether it is one image.
         path: the file or folder; None for arrays, cameras and streams.
-        fps: frames a second of a video, where known.
-        length: number of images or frames, where known; of video files the container's own word, which may be off.
-        is_live: frames arrive whether or not they are read.
-        images: what can be read in any order; None for video files, cameras and streams.
+        fps: frames per second of a video, if known.
+        length: number of images or frames, if known; for video files as the container states it, which may be wrong.
+        is_live: whether frames arrive without being asked for.
+        images: the images, which can be read in any order; None for video files, cameras and streams.
     """
 
     read: Callable[[OnError | None], Iterator[Frame]]
@@ -68,29 +70,29 @@ class Source:
         """Read from the start.
 
         Args:
-            on_error: called with the name of an image that cannot be read, and the error; the others go on.
-                None: such an image raises. In a video it always does, as its frames belong together.
+            on_error: called with the name of an image that cannot be read, and the error; reading continues with the
+                next image. None: the error is raised. A frame of a video that cannot be read always raises.
 
         Raises:
-            OSError, ValueError: names the file.
+            OSError, ValueError: an image or frame cannot be read; the message names the file.
         """
         return self.read(on_error)
 
 
 def open_source(source: SourceInput | Source, as_video: bool = False) -> Source:
-    """Find out what the user means.
+    """Open any input of a user.
 
     Args:
-        source: an image file; a video file; a folder, whose images, with those of its sub-folders, are independent,
-            or with `as_video` the frames of one video, without sub-folders; a glob (``"photos/**/*.jpg"``); an RGB
-            image uint8 (H, W, 3); a video uint8 (T, H, W, 3); a PIL image; the number of a camera; the URL of a
-            stream; or a list of images.
-        as_video: a folder's or a list's images are the frames of one video.
+        source: an image file; a video file; a folder of independent images, including its sub-folders, or with
+            `as_video` of the frames of one video, without sub-folders; a glob (``"photos/**/*.jpg"``); an RGB image
+            uint8 (H, W, 3); a video uint8 (T, H, W, 3); a PIL image; the number of a camera; the URL of a stream; or a
+            list of images.
+        as_video: whether the images of a folder or list are the frames of one video.
 
     Raises:
-        FileNotFoundError: there is no such file, or a folder or glob without images.
-        ValueError: an array of another type or shape, an empty name or list, a video in a list.
-        TypeError: none of these.
+        FileNotFoundError: the file does not exist, or a folder or glob has no images.
+        ValueError: an array has another type or shape, a name or list is empty, or a list holds a video.
+        TypeError: the input has another type.
     """
     if isinstance(source, Source):
         return source
@@ -126,7 +128,7 @@ def open_images(images: Sequence[ImageInput], name: str = "list", first: int = 0
 
 
 def expand(source: SourceInput | Source) -> list[ImageInput] | None:
-    """The elements of a list, a glob or a folder with its sub-folders; None where the source is one thing."""
+    """List the elements of a list, a glob or a folder with its sub-folders; None for all other sources."""
     if isinstance(source, (str, Path)) and "://" not in str(source):
         path = _to_path(source)
         if path.is_dir():
@@ -171,12 +173,12 @@ def _from_path(path: Path, as_video: bool) -> Source:
 
 
 def _folder_of(pattern: Path) -> Path:
-    """The folder that a glob looks in."""
+    """The innermost folder of a glob without wildcards in its name."""
     return next(parent for parent in pattern.parents if not glob.has_magic(str(parent)))
 
 
 def _matches(pattern: Path) -> list[Path]:
-    """Image and video files that a glob names."""
+    """Image and video files that match a glob."""
     return match_files(pattern, IMAGE_SUFFIXES + VIDEO_SUFFIXES)
 
 
@@ -198,8 +200,8 @@ def _from_url(url: str) -> Source:
         raise ValueError(f"{shown_address(url)} is not an address ({error})") from None
     path = Path(parts.path)
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        raise ValueError(f"{shown_address(url)} is the address of an image; download it, and give the file")
-    # the address may hold a password, the name does not
+        raise ValueError(f"{shown_address(url)} is the address of an image; download it, then give the file")
+    # the name must not hold the password of the address
     return Source(
         lambda _: read_video(url),
         path.stem or parts.hostname or "stream",
@@ -252,24 +254,25 @@ def _check_size(name: str, shape: tuple[int, ...], first: tuple[int, ...]) -> No
 class FrameReader:
     """Reads parts of one video.
 
-    Folders, lists and arrays are read where they are asked for. Video files are decoded from their start, since
-    container indexes are unreliable; continuing from the last position costs nothing.
+    Frames of folders, lists and arrays are read directly. Video files are decoded from their start, as the indexes of
+    containers are unreliable; reading on from the last position needs no decoding of earlier frames.
 
     Args:
         source: a video file, a folder of frames, a video uint8 (T, H, W, 3), a list of frames.
 
     Attributes:
-        in_memory: the pixels are the caller's, and stay there anyway.
+        in_memory: whether the pixels come from arrays or PIL images of the caller.
+        name, fps, path: see :class:`Source`.
 
     Raises:
-        ValueError: a camera or another live stream, which has no frames to go back to.
+        ValueError: the source is live (a camera or stream), so earlier frames cannot be read again.
     """
 
     def __init__(self, source: SourceInput | Source) -> None:
         opened = open_source(source, as_video=True)
         if opened.is_live:
             raise ValueError(
-                f"{opened.name} is live: there is no going back in it; record it to a file first"
+                f"{opened.name} is live, so earlier frames cannot be read again; record it to a file first"
             )
         self.name, self.fps, self.path = opened.name, opened.fps, opened.path
         images = opened.images
@@ -298,7 +301,7 @@ class FrameReader:
             OSError, ValueError: a frame cannot be read.
         """
         if start < 0:
-            raise IndexError(f"frames are counted from 0; there is no frame {start}")
+            raise IndexError(f"frames are counted from 0; {self.name} has no frame {start}")
         past_end = self._length is not None and start >= self._length
         if past_end or (stop is not None and stop <= start):
             return
@@ -320,16 +323,16 @@ class FrameReader:
         except Exception:
             self._next = -1
             raise
-        self._length, self._next = self._next, -1  # the iterator has no more to give
+        self._length, self._next = self._next, -1  # the iterator is exhausted
 
 
 def to_image(image: ImageInput) -> np.ndarray:
-    """Any image as uint8 RGB (H, W, 3), as it is meant to be seen.
+    """Any image as uint8 RGB (H, W, 3), rotated as its metadata say.
 
     Raises:
-        FileNotFoundError, OSError, ValueError: see :func:`~omgseg.structures.images.read_image`; or an array of
+        FileNotFoundError, OSError, ValueError: see :func:`~omgseg.structures.images.read_image`; or an array has
             another type or shape.
-        TypeError: none of the kinds of :data:`ImageInput`.
+        TypeError: the image is not an :data:`ImageInput`.
     """
     if isinstance(image, (str, Path)):
         return read_image(image)
@@ -343,10 +346,14 @@ def to_image(image: ImageInput) -> np.ndarray:
 
 
 def check_array(array: np.ndarray, *dimensions: int) -> np.ndarray:
-    """The array, if it holds an RGB image (3 dimensions) or a video of them (4).
+    """The array, if it is an RGB image (3 dimensions) or an RGB video (4).
+
+    Args:
+        array: the array.
+        dimensions: accepted numbers of dimensions, of 3 and 4.
 
     Raises:
-        ValueError: another type or shape; says how to convert it.
+        ValueError: the array has another type or shape; the message says how to convert it.
     """
     if array.dtype == np.uint8 and array.ndim in dimensions and array.shape[-1] == 3 and 0 not in array.shape:
         return array
@@ -356,7 +363,7 @@ def check_array(array: np.ndarray, *dimensions: int) -> np.ndarray:
 
 
 def _conversion(array: np.ndarray) -> str:
-    """What makes an RGB image uint8 (H, W, 3) of an array, for the error."""
+    """The end of the error: the expressions that convert an array to RGB uint8 (H, W, 3)."""
     steps = []
     if np.issubdtype(array.dtype, np.floating):
         in_unit = bool(array.size) and 0 <= float(array.min()) and float(array.max()) <= 1
@@ -377,7 +384,7 @@ def _conversion(array: np.ndarray) -> str:
 
 
 def described(value: object) -> str:
-    """The type of something that is not an input, with what to do about it."""
+    """The type of a value that is not an input, with the conversion to one if there is one."""
     kind = type(value).__name__
     if hasattr(value, "permute") and hasattr(value, "numpy"):
         shape = tuple(value.shape)
@@ -389,13 +396,15 @@ def described(value: object) -> str:
 
 
 def list_images(folder: str | Path, recursive: bool = False) -> list[Path]:
-    """The images of a folder in natural order (2 before 10); hidden files, such as ``._a.jpg`` of macOS, do not count.
+    """The images of a folder in natural order (2 before 10), without hidden files such as ``._a.jpg`` of macOS.
 
     Args:
-        recursive: with its sub-folders, also through links, but each folder once and no hidden ones.
+        folder: the folder.
+        recursive: whether to include its sub-folders. Links are followed, each folder is read once, and hidden folders
+            are left out.
 
     Raises:
-        FileNotFoundError: it has none; says what it has.
+        FileNotFoundError: the folder has no images; the message counts its videos.
     """
     folder = Path(folder)
     folders = _walk(folder) if recursive else [folder]
@@ -415,13 +424,13 @@ def list_images(folder: str | Path, recursive: bool = False) -> list[Path]:
 
 
 def match_files(pattern: str | Path, suffixes: Sequence[str]) -> list[Path]:
-    """Files with these endings that a glob names, in natural order; ``**`` stands for sub-folders, each once.
+    """Files with certain suffixes that match a glob, in natural order; ``**`` stands for all sub-folders.
 
     Raises:
-        FileNotFoundError: there are none.
+        FileNotFoundError: no file matches.
     """
-    found = dict.fromkeys(_expand_glob(Path(pattern)))
-    files = [path for path in found if path.suffix.lower() in suffixes and path.is_file()]
+    matches = dict.fromkeys(_expand_glob(Path(pattern)))
+    files = [path for path in matches if path.suffix.lower() in suffixes and path.is_file()]
     if not files:
         kind = "image or video" if set(VIDEO_SUFFIXES) <= set(suffixes) else "image"
         raise FileNotFoundError(f"no {kind} matches {pattern}")
@@ -434,13 +443,13 @@ def natural_order(paths: Iterable[Path]) -> list[Path]:
 
 
 def natural_key(name: str) -> tuple[list[tuple[bool, int, str]], str]:
-    """Sort key of a name in which numbers count as numbers: 2 before 10."""
+    """Sort key of a name that compares numbers by their value: 2 before 10."""
     parts = re.findall(r"\d+|\D+", name)
     return [(False, int(part), "") if part.isdecimal() else (True, 0, part) for part in parts], name
 
 
 def _expand_glob(pattern: Path) -> Iterator[Path]:
-    # glob.glob follows a link to a parent folder forty times, and two of them for ever
+    # glob.glob follows a link to a parent folder 40 times, and does not end where there are two such links
     if "**" not in pattern.parts:
         yield from map(Path, glob.glob(str(pattern)))
         return
@@ -452,7 +461,7 @@ def _expand_glob(pattern: Path) -> Iterator[Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """A folder and those below it, without hidden ones; of several ways to a folder one."""
+    """A folder and all its sub-folders, each once, without hidden ones."""
     seen: set[str] = set()
     waiting = deque([folder])
     while waiting:
@@ -462,5 +471,7 @@ def _walk(folder: Path) -> Iterator[Path]:
         seen.add(os.path.realpath(folder))
         yield folder
         with os.scandir(folder) as entries:
-            below = [entry.path for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
-        waiting.extend(map(Path, sorted(below)))
+            sub_folders = [
+                entry.path for entry in entries if entry.is_dir() and not entry.name.startswith(".")
+            ]
+        waiting.extend(map(Path, sorted(sub_folders)))

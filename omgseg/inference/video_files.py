@@ -34,11 +34,11 @@ VIDEO_SUFFIXES = (
 )
 OPEN_TIMEOUT = 10.0
 READ_TIMEOUT = 10.0
-"""Seconds without an answer after which a stream counts as gone."""
+"""Seconds without an answer after which a stream counts as lost."""
 MAX_FAILURES = 20
-"""Damaged places in a row after which nothing readable is expected in a file."""
+"""Reading of a file ends after this many damaged places in a row."""
 CUT_OFF = 0.9
-"""A file that ends before this part of the duration it states is incomplete."""
+"""A file that ends before this fraction of its stated duration is incomplete."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class Frame:
     Attributes:
         image: RGB uint8 (H, W, 3).
         path: the image file, or the video file; None for arrays, cameras and streams.
-        name: the image's file name without its ending; of a frame of a video file its number.
-        index: number in the video, from 0; a live stream counts the frames that were dropped, too. 0 for images.
-        time: in seconds from the start of the video, where known.
+        name: the file name of an image without its suffix; the frame number in a video file.
+        index: frame number in the video, from 0; in a live stream dropped frames count. 0 for images.
+        time: seconds from the start of the video, if known.
     """
 
     image: np.ndarray
@@ -61,10 +61,10 @@ class Frame:
 
 
 def probe_video(path: str | Path) -> tuple[float | None, int | None]:
-    """Frames a second, and the number of frames as the container states it; None where it does not.
+    """Frames per second and number of frames as the container states them; None for what it does not state.
 
     Raises:
-        OSError: the file is not a video, or broken.
+        OSError: the file is not a video, or is broken.
     """
     with _open(path) as container:
         stream = container.streams.video[0]
@@ -76,15 +76,15 @@ def probe_video(path: str | Path) -> tuple[float | None, int | None]:
 
 
 def read_video(path: str | Path) -> Iterator[Frame]:
-    """Decode a video file or a stream, frame by frame, turned as the recorder held the camera.
+    """Decode a video file or a stream frame by frame, rotated as its metadata say.
 
-    Damaged frames are left out, with a warning at the end that counts them; a file that is cut off gives one, too.
+    Damaged frames are left out; a warning at the end counts them. A file that is cut off also gives a warning.
 
     Args:
         path: a file, or the URL of a stream.
 
     Raises:
-        OSError: it cannot be opened, is not a video, has no frame that can be decoded, or a stream is gone.
+        OSError: the input cannot be opened, is not a video, or has no frame that can be decoded; or the stream is lost.
     """
     file = path if isinstance(path, Path) else None
     damaged, count, start, last, shape = 0, 0, None, None, None
@@ -127,7 +127,7 @@ def read_video(path: str | Path) -> Iterator[Frame]:
 def _pictures(
     container: av.container.InputContainer, stream: av.VideoStream
 ) -> Iterator[av.VideoFrame | None]:
-    """What a stream decodes to; None where it is damaged."""
+    """The decoded frames of a stream; None for damaged data."""
     failures = 0
     while failures < MAX_FAILURES:
         try:
@@ -140,26 +140,28 @@ def _pictures(
                 else:
                     yield from pictures
             return
-        except av.error.InvalidDataError:  # of the container: it goes on behind the damaged place
+        except av.error.InvalidDataError:  # in the container: demuxing continues behind the damage
             failures += 1
             yield None
-    yield from stream.codec_context.decode(None)  # what the decoder still holds
+    yield from stream.codec_context.decode(None)  # the frames that the decoder still holds
 
 
 def read_camera(number: int) -> Iterator[Frame]:
-    """Frames of a camera at this machine, until it is unplugged or the iterator is closed.
+    """Frames of a local camera, until it is unplugged or the iterator is closed.
 
     Raises:
-        OSError: there is no such camera, or it gives no picture.
+        OSError: the camera does not exist, is in use, or gives no picture.
     """
     camera = cv2.VideoCapture(number)
     try:
         if not camera.isOpened():
-            raise OSError(f"camera {number} cannot be opened; is it connected, and free? The first one is 0")
+            raise OSError(
+                f"camera {number} cannot be opened; is it connected, and not in use? The first camera is 0"
+            )
         start, count = time.monotonic(), 0
         while True:
-            found, image = camera.read()
-            if not found:
+            has_image, image = camera.read()
+            if not has_image:
                 break
             image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
             yield Frame(image, None, f"{count:05d}", count, time.monotonic() - start)
@@ -171,7 +173,7 @@ def read_camera(number: int) -> Iterator[Frame]:
 
 
 def shown_address(path: str | Path) -> str:
-    """A path, or an address without the password and the query, which may hold secrets, for errors and logs."""
+    """A path, or an address without its password and query, for errors and logs."""
     text = str(path)
     if "://" not in text:
         return text
@@ -181,7 +183,7 @@ def shown_address(path: str | Path) -> str:
 def _open(path: str | Path) -> av.container.InputContainer:
     try:
         timeout = (OPEN_TIMEOUT, READ_TIMEOUT) if isinstance(path, str) else None
-        # tags may hold anything; they are not used
+        # tags are not used, and may hold bytes that are not text
         container = av.open(str(path), timeout=timeout, metadata_errors="ignore")
     except (av.error.FFmpegError, OSError) as error:
         raise OSError(f"{shown_address(path)} cannot be opened as a video ({_reason(error)})") from None
@@ -192,7 +194,7 @@ def _open(path: str | Path) -> av.container.InputContainer:
 
 
 def _reason(error: Exception) -> str:
-    """Without the address, which an error of FFmpeg repeats."""
+    """The reason of an error without the address, which FFmpeg repeats in its message."""
     return getattr(error, "strerror", None) or type(error).__name__
 
 

@@ -1,8 +1,8 @@
-"""Words: from what users write to a :class:`~omgseg.structures.Vocabulary`, and what the model chooses from.
+"""Words: turns what users write into a :class:`~omgseg.structures.Vocabulary`, and adds background words.
 
-The class scores of a query are a softmax over the words and "no object". With one word, whatever is an object becomes
-that word, at a high score. Background words are extra classes that share the softmax but are never reported, so that
-other objects are not forced into the asked words, and scores are comparable between calls that ask for different words.
+The class scores of a query are a softmax over the words and "no object". With one word, every object gets this word
+with a high score. Background words are extra classes that share the softmax but are never reported. So other objects
+are not forced into the requested words, and scores are comparable between calls with different words.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ SHORT_NAMES = {
     "objects365": "objects365_v2",
     "youtube_vis": "youtube_vis_2021",
 }
-"""What people call label spaces that ship under a longer name."""
+"""Short names of label spaces that ship under longer ones."""
 GENERIC_WORDS = ("sky", "ground", "floor", "wall", "ceiling", "building", "water", "plants")
-"""Stuff that fills most images, whatever a model was trained with."""
+"""Stuff that is in most images, whatever a model was trained with."""
 FALLBACK = "coco_panoptic"
-"""Stands in for the training's words where a checkpoint does not hold them, as the published one does not."""
+"""Replaces the words of the training if a checkpoint does not hold them; the published one does not."""
 MOST_PANOPTIC_WORDS = 999
 """COCO's panoptic encoding is ``label + 1000 * instance``."""
 
@@ -47,15 +47,16 @@ def to_vocabulary(vocabulary: Words | None = None, stuff: Iterable[str] = ()) ->
         vocabulary: a list of words, which are things; ``{"things": [...], "stuff": [...]}``, where stuff is what
             cannot be counted (sky, road); a :class:`Vocabulary`; a JSON file of one; or the name of a known label
             space (``"coco"``, ``"lvis"``, ``"ade20k"``, ``"cityscapes"``, ``"vipseg"``, ``"youtube_vis_2019"``, ...).
-        stuff: words for stuff besides `vocabulary`.
+        stuff: further words, for stuff.
 
     Returns:
-        None where there are no words at all.
+        The vocabulary; None if both arguments are without words.
 
     Raises:
-        FileNotFoundError: neither a file nor a known name.
-        ValueError: no vocabulary file, no word at all, an empty word, a word twice, or another key.
-        TypeError: a single string where a list of words belongs, or a word that is not a text.
+        FileNotFoundError: a text is neither a file nor a known name.
+        ValueError: the file is not a vocabulary, there are no words, a word is empty or occurs twice, or a dictionary
+            has another key.
+        TypeError: a single text is given instead of a list of words, or a word is not a text.
     """
     if isinstance(stuff, str):
         raise TypeError(f"stuff is a list of words, e.g. stuff=[{stuff!r}]")
@@ -77,12 +78,12 @@ def to_vocabulary(vocabulary: Words | None = None, stuff: Iterable[str] = ()) ->
 
 
 def _vocabulary(categories: list[Category]) -> Vocabulary:
-    """Of words that users wrote: "dog" and "Dog" are the same one. Datasets have ids to tell categories apart."""
+    """The vocabulary of a user's categories. Words that differ in case are equal, unless categories have ids."""
     seen: set[tuple[tuple[str, ...], bool]] = set()
     for category in categories:
         key = (category.words, category.is_thing)
         if category.id is None and key in seen:
-            raise ValueError(f"category {category.name!r} (id {category.id}) occurs twice in the vocabulary")
+            raise ValueError(f"category {category.name!r} occurs twice in the vocabulary; leave one out")
         seen.add(key)
     return Vocabulary(categories)
 
@@ -91,14 +92,14 @@ def _category(word: Any, is_thing: bool = True) -> Category:
     if isinstance(word, Category):
         return word
     if not isinstance(word, str):
-        raise TypeError(f'a word is a text, e.g. "dog", not {word!r}')
+        raise TypeError(f'a word must be a text, e.g. "dog", not {word!r}')
     return Category(word, is_thing)
 
 
 def _things_and_stuff(words: Mapping[str, Iterable[str]]) -> list[Category]:
     for key, value in words.items():
         if key not in ("things", "stuff"):
-            raise ValueError(f'the vocabulary has the key {key!r}; it is {{"things": [...], "stuff": [...]}}')
+            raise ValueError(f'the vocabulary has the key {key!r}; its keys are "things" and "stuff"')
         if isinstance(value, str) or not isinstance(value, Iterable):
             raise TypeError(f"the vocabulary's {key} are a list of words, e.g. [{value!r}]")
     return [_category(word, key == "things") for key, value in words.items() for word in value]
@@ -116,21 +117,24 @@ def _load(name_or_path: str | Path) -> Vocabulary:
 
 @dataclass(frozen=True)
 class WordChoice:
-    """The words that an answer may contain, and those that the model chooses from.
+    """The words of a call.
 
     Attributes:
-        asked: the vocabulary of the result.
-        all: `asked` and the words that compete with them.
+        asked: the requested words, the vocabulary of the result.
+        all: the words that the model chooses from: `asked` and the background words.
     """
 
     asked: Vocabulary
     all: Vocabulary
 
     def restrict(self, result: SegmentationResult) -> SegmentationResult:
-        """A result with the asked words alone.
+        """Remove the segments of background words.
 
         Args:
-            result: with labels of `all`.
+            result: a result whose labels index `all`.
+
+        Returns:
+            The segments of the requested words, with labels that index `asked`.
         """
         if self.all is self.asked:
             return result
@@ -144,24 +148,24 @@ class WordChoice:
 def choose_words(
     model: Any, words: Words | None, background: Words | None, default: Vocabulary | None, task: Task
 ) -> WordChoice | None:
-    """What the model of a call chooses from.
+    """The requested words and the background words of a call.
 
     Args:
         model: a :class:`~omgseg.protocols.Segmenter`.
-        words: of the call; None for the default ones.
-        background: words that compete, but are not found. None: :func:`background_words`, or nothing where the words
-            are a whole label space, of the training or of a dataset (whose categories have ids). ``[]``: nothing.
-            For a model with fixed words, all of its words compete, whatever is given.
-        default: words of calls that give none; None: the model's own.
-        task: one with words.
+        words: the words of the call; None: the default ones.
+        background: words that compete with the requested ones and are not reported. None: :func:`background_words`, or
+            none if the requested words are a whole label space, of the training or of a dataset (whose categories have
+            ids). ``[]``: none. In a model with fixed words all of them compete, whatever is given.
+        default: the default words; None: the model's own.
+        task: a task with words.
 
     Returns:
-        None for a model without words.
+        The choice; None for a model without words.
 
     Raises:
-        UnsupportedRequest: words that the model does not have.
-        FileNotFoundError, ValueError, TypeError: see :func:`to_vocabulary`; there are no words; or more than the task
-            takes, see :func:`check_word_count`.
+        UnsupportedRequest: the model does not have a word.
+        FileNotFoundError, ValueError, TypeError: see :func:`to_vocabulary`; there are no words; or there are more than
+            the task takes, see :func:`check_word_count`.
     """
     asked, trained = to_vocabulary(words) or default, model.abilities.vocabulary
     if not model.abilities.open_vocabulary:
@@ -177,19 +181,19 @@ def choose_words(
         )
     check_word_count(asked, task)
     if background is None:
-        others = [] if _is_label_space(asked, trained) else background_words(asked, trained)
+        competing = [] if _is_label_space(asked, trained) else background_words(asked, trained)
     else:
-        others = [] if _is_empty(background) else without_words_of(asked, to_vocabulary(background))
-    if task is Task.PANOPTIC:  # no user has asked for them by number: those that fit
-        others = others[: MOST_PANOPTIC_WORDS - len(asked)]
-    return WordChoice(asked, Vocabulary([*asked, *others]) if others else asked)
+        competing = [] if _is_empty(background) else without_words_of(asked, to_vocabulary(background))
+    if task is Task.PANOPTIC:  # as many background words as the encoding has room for
+        competing = competing[: MOST_PANOPTIC_WORDS - len(asked)]
+    return WordChoice(asked, Vocabulary([*asked, *competing]) if competing else asked)
 
 
 def check_word_count(words: Vocabulary, task: Task) -> None:
-    """Refuse more words than a task takes; needs no model.
+    """Check that a task takes this many words.
 
     Raises:
-        ValueError: says how many there may be.
+        ValueError: there are too many words; the message gives the limit.
     """
     if task is Task.PANOPTIC and len(words) > MOST_PANOPTIC_WORDS:
         raise ValueError(
@@ -199,10 +203,10 @@ def check_word_count(words: Vocabulary, task: Task) -> None:
 
 
 def choose_names(model: Any, words: Words | None) -> Vocabulary | None:
-    """Words to name masks with; None for none.
+    """Words for naming masks; None if masks get no names.
 
     Raises:
-        UnsupportedRequest: the model does not name masks, or not with these words.
+        UnsupportedRequest: the model does not name masks, or does not have a word.
         FileNotFoundError, ValueError, TypeError: see :func:`to_vocabulary`.
     """
     names = None if words is None or words == Vocabulary() else to_vocabulary(words)
@@ -214,10 +218,10 @@ def choose_names(model: Any, words: Words | None) -> Vocabulary | None:
 
 
 def select_words(model: Any, asked: Vocabulary) -> Vocabulary:
-    """Those categories of a model with fixed words that users mean, in the users' order.
+    """The categories of a model with fixed words that match the requested words, in the order of the request.
 
     Raises:
-        UnsupportedRequest: a word is not among them; names the nearest ones.
+        UnsupportedRequest: the model does not have a word; the message gives similar ones.
     """
     fixed = model.abilities.vocabulary or Vocabulary()
     if asked == fixed:
@@ -225,35 +229,37 @@ def select_words(model: Any, asked: Vocabulary) -> Vocabulary:
     by_word = {word: category for category in reversed(fixed) for word in category.words}
     chosen: dict[Category, None] = {}
     for category in asked:
-        found = next((by_word[word] for word in category.words if word in by_word), None)
-        if found is None:
-            near = get_close_matches(category.words[0], by_word, n=3, cutoff=0.5)
-            hint = f" (its nearest words: {', '.join(near)})" if near else ""
+        match = next((by_word[word] for word in category.words if word in by_word), None)
+        if match is None:
+            similar = get_close_matches(category.words[0], by_word, n=3, cutoff=0.5)
+            hint = f" (its nearest words: {', '.join(similar)})" if similar else ""
             raise UnsupportedRequest(f"the word {category.name!r}{hint}", model)
-        chosen[found] = None
+        chosen[match] = None
     return Vocabulary(chosen)
 
 
 def background_words(asked: Vocabulary, trained: Vocabulary | None) -> list[Category]:
-    """The words of the training and some generic ones, as far as they do not mean what is asked for.
+    """The words of the training and some generic ones, without those that are related to the requested words.
 
     Args:
-        trained: default: those of COCO.
+        asked: the requested words.
+        trained: the words of the training; None: those of COCO.
     """
     known = to_vocabulary(FALLBACK) if trained is None else trained
     generic = [Category(word, is_thing=False) for word in GENERIC_WORDS]
     return without_words_of(asked, [*known, *generic])
 
 
-def without_words_of(asked: Vocabulary, others: Iterable[Category]) -> list[Category]:
-    """Those of `others` that neither are, nor include, nor belong to what is asked for, as far as words tell.
+def without_words_of(asked: Vocabulary, candidates: Iterable[Category]) -> list[Category]:
+    """The candidates that are not related to the requested words, each word once.
 
-    "car" is left out where "yellow car" is asked for, and the other way round; each word is taken once.
+    Two names are related if all words of one occur in the other: "car" is left out if "yellow car" is requested, and
+    the other way round.
     """
     taken = [set(word.split()) for words in asked.words for word in words]
     seen: set[str] = set()
     chosen = []
-    for category in others:
+    for category in candidates:
         parts = [set(word.split()) for word in category.words]
         related = any(words <= part or part <= words for words in taken for part in parts)
         if related or seen & set(category.words):
@@ -264,7 +270,7 @@ def without_words_of(asked: Vocabulary, others: Iterable[Category]) -> list[Cate
 
 
 def _is_label_space(words: Vocabulary, trained: Vocabulary | None) -> bool:
-    """Such words have a place for everything: those of a dataset, which have ids, or of the training."""
+    """Whether words are a whole label space: that of the training, or of a dataset, whose categories have ids."""
     return words == trained or any(category.id is not None for category in words)
 
 

@@ -56,14 +56,17 @@ def test_result_of_the_first_frame():
         (np.zeros((4, 5), np.uint8), "mask is empty"),
         ([], "mask is empty"),
         ([THREE, np.zeros((2, 3))], "mask of object 2 is empty"),
-        ([THREE, np.ones((3, 3))], r"mask of object 2 is \(3, 3\), that of the first one \(2, 3\)"),
-        ({0: THREE}, "object 0: ids are whole numbers above 0"),
+        (
+            [THREE, np.ones((3, 3))],
+            r"mask of object 2 has the shape \(3, 3\), that of the first one \(2, 3\)",
+        ),
+        ({0: THREE}, "object 0: ids are integers from 1"),
         ({1.5: THREE}, r"object 1\.5"),
-        ({"a": THREE}, "object 'a': ids are whole numbers"),
+        ({"a": THREE}, "object 'a': ids are integers"),
         ({2**31: THREE}, "object 2147483648: .* up to 2147483647"),
         (np.array([[2**31, 0]]), "object 2147483648"),
-        (np.zeros((1, 2, 3, 4)), r"masks are \(H, W\) or \(N, H, W\)"),
-        ([np.ones((2, 3, 3))], r"a mask is \(H, W\), got \(2, 3, 3\)"),
+        (np.zeros((1, 2, 3, 4)), r"masks must have the shape \(H, W\) or \(N, H, W\)"),
+        ([np.ones((2, 3, 3))], r"a mask must have the shape \(H, W\), got \(2, 3, 3\)"),
     ],
 )
 def test_wrong_objects(objects, message):
@@ -78,6 +81,6 @@ def test_the_largest_id_is_kept():
 @pytest.mark.parametrize("objects", [None, 3])
 def test_no_objects_at_all(objects):
     with pytest.raises(
-        TypeError, match=f"the objects of the first frame are a PNG.*not {type(objects).__name__}"
+        TypeError, match=f"the objects of the first frame must be a PNG.*not {type(objects).__name__}"
     ):
         given_objects(objects)

@@ -427,11 +427,11 @@ def test_threads_get_what_they_would_get_alone(seg, image):
         (dict(task="everything", prompts={"points": [(1, 1)]}), "'everything' takes no prompts"),
         (dict(task="vos"), r"use seg\.track"),
         (dict(task="vos", prompts={"masks": np.ones((60, 80), np.uint8)}), "photo is not a video"),
-        (dict(on_error="ignore"), "on_error is 'raise' or 'skip'"),
+        (dict(on_error="ignore"), "on_error must be 'raise' or 'skip'"),
         (dict(batch_size=0), "batch_size"),
-        (dict(min_score=float("nan")), "min_score is a number from 0 to 1, not nan"),
-        (dict(min_score=2), "min_score is a number from 0 to 1, not 2"),
-        (dict(max_overlap=-1), "max_overlap is a number from 0 to 1, not -1"),
+        (dict(min_score=float("nan")), "min_score must be a number from 0 to 1, not nan"),
+        (dict(min_score=2), "min_score must be a number from 0 to 1, not 2"),
+        (dict(max_overlap=-1), "max_overlap must be a number from 0 to 1, not -1"),
     ],
 )
 def test_wrong_calls(seg, photo, arguments, message):
@@ -443,7 +443,7 @@ def test_wrong_calls(seg, photo, arguments, message):
 
 @pytest.mark.parametrize("arguments", [dict(min_score="0.5"), dict(vocabulary=[None])])
 def test_wrong_kinds(seg, photo, arguments):
-    with pytest.raises(TypeError, match=r"min_score is a number|a word is a text"):
+    with pytest.raises(TypeError, match=r"min_score must be a number|a word must be a text"):
         seg(photo, **arguments)
 
 
@@ -459,9 +459,9 @@ def test_making_one():
         OMGSegInferencer(None)
     config = dict(segmenter=dict(type="tests.fakes.FakeSegmenter"))
     for scale in ((0, 0), 256):
-        with pytest.raises(ValueError, match=r"scale is \(width, height\)"):
+        with pytest.raises(ValueError, match=r"scale must be \(width, height\)"):
             OMGSegInferencer(config, scale=scale)
-    with pytest.raises(TypeError, match="a word is a text"):
+    with pytest.raises(TypeError, match="a word must be a text"):
         OMGSegInferencer("no such run", vocabulary=[None])  # before anything is loaded
     seg = OMGSegInferencer(config)
     assert isinstance(seg.segmenter, FakeSegmenter) and seg.vocabulary == WORDS

@@ -215,10 +215,10 @@ def test_everything(predictor):
     found = predictor.segment_everything(points_per_side=4, min_score=0.1)
     assert len(found) == 3 and found.task is Task.EVERYTHING and (np.diff(found.scores) <= 0).all()
     assert len(predictor.segment_everything(min_score=0.85)) == 1
-    with pytest.raises(ValueError, match="points_per_side is 0"):
+    with pytest.raises(ValueError, match="points_per_side must be at least 1, not 0"):
         predictor.segment_everything(points_per_side=0)
     for limits in (dict(min_score=float("nan")), dict(min_score=2), dict(max_overlap=-1)):
-        with pytest.raises(ValueError, match="is a number from 0 to 1"):
+        with pytest.raises(ValueError, match="must be a number from 0 to 1"):
             predictor.segment_everything(**limits)
 
 
@@ -250,14 +250,17 @@ def test_many_masks_of_a_large_image_stay_small():
     [
         (dict(), "give points="),
         (dict(mask=np.zeros((90, 140))), "give points="),
-        (dict(boxes=(0, 0, 2, 2), labels=[1]), "labels say what the points mean"),
+        (dict(boxes=(0, 0, 2, 2), labels=[1]), "labels belong to points"),
         (dict(boxes=(0, 0, 2, 2), mask=np.zeros((90, 140))), "a box or a mask"),
         (dict(boxes=[(0, 0, 2, 2), (1, 1, 3, 3)]), "call predict_many"),
         (dict(points=[]), "no points"),
         (dict(points=[(1, 1)], labels=[0]), "give a positive point"),
         (dict(points=[(1, 1)], labels=[2]), "one number per point"),
         (dict(points=[(1, 1)], labels=[1, 0]), "one number per point"),
-        (dict(points=[(1, 1)], mask=np.zeros((9, 14))), r"a mask is \(H, W\) = \(90, 140\)"),
+        (
+            dict(points=[(1, 1)], mask=np.zeros((9, 14))),
+            r"the mask must have the shape \(H, W\) = \(90, 140\)",
+        ),
         (dict(points=[(1, 2, 3)]), "rows of 2 numbers"),
         (dict(points=["a"]), "rows of 2 numbers"),
         (dict(points=5), "rows of 2 numbers"),

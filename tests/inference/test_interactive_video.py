@@ -181,7 +181,7 @@ def test_mistakes_are_named(video, predictor):
     with pytest.raises(RuntimeError, match="call click first"):
         video.propagate()
     for number in (0, 1.5, 2**31):
-        with pytest.raises(ValueError, match="ids are whole numbers above 0"):
+        with pytest.raises(ValueError, match="ids are integers from 1"):
             video.click(0, points=[(1, 1)], object_id=number)
     with pytest.raises(IndexError, match="no frame -1"):
         video.click(-1, points=[(1, 1)])

@@ -72,7 +72,7 @@ def test_the_class_of_the_model_names_its_segmenter():
     assert isinstance(
         load(dict(model=dict(type=Unused), segmenter=dict(type="ImageOnlyFake"))), ImageOnlyFake
     )
-    with pytest.raises(ConfigError, match=r"Silent does not say how it is used: add segmenter=dict\(type="):
+    with pytest.raises(ConfigError, match=r"Silent has no attribute .segmenter.: add segmenter=dict\(type="):
         load(dict(model=dict(type=Silent)))
 
 
@@ -133,14 +133,14 @@ def test_published_weights_are_never_downloaded_unasked(monkeypatch):
         ("folder/missing", FileNotFoundError, "config folder/missing not found"),
         (None, TypeError, "a name, a config file, a config or the folder of a training, not None"),
         ("", TypeError, "not ''"),
-        (dict(optimizer=1), ConfigError, "no key 'model', and no key 'segmenter'"),
+        (dict(optimizer=1), ConfigError, "neither a key 'model' nor a key 'segmenter'"),
         (dict(segmenter=dict(type="Nope")), ConfigError, "segmenter.type is 'Nope'.*custom_imports"),
         (dict(segmenter=dict(type="FakeSegmentr")), ConfigError, "did you mean 'FakeSegmenter'"),
         (dict(model=dict(type="Nope")), ConfigError, "model.type.*'Nope'"),
         (
             dict(custom_imports=dict(imports=["no.such.part"]), model={}),
             ConfigError,
-            "imports what is not .*no.such",
+            "imports a module that is not .*no.such",
         ),
         (dict(model=dict(kind="OMGSeg")), ConfigError, "model.type is None"),
         (dict(segmenter=dict(type=FakeSegmenter, batch_size=2)), ConfigError, "segmenter.batch_size: Fake"),
@@ -156,9 +156,9 @@ def test_sources_that_are_no_model(source, error, message):
     [
         (dict(device="cda"), "device 'cda' cannot be used here"),
         (dict(device="cuda:99"), "device 'cuda:99' cannot be used here"),
-        (dict(dtype="fp8"), "dtype 'fp8' is none of auto, float32, bfloat16"),
-        (dict(scale=256), "scale is .width, height. in pixels"),
-        (dict(scale=(0, 10)), "scale is .width, height. in pixels"),
+        (dict(dtype="fp8"), "unknown dtype 'fp8'; give auto, float32 or bfloat16"),
+        (dict(scale=256), "scale must be .width, height. in pixels"),
+        (dict(scale=(0, 10)), "scale must be .width, height. in pixels"),
         (dict(scale=(20, 10)), "FakeSegmenter takes no scale"),
     ],
 )

@@ -143,15 +143,15 @@ def test_errors_of_single_inputs_are_collected():
     with pytest.raises(KeyError), Failures("skip").collect("a.png", 0):
         raise KeyError("a mistake in the program")
     Failures("raise").raise_or_warn()
-    with pytest.raises(ValueError, match="on_error is 'raise' or 'skip', not 'ignore'"):
+    with pytest.raises(ValueError, match="on_error must be 'raise' or 'skip', not 'ignore'"):
         Failures("ignore")
 
 
 def test_limits_are_shares():
     assert [check_share("min_score", value) for value in (0, 1, np.float32(0.5))] == [0, 1, 0.5]
     for value in (2, -0.1, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="min_score is a number from 0 to 1, not"):
+        with pytest.raises(ValueError, match="min_score must be a number from 0 to 1, not"):
             check_share("min_score", value)
     for value in ("0.5", None, True, [0.5]):
-        with pytest.raises(TypeError, match="max_overlap is a number from 0 to 1, not"):
+        with pytest.raises(TypeError, match="max_overlap must be a number from 0 to 1, not"):
             check_share("max_overlap", value)

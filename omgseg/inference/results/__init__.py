@@ -1,4 +1,4 @@
-"""What a model found, as small objects: look at it, compute with it, write it in the formats of other tools."""
+"""Results of models: draw them, compute with them, and write them in the formats of other tools."""
 
 from omgseg.inference.results.coco import CocoWriter, PanopticWriter, YouTubeVISWriter
 from omgseg.inference.results.files import MaskWriter

@@ -1,4 +1,4 @@
-"""Files of COCO and its relatives: instances, panoptic maps, and the tracks of YouTube-VIS.
+"""Files in the formats of COCO instances, COCO panoptic and YouTube-VIS.
 
 Formats: https://cocodataset.org/#format-data and https://youtube-vos.org/dataset/vis/.
 """
@@ -33,10 +33,10 @@ NO_CLASS_NAME = "object"
 
 
 class CategoryTable:
-    """The ``categories`` of a file, and the id of each label.
+    """The ``categories`` of a file, and the category id of each label.
 
-    The ids are those of the vocabulary if all its categories have one, else positions + 1. What has no class goes to a
-    category ``object`` behind the others, which is only listed when it occurs, or when there are no classes.
+    The ids are those of the vocabulary if all its categories have one, else positions + 1. Segments without a class
+    get an extra last category ``object``. It is listed only if such a segment occurs, or if there are no classes.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -47,14 +47,14 @@ class CategoryTable:
         self._lists_no_class = not self._ids
 
     def id_of(self, label: int) -> int:
-        """The category id of a label, also of ``NO_CLASS``."""
+        """The category id of a label, or of ``NO_CLASS``."""
         if label == NO_CLASS:
             self._lists_no_class = True
             return self._no_class_id
         return self._ids[label]
 
     def entries(self) -> list[dict[str, Any]]:
-        """The list ``categories``, when all results are in."""
+        """The list ``categories``; call it after the last :meth:`id_of`."""
         listed = [
             {**category.to_dict(), "id": number}
             for category, number in zip(self.vocabulary, self._ids, strict=True)
@@ -66,24 +66,28 @@ class CategoryTable:
     def check(self, vocabulary: Vocabulary, name: str) -> None:
         """Check that a result has the vocabulary of the file.
 
+        Args:
+            vocabulary: of the result.
+            name: of the result, for the error.
+
         Raises:
-            ValueError: it has another one.
+            ValueError: the result has another vocabulary.
         """
         if vocabulary != self.vocabulary:
             raise ValueError(
-                f"the result of {name!r} has another vocabulary than the file it shall be added to"
+                f"the result of {name!r} has another vocabulary than the file; write it to another file"
             )
 
 
 class JsonWriter:
-    """One JSON file of many results, in a ``with`` block: complete at its end, or not there after an error.
+    """One JSON file of many results, written in a ``with`` block: complete at its end, or absent after an error.
 
-    Entries of ``annotations`` go to the disk at once, so that memory holds a small record for each image.
+    Entries of ``annotations`` are written to the disk at once; only a small record per image stays in memory.
 
     Args:
-        path: missing folders are created.
-        vocabulary: of all results.
-        root: the folder of the images; what lies in it is named relative to it. None: names as they are.
+        path: the file; missing folders are created.
+        vocabulary: the vocabulary of all results.
+        root: folder of the images, whose names are relative to it. None: names are the paths as they are.
     """
 
     def __init__(self, path: str | Path, vocabulary: Vocabulary, root: str | Path | None = None) -> None:
@@ -118,10 +122,10 @@ class JsonWriter:
         """Append entries to ``annotations``.
 
         Raises:
-            RuntimeError: outside of the ``with`` block.
+            RuntimeError: the call is outside of the ``with`` block.
         """
         if self._file is None:
-            raise RuntimeError(f"{self.path}: results are added inside of the writer's with block")
+            raise RuntimeError(f"{self.path}: add results inside of the writer's with block")
         for entry in entries:
             self._file.write((",\n" if self._count else "\n") + _text(entry))
             self._count += 1
@@ -132,7 +136,7 @@ def _text(content: Any) -> str:
 
 
 def objects_of(result: Segments) -> Segments:
-    """What counts as an object: of a panoptic result the things, of others every mask; never an empty one."""
+    """The objects of a result: the things of a panoptic result, all masks of others; empty masks are left out."""
     keep = result.areas > 0
     if result.task is Task.PANOPTIC:
         keep = keep & result.is_thing
@@ -146,10 +150,10 @@ def image_entry(result: Segments, image_id: int, root: Path | None = None) -> di
 
 
 class CocoRecords:
-    """The lists of a COCO file, as results come in.
+    """The lists of a COCO file, to which results are added one by one.
 
     Args:
-        categories: of the file.
+        categories: the categories of the file.
         root: see :class:`JsonWriter`.
     """
 
@@ -161,9 +165,12 @@ class CocoRecords:
         self._count = 0
 
     def add(self, result: Segments | VideoSegments) -> Iterator[dict[str, Any]]:
-        """Add an image or a video, and give its entries of ``annotations``.
+        """Add an image or a video, and yield its entries of ``annotations``.
 
-        A frame of a video is an image with ``video_id`` and ``frame_id``; ``instance_id`` is the identity.
+        A frame of a video is an image with ``video_id`` and ``frame_id``; ``instance_id`` is the id of the object.
+
+        Raises:
+            ValueError: the result has another vocabulary.
         """
         if isinstance(result, Segments):
             yield from self._add_image(result)
@@ -174,27 +181,27 @@ class CocoRecords:
             yield from self._add_image(frame, video_id=video_id, frame_id=number)
 
     def records(self) -> dict[str, list[dict[str, Any]]]:
-        """``images``, and ``videos`` if there are any."""
+        """The list ``images``, and ``videos`` if there are any."""
         return {"images": self.images, **({"videos": self.videos} if self.videos else {})}
 
     def _add_image(self, result: Segments, **place: int) -> Iterator[dict[str, Any]]:
         self._categories.check(result.vocabulary, result.name)
         image_id = len(self.images) + 1
         self.images.append({**image_entry(result, image_id, self._root), **place})
-        found = objects_of(result)
-        boxes = np.concatenate([found.boxes[:, :2], found.boxes[:, 2:] - found.boxes[:, :2]], axis=1)
-        for index, run_lengths in enumerate(found.rles):
+        objects = objects_of(result)
+        boxes = np.concatenate([objects.boxes[:, :2], objects.boxes[:, 2:] - objects.boxes[:, :2]], axis=1)
+        for index, run_lengths in enumerate(objects.rles):
             self._count += 1
             yield {
                 "id": self._count,
                 "image_id": image_id,
-                "category_id": self._categories.id_of(int(found.labels[index])),
+                "category_id": self._categories.id_of(int(objects.labels[index])),
                 "segmentation": run_lengths,
-                "area": int(found.areas[index]),
+                "area": int(objects.areas[index]),
                 "bbox": boxes[index].tolist(),
                 "iscrowd": 0,
-                "score": shortest(found.scores[index]),
-                "instance_id": int(found.ids[index]),
+                "score": shortest(objects.scores[index]),
+                "instance_id": int(objects.ids[index]),
             }
 
 
@@ -222,7 +229,7 @@ class CocoWriter(JsonWriter):
         """Add an image, a frame or a video.
 
         Raises:
-            ValueError: it has another vocabulary.
+            ValueError: the result has another vocabulary.
         """
         self.write(self._records.add(result))
 
@@ -233,9 +240,9 @@ class CocoWriter(JsonWriter):
 class PanopticWriter(JsonWriter):
     """Panoptic maps of many images; see :class:`JsonWriter`.
 
-    The PNGs lie in a folder named like the file: ``out/panoptic.json`` and ``out/panoptic/<image>.png``. The ids of
-    segments are the identities, so they are constant over the frames of a video. Where masks overlap, the first one
-    is seen; what is hidden completely is left out.
+    The PNGs are in a folder named like the file: ``out/panoptic.json`` and ``out/panoptic/<image>.png``. Segments keep
+    their ids, which are constant over the frames of a video. Where masks overlap, the first one is on top; masks that
+    are hidden completely are left out.
     """
 
     def __init__(self, path: str | Path, vocabulary: Vocabulary, root: str | Path | None = None) -> None:
@@ -245,10 +252,10 @@ class PanopticWriter(JsonWriter):
         self._images: list[dict[str, Any]] = []
 
     def add(self, result: Segments | VideoSegments) -> None:
-        """Add an image, a frame or a video, whose frames lie in a folder; the PNGs are written now.
+        """Add an image, a frame or a video, whose frames go into a sub-folder; the PNGs are written at once.
 
         Raises:
-            ValueError: it has another vocabulary, or an identity beyond what three bytes hold.
+            ValueError: the result has another vocabulary, or an id that does not fit into three bytes.
         """
         for frame, name in self._names.of(result):
             self._add_image(frame, name)
@@ -290,18 +297,21 @@ def write_panoptic(folder: str | Path, result: Segments | VideoSegments) -> Path
 def tracks_of(video: VideoSegments, video_id: int, categories: CategoryTable) -> Iterator[dict[str, Any]]:
     """The entries of a result list, by falling score.
 
-    A track's score is the mean over the frames in which it is seen, its class the one with the highest sum of scores.
+    The score of a track is the mean over the frames that show it. Its class is the one with the highest sum of scores.
     """
     frames = [objects_of(frame) for frame in video]
-    seen: dict[int, list[tuple[int, int]]] = {}
+    places: dict[int, list[tuple[int, int]]] = {}  # frame number and row, by id
     for number, frame in enumerate(frames):
-        for row, identity in enumerate(frame.ids.tolist()):
-            seen.setdefault(identity, []).append((number, row))
-    scores = {i: np.mean([frames[t].scores[row] for t, row in places]) for i, places in seen.items()}
-    for identity in sorted(seen, key=lambda identity: -scores[identity]):
+        for row, track_id in enumerate(frame.ids.tolist()):
+            places.setdefault(track_id, []).append((number, row))
+    scores = {
+        track_id: np.mean([frames[number].scores[row] for number, row in rows])
+        for track_id, rows in places.items()
+    }
+    for track_id in sorted(places, key=lambda track_id: -scores[track_id]):
         segmentations: list[dict[str, Any] | None] = [None] * len(frames)
         votes: dict[int, float] = {}
-        for number, row in seen[identity]:
+        for number, row in places[track_id]:
             frame = frames[number]
             segmentations[number] = frame.rles[row]
             label = int(frame.labels[row])
@@ -309,15 +319,16 @@ def tracks_of(video: VideoSegments, video_id: int, categories: CategoryTable) ->
         yield {
             "video_id": video_id,
             "category_id": categories.id_of(max(votes, key=votes.__getitem__)),
-            "score": float(scores[identity]),
+            "score": float(scores[track_id]),
             "segmentations": segmentations,
         }
 
 
 class YouTubeVISWriter(JsonWriter):
-    """Tracks of many videos in one file in the layout of the dataset: ``videos``, ``annotations`` with masks, boxes,
-    areas and scores, ``categories``; see :class:`JsonWriter`. Evaluation servers take the list that
-    :meth:`VideoResult.to_youtube_vis` gives instead.
+    """Tracks of many videos in one file; see :class:`JsonWriter`.
+
+    The file has the layout of the dataset: ``videos``, ``annotations`` with masks, boxes, areas and scores, and
+    ``categories``. Evaluation servers take another one, the list of :meth:`VideoResult.to_youtube_vis`.
     """
 
     def __init__(self, path: str | Path, vocabulary: Vocabulary, root: str | Path | None = None) -> None:
@@ -329,7 +340,7 @@ class YouTubeVISWriter(JsonWriter):
         """Add a video.
 
         Raises:
-            ValueError: it has another vocabulary, or no frames.
+            ValueError: the video has another vocabulary, or no frames.
         """
         if not len(video):
             raise ValueError(f"the video {video.name!r} has no frames")
@@ -358,9 +369,9 @@ class YouTubeVISWriter(JsonWriter):
 
 
 def _measures(segmentations: list[dict[str, Any] | None]) -> dict[str, list[Any]]:
-    """Boxes (x, y, width, height) and areas; None where a track is not seen."""
-    shown = [mask for mask in segmentations if mask is not None]
-    boxes, areas = iter(coco_mask.toBbox(shown).tolist()), iter(mask_areas(shown).tolist())
+    """Boxes (x, y, width, height) and areas in pixels; None for frames without the track."""
+    masks = [mask for mask in segmentations if mask is not None]
+    boxes, areas = iter(coco_mask.toBbox(masks).tolist()), iter(mask_areas(masks).tolist())
     return {
         "bboxes": [None if mask is None else next(boxes) for mask in segmentations],
         "areas": [None if mask is None else next(areas) for mask in segmentations],

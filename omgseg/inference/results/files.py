@@ -1,4 +1,4 @@
-"""Results as files of their own (pictures, films, PNGs of numbers), and as tables."""
+"""Results as pictures, videos, PNGs of labels or ids, and tables."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
 
 def image_name(result: Segments, root: Path | None = None) -> str:
-    """The image of a result: its file, below `root` where it lies there; frames of video files and images without a
-    file are called by their names, frames in a folder ``<video>/<frame>``.
+    """The name of a result's image in a dataset file.
+
+    An image file gives its path, relative to `root` if it is in there. A frame of a video file gives
+    ``<video>/<frame>``, an image without a file its name.
     """
     if result.path is None:
         return result.name
@@ -39,7 +41,7 @@ def image_name(result: Segments, root: Path | None = None) -> str:
 
 
 class FileNames:
-    """Names of the files that a writer makes in its folder, one per image, each once and safe."""
+    """Unique and safe names for the files that a writer makes in its folder, one per image."""
 
     def __init__(self, suffix: str, root: Path | None) -> None:
         self._suffix = suffix
@@ -47,7 +49,7 @@ class FileNames:
         self._used: set[str] = set()
 
     def of(self, result: Segments | VideoSegments) -> Iterator[tuple[Segments, str]]:
-        """An image or a frame with its new name, or all frames of a video, which lie in a folder."""
+        """An image or a frame with its new name, or all frames of a video, whose names begin with a folder."""
         if isinstance(result, Segments):
             yield result, self._new(result)
         else:
@@ -55,9 +57,10 @@ class FileNames:
                 yield frame, self._new(frame, result.name)
 
     def _new(self, result: Segments, video: str | None = None) -> str:
-        """A relative name with the suffix; with a number behind it where the name is taken.
+        """A relative name with the suffix, and with a number if the name is taken.
 
         Args:
+            result: an image or a frame.
             video: the name of the video of this frame; its frames are named ``<video>/<frame>``.
         """
         if video is None:
@@ -74,11 +77,11 @@ class FileNames:
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 FILM_SUFFIXES = (".mp4", ".gif")
-DEFAULT_FPS = 10.0  # of films of frames whose speed is not known
+DEFAULT_FPS = 10.0  # frames per second of a video whose frame rate is not known
 
 
 def write_picture(path: str | Path, picture: np.ndarray) -> None:
-    """Write RGB uint8 (H, W, 3) as PNG or JPEG, by the ending of `path`; missing folders are created."""
+    """Write RGB uint8 (H, W, 3) as PNG or JPEG, by the suffix of `path`; missing folders are created."""
     path = Path(path)
     with whole_file(path) as temporary:
         image = Image.fromarray(np.ascontiguousarray(picture))
@@ -89,7 +92,7 @@ def write_picture(path: str | Path, picture: np.ndarray) -> None:
 
 
 def write_film(path: Path, drawn: Iterable[np.ndarray], fps: float | None) -> None:
-    """Write pictures of one size as a film of `fps` frames a second."""
+    """Write RGB uint8 pictures of one size as a video with `fps` frames per second."""
     from omgseg.visualization import VideoWriter
 
     with VideoWriter(path, fps or DEFAULT_FPS) as writer:
@@ -98,7 +101,7 @@ def write_film(path: Path, drawn: Iterable[np.ndarray], fps: float | None) -> No
 
 
 def write_folder(folder: Path, frames: Sequence[Segments], drawn: Iterable[np.ndarray]) -> None:
-    """Write one PNG per frame, named like the frame, or by its number where the names repeat."""
+    """Write one PNG per frame, named like the frame, or by frame numbers if the names are not unique."""
     names = [safe_name(frame.name) for frame in frames]
     if len({name.casefold() for name in names}) < len(names) or not all(frame.name for frame in frames):
         names = [f"{frame.frame_index:06d}" for frame in frames]
@@ -111,16 +114,16 @@ VOCABULARY_FILE = "vocabulary.json"
 
 
 class MaskWriter:
-    """One PNG an image or frame, in a ``with`` block, in the layout that the task's data sets have.
+    """One PNG per image or frame, written in a ``with`` block, in the layout of the task's datasets.
 
-    With classes: labels, positions in ``vocabulary.json`` of the same folder (:meth:`Vocabulary.load` reads it);
-    where nothing is, the highest number that the file can hold, 255 or 65535. Without classes: object numbers, 0 is
-    background; up to 255 in the colours of DAVIS.
+    With classes, pixels hold labels, which index ``vocabulary.json`` in the same folder (:meth:`Vocabulary.load` reads
+    it); unlabelled pixels have the highest value of the file, 255 or 65535. Without classes, pixels hold object ids, 0
+    is background; up to 255 ids are stored in the palette of DAVIS.
 
     Args:
         folder: created if missing.
-        vocabulary: of all results.
-        root: the folder of the images, whose folders are kept; None: all PNGs lie side by side.
+        vocabulary: the vocabulary of all results.
+        root: the folder of the images, whose sub-folders are kept; None: all PNGs are in one folder.
     """
 
     def __init__(self, folder: str | Path, vocabulary: Vocabulary, root: str | Path | None = None) -> None:
@@ -139,17 +142,19 @@ class MaskWriter:
                 temporary.write_text(json.dumps(self.vocabulary.to_dict(), indent=1))
 
     def add(self, result: Segments | VideoSegments) -> None:
-        """Write the PNG of an image or a frame, or those of a video, whose frames lie in a folder.
+        """Write the PNG of an image or a frame, or those of a video into a sub-folder.
 
         Raises:
-            ValueError: it has another vocabulary, or an object number above 65535.
+            ValueError: the result has another vocabulary, or an object id above 65535.
         """
         for frame, name in self._names.of(result):
             self._write(frame, name)
 
     def _write(self, result: Segments, name: str) -> None:
         if result.vocabulary != self.vocabulary:
-            raise ValueError(f"the result of {result.name!r} has another vocabulary than the other PNGs")
+            raise ValueError(
+                f"the result of {result.name!r} has another vocabulary than the other PNGs; write it to another folder"
+            )
         by_object = not len(self.vocabulary) or result.task is Task.VOS
         image = _objects(result) if by_object else _labels(result)
         with whole_file(self.folder / name) as temporary:
@@ -165,13 +170,13 @@ def _labels(result: Segments) -> Image.Image:
 def _objects(result: Segments) -> Image.Image:
     highest = int(result.ids.max(initial=0))
     if highest > np.iinfo(np.uint16).max:
-        raise ValueError(f"{result.name}: object number {highest} does not fit into a PNG")
+        raise ValueError(f"{result.name}: the object id {highest} does not fit into a PNG of 16 bits")
     objects = result.id_map
     return object_image(objects) if highest <= 255 else Image.fromarray(objects.astype(np.uint16))
 
 
 def read_frames(video: VideoSegments) -> Iterator[np.ndarray | None]:
-    """See :meth:`VideoResult.images`. A video file is decoded once, from its start, a frame at a time."""
+    """See :meth:`VideoResult.images`. A video file is decoded once, from its start, one frame at a time."""
     paths = [video.path, *(frame.path for frame in video.frames[:1])]
     files = [path for path in paths if path is not None and path.suffix.lower() in VIDEO_SUFFIXES]
     if not files:
@@ -180,14 +185,17 @@ def read_frames(video: VideoSegments) -> Iterator[np.ndarray | None]:
         return
     decoded = read_video(files[0])
     for frame in video.frames:
-        shown = next((read for read in decoded if read.index == frame.frame_index), None)
-        if shown is None:
-            raise ValueError(f"{files[0]} has no frame {frame.frame_index}; it is another file by now")
-        if shown.image.shape[:2] != frame.size:
+        source = next((candidate for candidate in decoded if candidate.index == frame.frame_index), None)
+        if source is None:
             raise ValueError(
-                f"{files[0]}: frames of {shown.image.shape[:2]} pixels (H, W), the result was made of {frame.size}"
+                f"{files[0]} has no frame {frame.frame_index}; the file was changed since the result was made"
             )
-        yield shown.image
+        if source.image.shape[:2] != frame.size:
+            raise ValueError(
+                f"{files[0]} has frames of {source.image.shape[:2]} pixels (H, W), the result has {frame.size}; the "
+                "file was changed since the result was made"
+            )
+        yield source.image
 
 
 COLUMNS = {
@@ -207,7 +215,7 @@ COLUMNS = {
 
 
 def rows(result: Segments) -> Iterator[dict[str, Any]]:
-    """One row a segment, with the keys of ``COLUMNS``."""
+    """One row per segment, with the keys of ``COLUMNS``."""
     things = result.is_thing.tolist()
     for index, name in enumerate(result.names):
         yield {
@@ -224,7 +232,7 @@ def rows(result: Segments) -> Iterator[dict[str, Any]]:
 
 
 def to_dataframe(results: Iterable[Segments]) -> pandas.DataFrame:
-    """All rows of some results, with the types of ``COLUMNS``.
+    """The rows of all results, with the types of ``COLUMNS``.
 
     Raises:
         ImportError: pandas is not installed.
@@ -238,7 +246,7 @@ def to_dataframe(results: Iterable[Segments]) -> pandas.DataFrame:
 
 
 def to_supervision(result: Segments) -> supervision.Detections:
-    """Masks, boxes, scores, classes and their names; identities as ``tracker_id``.
+    """Masks, boxes, scores, classes and their names; ids as ``tracker_id``.
 
     Raises:
         ImportError: supervision is not installed.

@@ -1,9 +1,9 @@
-"""Results as JSON files that hold everything but the pixels, exactly.
+"""Results as JSON files that hold everything but the pixels, without loss.
 
-One object a file: ``format``, ``version``, ``kind`` (image or video), ``task``, ``size`` [height, width], ``path``,
-``name``, ``vocabulary``, and for each frame ``frame_index``, ``time``, ``labels``, ``scores``, ``ids`` and ``masks``
-(``counts`` of compressed COCO run lengths). An image has the fields of its only frame beside the others; a video has
-them in a list ``frames``, and ``fps``.
+A file holds one object: ``format``, ``version``, ``kind`` (image or video), ``task``, ``size`` [height, width],
+``path``, ``name``, ``vocabulary``, and for each frame ``frame_index``, ``time``, ``labels``, ``scores``, ``ids`` and
+``masks`` (``counts`` of compressed COCO run lengths). An image has the fields of its frame beside the others; a video
+has them in a list ``frames``, and also ``fps``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def save_image_segments(path: Path, result: Segments) -> None:
 
 
 def save_video_segments(path: Path, video: VideoSegments) -> None:
-    """Write the results of a video, a frame at a time."""
+    """Write the results of a video, one frame at a time."""
     head = {**_head("video", video, video[0] if len(video) else None), "fps": video.fps}
     frames = ({**_source(frame), **_frame(frame)} for frame in video)
     with whole_file(path) as temporary, temporary.open("w") as file:
@@ -48,8 +48,8 @@ def load_image_segments(path: str | Path) -> Segments:
     """Read the result of an image.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: it holds something else; names the field.
+        FileNotFoundError: the file does not exist.
+        ValueError: the file is not the result of an image; the message names the field.
     """
     content = _read(Path(path), "image")
     with _named(path):
@@ -70,7 +70,7 @@ def load_video_segments(path: str | Path) -> VideoSegments[Segments]:
         for index, entry in enumerate(entries):
             with _named(f"frames[{index}]"):
                 if not isinstance(entry, dict):
-                    raise ValueError("is not an object")
+                    raise ValueError("the frame is not an object")
                 frames.append(Segments(**shared, **_frame_arguments(entry, shared["size"])))
         source = _source_arguments(content)
         return VideoSegments(frames, fps=_get(content, "fps", (*_NUMBER, type(None))), **source)
@@ -108,17 +108,15 @@ def _read(path: Path, kind: str) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
     except RecursionError as error:
-        raise ValueError(
-            f"{path} is not a result that was saved here: its lists are nested too deep"
-        ) from error
+        raise ValueError(f"{path} is not a result of omgseg: its lists are nested too deep") from error
     except ValueError as error:
         raise ValueError(f"{path} is not complete JSON ({error}); write or copy it again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{path} is not a result that was saved here: field 'format' is not {FORMAT!r}")
+        raise ValueError(f"{path} is not a result of omgseg: field 'format' is not {FORMAT!r}")
     if content.get("version") != VERSION:
         raise ValueError(
-            f"{path}: field 'version' is {content.get('version')!r}, this program reads {VERSION}; update it, or save "
-            "the result again"
+            f"{path}: field 'version' is {content.get('version')!r}, this omgseg reads {VERSION}; update omgseg, or "
+            "save the result again"
         )
     if content.get("kind") != kind:
         right = "VideoResult" if kind == "image" else "SegmentationResult"
@@ -128,7 +126,7 @@ def _read(path: Path, kind: str) -> dict[str, Any]:
 
 @contextmanager
 def _named(where: str | Path) -> Iterator[None]:
-    """Errors begin with the place of the mistake."""
+    """Let ValueErrors begin with the place of the mistake."""
     try:
         yield
     except ValueError as error:
@@ -150,7 +148,8 @@ def _get(content: dict[str, Any], field: str, kinds: type | tuple[type, ...]) ->
 def _list(content: dict[str, Any], field: str, kinds: type | tuple[type, ...]) -> list[Any]:
     values = _get(content, field, list)
     if not all(isinstance(value, kinds) and not isinstance(value, bool) for value in values):
-        raise ValueError(f"field {field!r} holds something of another type")
+        names = " or ".join(kind.__name__ for kind in (kinds if isinstance(kinds, tuple) else (kinds,)))
+        raise ValueError(f"field {field!r} holds a value that is not {names}")
     for value in values:
         _check_range(field, value)
     return values
@@ -205,5 +204,5 @@ def _frame_arguments(content: dict[str, Any], size: tuple[int, int]) -> dict[str
 
 
 def shortest(number: np.float32) -> float:
-    """The number with the fewest digits that gives this one back."""
+    """The float with the fewest digits that converts back to this number."""
     return float(str(number))

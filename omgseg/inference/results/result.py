@@ -1,4 +1,4 @@
-"""What a model found in an image, in a frame, or in a video."""
+"""Results of images, frames and videos."""
 
 from __future__ import annotations
 
@@ -27,16 +27,20 @@ if TYPE_CHECKING:
 
 
 class _Exports:
-    """What images and videos share."""
+    """Exports that images and videos share."""
 
     def to_coco(self) -> dict[str, Any]:
-        """The content of a COCO instance file with ``score``: things of a panoptic result, else every mask. The images
-        of a video's file are its frames."""
+        """The content of a COCO instance file with ``score``, for the things of a panoptic result or all masks of
+        another one. Frames of a video are images of the file."""
         return coco_content(self)
 
     def to_coco_panoptic(self, folder: str | Path) -> Path:
-        """Write COCO panoptic into a folder: ``panoptic.json``, and ``panoptic/<name>.png``, of a video
-        ``panoptic/<name>/<frame>.png``; returns the JSON file."""
+        """Write COCO panoptic into a folder: ``panoptic.json`` and ``panoptic/<name>.png``, for a video
+        ``panoptic/<name>/<frame>.png``. Returns the JSON file.
+
+        Raises:
+            ValueError: an id does not fit into three bytes.
+        """
         return write_panoptic(folder, self)
 
     def to_dataframe(self) -> pandas.DataFrame:
@@ -50,16 +54,16 @@ class _Exports:
 
 
 class SegmentationResult(_Exports, Segments):
-    """The segments of one image, to look at, to compute with, and to give to other tools.
+    """The segments of one image, with drawing, saving and exports.
 
-    :class:`Segments` says what they consist of.
+    :class:`Segments` describes the attributes.
     """
 
     def draw(self, image: np.ndarray | None = None, **style: Any) -> np.ndarray:
         """Draw the segments over the image.
 
         Args:
-            image: RGB uint8 (H, W, 3); default: the result's, black where there is none.
+            image: RGB uint8 (H, W, 3); default: the image of the result, or black if it has none.
             style: see :func:`omgseg.visualization.render`.
 
         Returns:
@@ -71,17 +75,17 @@ class SegmentationResult(_Exports, Segments):
         return render(np.zeros((*self.size, 3), np.uint8) if image is None else image, self, **style)
 
     def save(self, path: str | Path, **style: Any) -> Path:
-        """Write a picture (``.png``, ``.jpg``), or everything but the pixels exactly (``.json``).
+        """Write a picture (``.png``, ``.jpg``), or everything but the pixels without loss (``.json``).
 
         Args:
             path: missing folders are created; the file appears complete or not at all.
-            style: of a picture, see :meth:`draw`.
+            style: drawing options of a picture, see :meth:`draw`.
 
         Returns:
             The path.
 
         Raises:
-            ValueError: another ending.
+            ValueError: the path has another suffix.
         """
         path = Path(path)
         if path.suffix.lower() == ".json":
@@ -90,32 +94,32 @@ class SegmentationResult(_Exports, Segments):
             files.write_picture(path, self.draw(**style))
         else:
             endings = ", ".join([*files.PICTURE_SUFFIXES, ".json"])
-            raise ValueError(f"{path}: a result is saved as {endings}, not as {path.suffix!r}")
+            raise ValueError(f"{path}: a result is saved with the suffix {endings}, not {path.suffix!r}")
         return path
 
     @classmethod
     def load(cls, path: str | Path) -> SegmentationResult:
-        """Read what :meth:`save` wrote as ``.json``; equal to the saved result.
+        """Read a ``.json`` file of :meth:`save`; the result equals the saved one.
 
         Raises:
-            FileNotFoundError: no such file.
-            ValueError: it holds something else; names the field.
+            FileNotFoundError: the file does not exist.
+            ValueError: the file is not the result of an image; the message names the field.
         """
         return cls.of(load_image_segments(path))
 
     def to_supervision(self) -> supervision.Detections:
-        """Detections of the package supervision, with masks, scores, classes and identities.
+        """Detections of the package supervision, with masks, scores, classes and ids.
 
         Raises:
-            ImportError: it is not installed.
+            ImportError: supervision is not installed.
         """
         return files.to_supervision(self)
 
 
 class VideoResult(_Exports, VideoSegments[SegmentationResult]):
-    """The results of the frames of one video, to look at, to compute with, and to give to other tools.
+    """The results of the frames of one video, with drawing, saving and exports.
 
-    :class:`~omgseg.structures.video_segments.VideoSegments` says what it consists of.
+    :class:`~omgseg.structures.video_segments.VideoSegments` describes the attributes.
     """
 
     def __init__(
@@ -132,10 +136,10 @@ class VideoResult(_Exports, VideoSegments[SegmentationResult]):
         super().__init__(results, fps, path, name)
 
     def images(self) -> Iterator[np.ndarray | None]:
-        """The pixels of each frame, RGB uint8 (H, W, 3), read from the files again; None where there are none.
+        """The pixels of each frame, RGB uint8 (H, W, 3), read from the files again; None if there is no file.
 
         Raises:
-            OSError, ValueError: the files are gone, broken, or others by now.
+            OSError, ValueError: a file is missing, broken, or was changed since the result was made.
         """
         return files.read_frames(self)
 
@@ -152,17 +156,17 @@ class VideoResult(_Exports, VideoSegments[SegmentationResult]):
             yield frame.draw(image, **style)
 
     def save(self, path: str | Path, **style: Any) -> Path:
-        """Write a film (``.mp4``, ``.gif``), a folder of PNGs (no ending), or everything but the pixels (``.json``).
+        """Write a video (``.mp4``, ``.gif``), a folder of PNGs (no suffix), or everything but the pixels (``.json``).
 
         Args:
             path: missing folders are created; files appear complete or not at all.
-            style: of the pictures, see :func:`omgseg.visualization.render`.
+            style: drawing options, see :func:`omgseg.visualization.render`.
 
         Returns:
             The path.
 
         Raises:
-            ValueError: another ending, or a film without frames.
+            ValueError: the path has another suffix, or there are no frames for a video.
         """
         path = Path(path)
         suffix = path.suffix.lower()
@@ -170,35 +174,37 @@ class VideoResult(_Exports, VideoSegments[SegmentationResult]):
             save_video_segments(path, self)
         elif suffix in files.FILM_SUFFIXES:
             if not len(self):
-                raise ValueError(f"{path}: a video without frames cannot be a film")
+                raise ValueError(f"{path}: the result has no frames to write")
             files.write_film(path, self.draw(**style), self.fps)
         elif not suffix or path.is_dir():
             files.write_folder(path, self.frames, self.draw(**style))
         else:
             endings = ", ".join([*files.FILM_SUFFIXES, ".json"])
-            raise ValueError(f"{path}: a video's result is saved as {endings} or a folder, not as {suffix!r}")
+            raise ValueError(
+                f"{path}: the result of a video is saved with the suffix {endings} or as a folder, not {suffix!r}"
+            )
         return path
 
     @classmethod
     def load(cls, path: str | Path) -> VideoResult:
-        """Read what :meth:`save` wrote as ``.json``; equal to the saved result.
+        """Read a ``.json`` file of :meth:`save`; the result equals the saved one.
 
         Raises:
-            FileNotFoundError: no such file.
-            ValueError: it holds something else; names the field.
+            FileNotFoundError: the file does not exist.
+            ValueError: the file is not the result of a video; the message names the field.
         """
         video = load_video_segments(path)
         return cls(video, video.fps, video.path, video.name)
 
     def to_youtube_vis(self, video_id: int = 1) -> list[dict[str, Any]]:
-        """A result list as the YouTube-VIS servers take it, by falling score.
+        """The list of results that the YouTube-VIS servers take, by falling score.
 
         Args:
-            video_id: of this video in the dataset.
+            video_id: id of this video in the dataset.
 
         Returns:
-            ``video_id``, ``category_id``, ``score`` and ``segmentations`` (one per frame, None where not seen) of each
-            track. Category ids are those of the vocabulary, or positions + 1 where it has none.
+            ``video_id``, ``category_id``, ``score`` and ``segmentations`` (one per frame, None without the object) of
+            each track. Category ids are those of the vocabulary, or positions + 1 if it has none.
         """
         return list(tracks_of(self, video_id, CategoryTable(self.vocabulary)))
 
@@ -210,22 +216,22 @@ def result_of(
     task: Task | str | None = None,
     **place: Any,
 ) -> SegmentationResult:
-    """What the model predicted for an image, or for a frame of a video.
+    """The prediction for an image, or for a frame of a video, as a result.
 
     Args:
-        sample: on any device, with the predictions of a model (its ``pred_*`` fields).
-        vocabulary: of the labels; None without classes.
-        task: which of the predictions, where the sample has several.
-        place: ``path``, ``name``, ``time`` and ``image`` of :class:`SegmentationResult`; and for the frame of a video
-            ``frame_index``: identities are kept then.
+        sample: a data sample on any device, with the predictions of a model (its ``pred_*`` fields).
+        vocabulary: the words that the labels index; None: no classes.
+        task: the task to read; needed if the sample has predictions of several tasks.
+        place: ``path``, ``name``, ``time`` and ``image`` of :class:`SegmentationResult`; and ``frame_index`` for a
+            frame of a video, whose ids are kept.
 
     Raises:
-        ValueError: the sample has no prediction of this task, or several and no task is chosen.
+        ValueError: the sample has no prediction of this task, or has several and no task is given.
     """
     if task is None:
         predicted = predicted_tasks(sample)
         if len(predicted) != 1:
-            names = ", ".join(found.value for found in predicted) or "nothing"
+            names = ", ".join(prediction.value for prediction in predicted) or "no task"
             raise ValueError(f"the sample holds predictions of {names}: choose one with task=")
         (task,) = predicted
     return segments_of(SegmentationResult, sample, task, vocabulary, **place)

@@ -192,7 +192,7 @@ def test_an_error_leaves_no_file(panoptic, words, writer, tmp_path):
             open_writer.add(panoptic())
             open_writer.add(panoptic(vocabulary=Vocabulary.from_names("abcd")))
     assert not [path for path in tmp_path.iterdir() if path.is_file()]
-    with pytest.raises(RuntimeError, match=r"out\.json: results are added inside"):
+    with pytest.raises(RuntimeError, match=r"out\.json: add results inside"):
         writer(tmp_path / "out.json", words).add(panoptic())
 
 

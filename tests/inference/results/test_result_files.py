@@ -61,13 +61,13 @@ def test_a_folder_keeps_the_old_file_on_an_error(film, tmp_path):
     ("field", "value", "message"),
     [
         ("format", "coco", "field 'format'"),
-        ("version", 2, "field 'version' is 2, this program reads 1"),
+        ("version", 2, "field 'version' is 2, this omgseg reads 1"),
         ("kind", "video", r"field 'kind' is 'video', not 'image'; use VideoResult.load"),
         ("task", "counting", "field 'task' is 'counting'"),
         ("size", [48, 0], r"field 'size' is \[48, 0\]"),
         ("size", [48, 65], r"field 'masks'\[0\]: the run lengths are not those of a mask of 48 x 65"),
         ("labels", [0, 1, 2], r"labels: shape \(3,\)"),
-        ("labels", [0, 1, 2, 0.5], "field 'labels' holds something of another type"),
+        ("labels", [0, 1, 2, 0.5], "field 'labels' holds a value that is not int"),
         ("labels", [0, 1, 2, 9], "labels: .* vocabulary of 4 classes"),
         ("scores", None, "field 'scores' is NoneType, not list"),
         ("scores", [0.1, 0.2, True, 0.4], "field 'scores'"),
@@ -111,7 +111,7 @@ def test_a_wrong_frame_is_named(film, tmp_path):
         VideoResult.load(file)
     content["frames"][3] = "frame"
     file.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"film\.json: frames\[3\]: is not an object"):
+    with pytest.raises(ValueError, match=r"film\.json: frames\[3\]: the frame is not an object"):
         VideoResult.load(file)
 
 
@@ -128,11 +128,13 @@ def test_a_broken_or_missing_file_is_named(panoptic, tmp_path):
 
 
 def test_other_endings_are_refused(panoptic, film, tmp_path):
-    with pytest.raises(ValueError, match=r"saved as \.png, \.jpg, \.jpeg, \.json, not as '\.bmp'"):
+    with pytest.raises(ValueError, match=r"saved with the suffix \.png, \.jpg, \.jpeg, \.json, not '\.bmp'"):
         panoptic().save(tmp_path / "a.bmp")
-    with pytest.raises(ValueError, match=r"saved as \.mp4, \.gif, \.json or a folder, not as '\.avi'"):
+    with pytest.raises(
+        ValueError, match=r"saved with the suffix \.mp4, \.gif, \.json or as a folder, not '\.avi'"
+    ):
         film.save(tmp_path / "a.avi")
-    with pytest.raises(ValueError, match="without frames"):
+    with pytest.raises(ValueError, match="has no frames to write"):
         VideoResult([]).save(tmp_path / "a.mp4")
     assert not list(tmp_path.iterdir())
 

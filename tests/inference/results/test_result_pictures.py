@@ -58,6 +58,6 @@ def test_the_frames_of_a_film_are_decoded_again(panoptic, tmp_path):
         assert means == pytest.approx([40, 120, 200], abs=4)
     with pytest.raises(ValueError, match=r"film\.mp4 has no frame 9"):
         list(VideoResult([panoptic(path=file, frame_index=9)]).images())
-    with pytest.raises(ValueError, match=r"film\.mp4: frames of \(48, 64\) pixels"):
+    with pytest.raises(ValueError, match=r"film\.mp4 has frames of \(48, 64\) pixels"):
         cut = panoptic(path=file, size=(4, 4), rles=[], labels=[], scores=[], ids=[])
         list(VideoResult([cut]).images())

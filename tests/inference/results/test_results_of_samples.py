@@ -126,5 +126,5 @@ def test_the_task_is_chosen_where_there_are_several(words, panoptic_map):
         result_of(sample, words)
     with pytest.raises(ValueError, match="predictions of panoptic, semantic, not of vos"):
         result_of(sample, words, task=Task.VOS)
-    with pytest.raises(ValueError, match="predictions of nothing"):
+    with pytest.raises(ValueError, match="predictions of no task"):
         result_of(sample_with(), Vocabulary())
