@@ -1,1 +1,1 @@
-"""The console script `omgseg`: one file a sub-command, each thin over :mod:`omgseg.inference`."""
+"""The console script `omgseg`: one module per sub-command, each a thin layer over :mod:`omgseg.inference`."""

@@ -1,4 +1,4 @@
-"""`python -m omgseg.cli`, the same as the console script."""
+"""`python -m omgseg.cli` runs the console script."""
 
 import sys
 

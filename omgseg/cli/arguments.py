@@ -1,4 +1,4 @@
-"""Arguments that several commands share: which model, which words."""
+"""Arguments that several commands share: the model and the words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CONFIG_VARIABLE = "OMGSEG_CONFIG"
 WEIGHTS_VARIABLE = "OMGSEG_WEIGHTS"
 NONE = "none"
-NO_WORDS = 'the weights hold no words of a training; give some, e.g. --vocabulary "dog, car"'
+NO_WORDS = 'the weights do not hold the words of a training; give some, e.g. --vocabulary "dog, car"'
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,13 +29,13 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         dest="config",
         metavar="NAME|RUN|CONFIG",
-        help="a name of `omgseg models`; the folder of a training, whose newest weights are used; or a config file, "
-        f"with --weights. Default: ${CONFIG_VARIABLE}",
+        help="a name of `omgseg models`; the work folder of a training, whose newest weights are used; or a config "
+        f"file, with --weights. Default: ${CONFIG_VARIABLE}",
     )
     group.add_argument(
         "--weights",
         metavar="FILE",
-        help="weights, also hf://owner/repository/file; 'none': random ones, to try whether all works. "
+        help="file of weights, or hf://owner/repository/file; 'none': random weights, for a first test. "
         f"Default: those of the name, the run's newest, or ${WEIGHTS_VARIABLE} with ${CONFIG_VARIABLE}",
     )
     group.add_argument(
@@ -45,7 +45,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         "--dtype",
         default="auto",
         choices=("auto", "float32", "bfloat16"),
-        help="numbers to compute with; default: what the device is fast with",
+        help="precision; default: bfloat16 on accelerators that support it, else float32",
     )
 
 
@@ -59,34 +59,34 @@ def add_word_arguments(parser: argparse.ArgumentParser) -> None:
         "...). Default: the words of the training",
     )
     group.add_argument(
-        "--stuff", nargs="+", default=[], metavar="WORDS", help='what has no count: "sky, grass"'
+        "--stuff", nargs="+", default=[], metavar="WORDS", help='stuff, which is not counted: "sky, grass"'
     )
     group.add_argument(
         "--background",
         nargs="+",
         metavar="WORDS",
-        help="words that compete with yours and are not reported, so that other things are not taken for yours; "
-        "'none': no such words. Default: the words of the training and a few common ones",
+        help="words that compete with yours and are not reported, so that other objects do not get your words; "
+        "'none': no background words. Default: the words of the training and a few common ones",
     )
 
 
 def check_limits(args: argparse.Namespace) -> None:
-    """Check the least score, which may be None, and the size of batches.
+    """Check --min-score, which may be None, and --batch-size.
 
     Raises:
-        UsageError: one of them is out of its range.
+        UsageError: one of them is out of range.
     """
     if args.min_score is not None and not 0 <= args.min_score <= 1:
-        raise UsageError(f"--min-score {args.min_score:g} is not between 0 and 1")
+        raise UsageError(f"--min-score {args.min_score:g} must be between 0 and 1")
     if args.batch_size < 1:
-        raise UsageError(f"--batch-size {args.batch_size} is not positive")
+        raise UsageError(f"--batch-size {args.batch_size} must be at least 1")
 
 
 def model_files(args: argparse.Namespace) -> tuple[str, str | None]:
-    """The config file and the weights; None stands for random ones.
+    """The config file and the weights, None for random ones.
 
     Raises:
-        UsageError: there is no model; says how to give one.
+        UsageError: no model is given; the message says how to give one.
     """
     config, weights = args.config, args.weights
     if config is None:
@@ -94,26 +94,27 @@ def model_files(args: argparse.Namespace) -> tuple[str, str | None]:
         weights = weights or os.environ.get(WEIGHTS_VARIABLE)
     if not config:
         raise UsageError(
-            "no model: give --model NAME (`omgseg models` lists them), --run FOLDER of a training (`make demo` writes "
-            f"work_dirs/demo/train), or --config FILE --weights FILE; ${CONFIG_VARIABLE} and ${WEIGHTS_VARIABLE} are "
-            "used where they are set"
+            "no model: give --model NAME (`omgseg models` lists the names), --run FOLDER (the work folder of a "
+            "training; `make demo` writes work_dirs/demo/train), or --config FILE --weights FILE; or set "
+            f"${CONFIG_VARIABLE} and ${WEIGHTS_VARIABLE}"
         )
     return locate(config, weights)
 
 
 def locate(config: str, weights: str | None, needs_weights: bool = True) -> tuple[str, str | None]:
-    """The config file and the weights of a name, of the folder of a training, or of a config file.
+    """The config file and the weights of a name, a work folder of a training, or a config file.
 
     Args:
-        weights: None: the model's own; "none": random ones.
-        needs_weights: whether a config file alone is refused.
+        config: the name, folder or file.
+        weights: None: those of the name or folder; "none": random ones.
+        needs_weights: whether to refuse a config file without weights.
 
     Raises:
-        UsageError: something is not there.
+        UsageError: the config or the weights do not exist.
     """
     path = Path(config).expanduser()
     if needs_weights and weights is None and path.is_file():
-        raise UsageError(f"{path} is a config, which needs --weights FILE (or --weights {NONE}: random ones)")
+        raise UsageError(f"{path} is a config: give --weights FILE, or --weights {NONE} for random ones")
     if weights not in (None, NONE, "random") and "://" not in weights:
         if not Path(weights).expanduser().is_file():
             raise UsageError(f"--weights {weights} not found")
@@ -122,10 +123,10 @@ def locate(config: str, weights: str | None, needs_weights: bool = True) -> tupl
             from omgseg.inference.loading import RANDOM, locate_model
 
             log_to_stderr()
-            file, found = locate_model(str(path), RANDOM if weights == NONE else weights)
-    except UsageError as error:  # says how Python gives them
+            file, located = locate_model(str(path), RANDOM if weights == NONE else weights)
+    except UsageError as error:  # the message names the argument of Python
         raise UsageError(str(error).replace("weights=", "--weights ")) from error
-    return str(file), None if found is None else str(found)
+    return str(file), None if located is None else str(located)
 
 
 def load_model(config: str, weights: str | None, args: argparse.Namespace) -> OMGSegInferencer:
@@ -141,7 +142,7 @@ def load_model(config: str, weights: str | None, args: argparse.Namespace) -> OM
 
 
 def build_inferencer(args: argparse.Namespace) -> OMGSegInferencer:
-    """The model of the arguments.
+    """Load the model of the arguments.
 
     Raises:
         UsageError: config, weights or device cannot be used.
@@ -150,14 +151,14 @@ def build_inferencer(args: argparse.Namespace) -> OMGSegInferencer:
 
 
 def log_to_stderr(level: int = logging.WARNING) -> None:
-    """What the libraries say from this level on goes where errors go: standard output is for results."""
+    """Send log messages of this level and above to standard error; standard output is for results."""
     from mmengine.logging import MMLogger
 
     logger = MMLogger.get_current_instance()
     logger.setLevel(level)
     for handler in logger.handlers:
         if type(handler) is logging.StreamHandler:
-            handler.stream = sys.stderr  # setStream would flush the old one, which may be closed
+            handler.stream = sys.stderr  # setStream would flush the old stream, which may be closed
 
 
 def split_words(values: list[str]) -> list[str]:
@@ -168,10 +169,10 @@ def split_words(values: list[str]) -> list[str]:
 def vocabulary_of(args: argparse.Namespace) -> Vocabulary | None:
     """The words of the arguments; None: those of the training.
 
-    One value that is a JSON file or a known list is that, everything else are words.
+    A single value that is a JSON file or the name of a known list is read as such; all other values are words.
 
     Raises:
-        UsageError: a file is no vocabulary, or a word occurs twice.
+        UsageError: the file is not a vocabulary, or a word occurs twice.
     """
     with user_errors():
         from omgseg.inference.words import to_vocabulary
@@ -189,13 +190,15 @@ def background_of(args: argparse.Namespace) -> list[str] | None:
     """The background words of the arguments; None: the inferencer's own choice.
 
     Raises:
-        UsageError: an empty list.
+        UsageError: there are no words.
     """
-    if args.background is None or args.background == [NONE]:
-        return None if args.background is None else []
+    if args.background is None:
+        return None
+    if args.background == [NONE]:
+        return []
     words = split_words(args.background)
     if not words:
-        raise UsageError("--background has no words; 'none' switches it off")
+        raise UsageError("--background has no words; for no background give --background none")
     return words
 
 

@@ -1,8 +1,8 @@
-"""Report what is installed here and what omgseg will use of it.
+"""Show what is installed on this machine: versions, operators, GPUs, variables, CLIP weights.
 
 examples:
-  omgseg check                 versions, compiled operators, GPU, variables, CLIP weights
-  omgseg check && make demo    the status is 1 where something needed is missing
+  omgseg check                 prints the report
+  omgseg check && make demo    the exit status is 1 if a required package is missing
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ OPTIONAL = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """It takes none."""
+    """The command has no arguments."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,11 +48,11 @@ def run(args: argparse.Namespace) -> int:
     _section("packages", {name: _version(name) or "MISSING: pip install -e ." for name in PACKAGES})
     _section(
         "optional",
-        {name: _version(name) or f"not there, needed for: {use}" for name, use in OPTIONAL.items()},
+        {name: _version(name) or f"not installed; needed for: {use}" for name, use in OPTIONAL.items()},
     )
     if "torch" not in missing:
         _section("compute", _compute())
-    _section("variables", _variables() or {"OMGSEG_*": "none is set"})
+    _section("variables", _variables() or {"OMGSEG_*": "not set"})
     _section("CLIP", _clip())
     if missing:
         print(f"error: {', '.join(missing)} missing; install with pip install -e .", file=sys.stderr)
@@ -88,7 +88,7 @@ def _compute() -> dict[str, str]:
         properties = torch.cuda.get_device_properties(index)
         rows[f"GPU {index}"] = f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
     if not count:
-        rows["GPU"] = "none; everything runs on the CPU"
+        rows["GPU"] = "none; models run on the CPU"
     rows["mmcv operators"] = (
         "compiled"
         if has_compiled_ops()
@@ -102,23 +102,23 @@ def _variables() -> dict[str, str]:
     for name in sorted(name for name in os.environ if name.startswith("OMGSEG_")):
         value = os.environ[name]
         rows[name] = value
-        # paths only: the others have values of their own
+        # only values that are paths are checked
         if os.sep in value and not Path(value).expanduser().exists():
             rows[name] += "   (not found)"
     return rows
 
 
 def _clip() -> dict[str, str]:
-    """Where CLIP's weights and embeddings are looked for, and what is there. Nothing is downloaded."""
+    """Where CLIP's weights and text embeddings are cached. Nothing is downloaded."""
     from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
 
-    found = sorted(path.name for path in Path(HF_HUB_CACHE).glob("models--*") if "CLIP" in path.name)
-    network = "never asked (HF_HUB_OFFLINE)" if HF_HUB_OFFLINE else "downloaded when a config names them"
+    cached = sorted(path.name for path in Path(HF_HUB_CACHE).glob("models--*") if "CLIP" in path.name)
+    network = "no downloads (HF_HUB_OFFLINE)" if HF_HUB_OFFLINE else "downloaded if a config names them"
     embeddings = Path(os.environ.get("OMGSEG_CACHE") or "~/.cache/omgseg").expanduser() / "text_embeddings"
     files = [file for file in embeddings.glob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files) / 2**20
     return {
-        "weights": ", ".join(name.removeprefix("models--").replace("--", "/") for name in found)
+        "weights": ", ".join(name.removeprefix("models--").replace("--", "/") for name in cached)
         or f"none in {HF_HUB_CACHE}; {network}",
         "text embeddings": f"{len(files)} files, {size:.1f} MiB in {embeddings}",
     }

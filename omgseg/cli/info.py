@@ -1,4 +1,4 @@
-"""Show what a model is: what it can do, its words and sizes, and what it costs.
+"""Show the abilities, words, sizes and cost of a model.
 
 examples:
   omgseg info NAME                                                     a name of `omgseg models`
@@ -7,8 +7,8 @@ examples:
   omgseg info configs/omg_coco_vipseg_ytvis.py --size 1200x800 --classes 133
   omgseg info CONFIG --weights omg_seg.safetensors                     also the words of its training
 
-Operations are those of one image of that size: a multiplication and an addition are two. Papers, that of OMG-Seg
-among them, often call the pair one "FLOP"; that number is shown, too."""
+GFLOPs are those of one image: a multiplication and an addition count as two operations. Many papers, such as that of
+OMG-Seg, count the pair as one "FLOP"; this number (multiply-additions) is printed, too."""
 
 from __future__ import annotations
 
@@ -27,21 +27,23 @@ if TYPE_CHECKING:
     from omgseg.structures import Vocabulary
 
 DEFAULT_CLASSES = 133
-"""Those of COCO panoptic, where the words are not known."""
+"""Those of COCO panoptic, for models whose words are not known."""
 DEFAULT_SIZE = (1024, 1024)
-"""Where the model takes images as they are."""
+"""For models that do not resize images."""
 MAX_PIXELS = 50_000_000
 _MIB = 2**20
 _ADAM_BYTES = 12
-"""Of a trainable float32 parameter: gradient and two moments."""
+"""Bytes per trainable float32 parameter: gradient and two moments."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "config", metavar="NAME|RUN|CONFIG", help="a name, the folder of a training, or a config file"
+        "config", metavar="NAME|RUN|CONFIG", help="a name, the work folder of a training, or a config file"
     )
-    parser.add_argument("--weights", metavar="FILE", help="to read the words of the training from")
-    parser.add_argument("--size", metavar="WxH", help="of the image; default: the config's test size")
+    parser.add_argument(
+        "--weights", metavar="FILE", help="file of weights to read the words of the training from"
+    )
+    parser.add_argument("--size", metavar="WxH", help="image size in pixels; default: the config's test size")
     parser.add_argument(
         "--classes", type=int, metavar="N", help="number of words; default: those of the training"
     )
@@ -50,19 +52,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     size = None if args.size is None else _parse_size(args.size)
     if args.classes is not None and args.classes < 1:
-        raise UsageError(f"--classes {args.classes} is not positive")
+        raise UsageError(f"--classes {args.classes} must be at least 1")
     config_file, weights = _locate(args)
     with user_errors():
         from omgseg.inference.loading import RANDOM, checkpoint_words, load, read_config
 
-        log_to_stderr(logging.ERROR)  # that no weights are loaded is no news here
+        log_to_stderr(logging.ERROR)  # no warning about random weights
         config = read_config(config_file)
-        model = load(config, RANDOM, device="cpu")  # what it can do does not depend on its weights
+        model = load(config, RANDOM, device="cpu")  # abilities do not depend on the weights
         words = model.abilities.vocabulary
         if weights is not None and Path(weights).is_file():
             words = checkpoint_words(weights) or words
     print(f"config   {config_file}")
-    print(f"weights  {weights or 'none given'}\n")
+    print(f"weights  {weights or 'none'}\n")
     _print_abilities(model)
     print()
     _print_words(words, model.abilities.open_vocabulary)
@@ -80,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _locate(args: argparse.Namespace) -> tuple[str, str | None]:
-    """Config and weights; a name whose weights are not here is shown without them."""
+    """Config and weights; without weights for a name whose weights are not on this machine."""
     try:
         return locate(args.config, args.weights, needs_weights=False)
     except UsageError:
@@ -90,28 +92,28 @@ def _locate(args: argparse.Namespace) -> tuple[str, str | None]:
 
 
 def _cost(config: Any, size: tuple[int, int], classes: int) -> tuple[list[PartCost] | None, str]:
-    """What the parts of a model cost; None and the reason for a model that cannot be followed part by part.
+    """The cost of each part of a model; or None and the reason why the parts cannot be measured.
 
     Args:
-        config: of the model.
-        size: (width, height).
+        config: the config of the model.
+        size: (width, height) of the image in pixels.
         classes: number of words.
     """
     if "model" not in config:
-        return None, "the config has no key 'model', so the model comes from elsewhere"
+        return None, "the config has no key 'model', only a segmenter"
     try:
         from omgseg.engine.model_cost import model_cost
 
         return model_cost(config.model, size[::-1], classes), ""
     except (AttributeError, KeyError, TypeError, RuntimeError, NotImplementedError) as error:
         kind = config.model.get("type")
-        return None, f"a model of type {kind!r} is not followed part by part: {one_line(error)[:100]}"
+        return None, f"the parts of a {kind!r} cannot be measured: {one_line(error)[:100]}"
 
 
 def _parse_size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     if match is None or "0" in match.groups():
-        raise UsageError(f"--size {text} is not WIDTHxHEIGHT, for example 1200x800")
+        raise UsageError(f"--size {text} must be WIDTHxHEIGHT, for example 1200x800")
     width, height = int(match[1]), int(match[2])
     if width * height > MAX_PIXELS:
         raise UsageError(f"--size {text} has more than {MAX_PIXELS / 1e6:.0f} million pixels")
@@ -138,7 +140,7 @@ def _print_memory(parts: list[PartCost]) -> None:
     weights = 4 * sum(part.parameters for part in parts) / _MIB
     peak = max(part.peak_bytes for part in parts) / _MIB
     training = _ADAM_BYTES * sum(part.trainable for part in parts) / _MIB
-    print("memory (estimate, float32; libraries and buffers of the device come on top):")
+    print("memory (estimate for float32, without libraries and buffers of the device):")
     print(f"  prediction  {weights:.0f} MiB of weights + {peak:.0f} MiB of activations")
     print(
         f"  training    {weights:.0f} MiB + {training:.0f} MiB of gradients and AdamW's state + the batch's activations"
@@ -146,7 +148,7 @@ def _print_memory(parts: list[PartCost]) -> None:
 
 
 def _print_abilities(model: Any) -> None:
-    """What the protocols say."""
+    """Print what the model's abilities and protocols state."""
     from omgseg.inference.abilities import abilities_of
     from omgseg.protocols import (
         PROMPT_KINDS,
@@ -161,17 +163,17 @@ def _print_abilities(model: Any) -> None:
     abilities = abilities_of(model)
     prompts = [kind for kind in PROMPT_KINDS if kind in abilities.prompts]
     size = "as they are" if abilities.test_size is None else "to fit {}x{}".format(*abilities.test_size)
-    videos = "frame by frame, without a memory of its own"
+    videos = "frame by frame, ids by mask overlap"
     if isinstance(model, VideoModel):
         videos = f"yes, in clips of {model.clip_size} frames"
     rows = {
         "tasks": ", ".join(task.value for task in Task if task in abilities.tasks) or "none",
         "prompts": ", ".join(prompts) if isinstance(model, PromptableModel) else "none",
-        "words": "any" if abilities.open_vocabulary else "its own" if abilities.vocabulary else "none",
+        "words": "any" if abilities.open_vocabulary else "fixed" if abilities.vocabulary else "none",
         "videos": videos,
-        "tracking": _yes(isinstance(model, TrackingModel), "follows given objects"),
-        "everything": _yes(isinstance(model, Proposer), "finds all masks without words"),
-        "names": _yes(isinstance(model, MaskNamer), "says which words fit a mask"),
+        "tracking": _yes(isinstance(model, TrackingModel), "follows given objects through a video"),
+        "everything": _yes(isinstance(model, Proposer), "finds all masks without prompts"),
+        "names": _yes(isinstance(model, MaskNamer), "names masks"),
         "test size": f"images are resized {size}" if abilities.test_size else f"images are taken {size}",
     }
     print("abilities:")
@@ -184,11 +186,11 @@ def _yes(can: bool, what: str) -> str:
 
 
 def _print_words(words: Vocabulary | None, is_open: bool) -> None:
-    others = "; any can be given with --vocabulary" if is_open else ""
+    hint = "; any words can be given with --vocabulary" if is_open else ""
     if words is None:
-        print(f"words: {'not known here (no weights, or they hold none)' if is_open else 'none'}{others}")
+        print(f"words: {'unknown (no weights, or weights without words)' if is_open else 'none'}{hint}")
         return
-    print(f"words of the training ({words.num_things} things, {words.num_stuff} stuff){others}:")
+    print(f"words of the training ({words.num_things} things, {words.num_stuff} stuff){hint}:")
     for kind, is_thing in (("things", True), ("stuff", False)):
         names = ", ".join(category.name for category in words if category.is_thing == is_thing)
         print(textwrap.fill(f"{kind}: {names or 'none'}", 100, initial_indent="  ", subsequent_indent="    "))

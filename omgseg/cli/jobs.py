@@ -1,4 +1,4 @@
-"""What `omgseg predict` is asked to do: every input with the files that become of it, known before a model is built."""
+"""The jobs of `omgseg predict`: every input with its output files, planned before the model is loaded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLLECTED = {
     "masks": ("masks",),
     "youtube-vis": ("youtube-vis.json",),
 }
-"""Files and folders of the formats that put all inputs together."""
+"""Files and folders of the formats that collect all inputs."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Job:
 
     Attributes:
         source: the opened input.
-        name: of its files, without ending; safe, and no two jobs have the same.
-        formats: to write.
+        name: name of its files, without suffix; safe and unique.
+        formats: the formats to write.
     """
 
     source: Source
@@ -37,11 +37,11 @@ class Job:
 
     @property
     def label(self) -> str:
-        """What the user calls it."""
+        """The path or name of the input, for messages."""
         return str(self.source.path or self.source.name)
 
     def files(self, out: Path) -> list[Path]:
-        """Files and folders of its own."""
+        """The files and folders of this job alone."""
         single = [form for form in self.formats if form not in COLLECTED]
         return [
             out / (self.name if form == "png" and self.source.is_video else f"{self.name}.{form}")
@@ -55,16 +55,16 @@ def plan(
     """Open the inputs.
 
     Args:
-        inputs: as on the command line; a number is a camera unless it is a file.
-        formats: default: a picture for an image, a film for a video.
-        as_video: a folder is one video.
-        out: the folder of results; what lies there is no input unless it is named itself.
+        inputs: the inputs of the command line; a number is a camera unless a file has this name.
+        formats: default: a picture for an image, an mp4 for a video.
+        as_video: whether a folder is one video.
+        out: the folder of results; files in it are inputs only if they are named themselves.
 
     Returns:
         The jobs, each image once, and the errors of inputs that cannot be opened.
 
     Raises:
-        UsageError: something does not exist, or has none of the formats.
+        UsageError: an input does not exist, or cannot be written in any of the formats.
     """
     jobs: list[Job] = []
     failures: list[str] = []
@@ -88,10 +88,10 @@ def plan(
 
 
 def check_free(jobs: Sequence[Job], out: Path) -> None:
-    """Nothing that is there already may be lost.
+    """Check that no output file exists.
 
     Raises:
-        UsageError: names the first file that is in the way.
+        UsageError: a file exists; the message names the first one.
     """
     used = {form for job in jobs for form in job.formats}
     shared = [out / name for form, names in COLLECTED.items() if form in used for name in names]
@@ -109,7 +109,7 @@ def _entries(text: str, as_video: bool, out: Path) -> Sequence[object]:
         entries = expand(text)
     if entries is None:
         return [text]
-    # a second run in the folder of the images must not take the first one's results for images
+    # a second run in the folder of the images must not read the results of the first one
     return [entry for entry in entries if not entry.resolve().is_relative_to(out)] or entries
 
 
@@ -117,11 +117,11 @@ def _formats_of(source: Source, formats: Sequence[str]) -> tuple[str, ...]:
     if not formats:
         return ("mp4",) if source.is_video else ("png",)
     possible = VIDEO_FORMATS if source.is_video else IMAGE_FORMATS
-    possible_ones = tuple(form for form in dict.fromkeys(formats) if form in possible)
-    if not possible_ones:
+    chosen = tuple(form for form in dict.fromkeys(formats) if form in possible)
+    if not chosen:
         kind = "a video" if source.is_video else "an image"
         raise UsageError(
-            f"{source.path or source.name} is {kind}, which is not written as {', '.join(formats)}; add one of "
+            f"{source.path or source.name} is {kind}, which cannot be written as {', '.join(formats)}; add one of "
             f"--format {' '.join(possible)}"
         )
-    return possible_ones
+    return chosen

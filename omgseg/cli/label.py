@@ -1,19 +1,20 @@
-"""Annotate many images: one COCO file of the objects that a model finds in them.
+"""Annotate many images: write one COCO file of the objects that a model finds.
 
-It can be killed at any time: the same command goes on where it ended. Run again after images were added, it labels only
-those. Images that cannot be read are counted, listed and skipped, and tried again by the next run.
+The command can be killed at any time; the same command continues where it ended. After images were added, it labels
+only those. Images that cannot be read are skipped, counted and listed; the next run tries them again.
 
 examples:
   omgseg label photos/ --out coco.json --run RUN                       a folder with all its sub-folders
   omgseg label photos/ --out coco.json --run RUN --vocabulary "dog, red kite" --min-score 0.3
   omgseg label photos/ --out coco.json --model NAME --task everything  all masks, without words
-  omgseg label photos/ --out coco.json --run RUN --shard 2/8           one of eight machines; then, on any of them:
-  omgseg label --merge --out coco.json                                 one file of all shards in coco.json.parts/
-  omgseg label --merge a/1-of-2.jsonl b/2-of-2.jsonl --out coco.json   or of shards that were copied together
-  omgseg label photos/ --out coco.json --run RUN --engine ray --workers 8   a Ray cluster ($RAY_ADDRESS) or machine
+  omgseg label photos/ --out coco.json --run RUN --shard 2/8           one of eight shards; when all are finished:
+  omgseg label --merge --out coco.json                                 merges all shards in coco.json.parts/
+  omgseg label --merge a/1-of-2.jsonl b/2-of-2.jsonl --out coco.json   merges shards of several folders
+  omgseg label photos/ --out coco.json --run RUN --engine ray --workers 8   a Ray cluster ($RAY_ADDRESS) or this machine
 
-The file has images in the order of their names, and for each object category_id, segmentation (compressed run lengths),
-bbox, area and score. Progress is kept in <out>.parts/, a file per shard; delete it when you have no more images to add.
+The file lists the images in the order of their names, and for each object category_id, segmentation (compressed run
+lengths), bbox, area and score. Progress is kept in <out>.parts/, one journal per shard; delete this folder when no more
+images will be added.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 TASKS = ("instance", "panoptic", "semantic", "everything")
 LISTED = 10
-"""Unreadable images that the closing report names; all are in the file's ``info``."""
+"""How many unreadable images the report at the end names; the file's ``info`` lists all."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "sources",
         nargs="*",
         metavar="SOURCE",
-        help="folder of images, image, or glob; with --merge: journals",
+        help="folder of images, image or glob; with --merge: journals",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the COCO file")
     add_model_arguments(parser)
@@ -63,35 +64,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--task",
         default=TASKS[0],
         choices=TASKS,
-        help="instance; panoptic: objects that do not overlap; semantic: a mask per class; everything: all masks, "
-        "named where there is a --vocabulary. Default: %(default)s",
+        help="instance; panoptic: objects that do not overlap; semantic: one mask per class; everything: all masks, "
+        "with names if --vocabulary is given. Default: %(default)s",
     )
     group.add_argument(
         "--min-score",
         type=float,
         default=0.5,
         metavar="S",
-        help="leave out what is less certain, 0 to 1; default: %(default)s",
+        help="leave out objects with a lower score, 0 to 1; default: %(default)s",
     )
     group = parser.add_argument_group("running")
     group.add_argument(
-        "--shard", default="1/1", metavar="I/N", help="label only part I of N; merge them afterwards"
+        "--shard", default="1/1", metavar="I/N", help="label only shard I of N; merge them afterwards"
     )
-    group.add_argument("--batch-size", type=int, default=1, metavar="N", help="images at a time; default: 1")
+    group.add_argument("--batch-size", type=int, default=1, metavar="N", help="images per batch; default: 1")
     group.add_argument(
         "--threads",
         type=int,
         metavar="N",
-        help="of each model on CPUs; equal numbers give files that are equal to the last digit of the scores. "
-        "Default: one a core, which workers share",
+        help="CPU threads per model; scores are reproducible to the last digit only with the same number. "
+        "Default: one per core, shared by the workers",
     )
-    group.add_argument("--merge", action="store_true", help="put finished shards together")
+    group.add_argument("--merge", action="store_true", help="merge finished shards into one file")
     group.add_argument("--engine", default="local", choices=("local", "ray"), help="default: %(default)s")
     group.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="models at work at once, with --engine ray"
+        "--workers", type=int, default=1, metavar="N", help="number of models, with --engine ray; default: 1"
     )
     group.add_argument(
-        "--overwrite", action="store_true", help="start again, and forget what <out> and its journal hold"
+        "--overwrite", action="store_true", help="start again, and replace <out> and its journal"
     )
 
 
@@ -108,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         images = {name: path for name, path in collect_images(args.sources).items() if shard.has(name)}
         path = _parts(args.out) / f"{shard.number}-of-{shard.count}.jsonl"
         if shard.count == 1 and args.out.exists() and not path.exists() and not args.overwrite:
-            raise UsageError(f"{args.out} exists and was not made here; give another --out, or --overwrite")
+            raise UsageError(f"{args.out} exists without a journal; give another --out, or --overwrite")
         labeller = _labeller(args, config, weights, vocabulary)
         journal = Journal(path, _header(labeller, shard), restart=args.overwrite)
     with journal:
@@ -124,18 +125,18 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     if not args.sources:
-        raise UsageError("no images: give a folder, files or a glob (or --merge, to put shards together)")
+        raise UsageError("no images: give a folder, files or a glob (or --merge, to merge shards)")
     check_limits(args)
     if args.workers < 1 or (args.workers > 1 and args.engine == "local"):
-        raise UsageError(f"--workers {args.workers}: one with --engine local, one or more with --engine ray")
+        raise UsageError(f"--workers {args.workers}: --engine local has one worker, --engine ray one or more")
     if args.threads is not None and args.threads < 1:
-        raise UsageError(f"--threads {args.threads} is not positive")
+        raise UsageError(f"--threads {args.threads} must be at least 1")
 
 
 def _labeller(
     args: argparse.Namespace, config: str, weights: str | None, vocabulary: Vocabulary | None
 ) -> Labeller:
-    """The loaded model, which says whether it can do this, and what its words are."""
+    """Load the model; checks that it offers the task and has words."""
     from omgseg.labelling import Labeller
     from omgseg.labelling.labeller import Settings
 
@@ -152,20 +153,20 @@ def _labeller(
         args.batch_size,
         args.threads,
     )
-    # Ray's workers load models of their own; this one only answers questions, and takes no memory of a GPU
+    # Ray's workers load their own models; this one is only for the checks, and needs no GPU
     return Labeller(replace(settings, device="cpu") if args.engine == "ray" else settings)
 
 
 def _header(labeller: Labeller, shard: Shard) -> dict[str, Any]:
-    """What all records of a journal depend on. Config and weights count by their content, wherever a machine keeps
-    them."""
+    """The settings that all records of a journal depend on. Config and weights are identified by their content, so
+    their paths may differ between machines."""
     from omgseg.inference.results.coco import CategoryTable
     from omgseg.structures import NO_CLASS
 
     settings = labeller.settings
     categories = CategoryTable(labeller.vocabulary)
     if settings.task == "everything":
-        categories.id_of(NO_CLASS)  # a mask need not fit any name
+        categories.id_of(NO_CLASS)  # masks without a name need a category
     return {
         "settings": {
             "task": settings.task,
@@ -180,7 +181,7 @@ def _header(labeller: Labeller, shard: Shard) -> dict[str, Any]:
 
 
 def _config_digest(config: str) -> str:
-    """Of what the labels depend on, with all that the file inherits."""
+    """Digest of the parts of a config that labels depend on, including inherited ones."""
     from omgseg.inference.loading import read_config
 
     content = read_config(config)
@@ -189,7 +190,7 @@ def _config_digest(config: str) -> str:
 
 
 def _name_of(value: object) -> str:
-    """Of a class or function, whose address in memory does not matter."""
+    """The name of a class or function, without its address in memory."""
     return getattr(value, "__qualname__", None) or repr(value)
 
 
@@ -207,12 +208,12 @@ def _parts(out: Path) -> Path:
 def _label(
     args: argparse.Namespace, labeller: Labeller, images: Mapping[str, Path], journal: Journal
 ) -> None:
-    """Label what the journal does not have yet."""
+    """Label the images that the journal does not have yet."""
     from tqdm import tqdm
 
     todo = [(name, path) for name, path in images.items() if name not in journal.done]
     before = len(images) - len(todo)
-    print(f"{len(images)} images, {before} of them labelled before; journal {journal.path}", file=sys.stderr)
+    print(f"{len(images)} images, {before} of them already labelled; journal {journal.path}", file=sys.stderr)
     if not todo:
         return
     with tqdm(total=len(images), initial=before, unit="image", desc="label") as progress:
@@ -223,7 +224,7 @@ def _label(
                     progress.write(f"skipped: {record['error']}", file=sys.stderr)
                 progress.update()
         except KeyboardInterrupt:
-            progress.write("stopped; the same command goes on from here", file=sys.stderr)
+            progress.write("stopped; the same command continues from here", file=sys.stderr)
             raise
 
 
@@ -243,7 +244,7 @@ def _merge(args: argparse.Namespace) -> int:
     paths = [Path(source) for source in args.sources] or sorted(_parts(args.out).glob("*.jsonl"))
     if not paths:
         raise UsageError(
-            f"{_parts(args.out)} has no journals of shards; name them, or label with --shard first"
+            f"{_parts(args.out)} has no journals of shards; give their files, or label with --shard first"
         )
     if args.out.exists() and not args.overwrite:
         raise UsageError(f"{args.out} exists; give another --out, or --overwrite")

@@ -1,6 +1,6 @@
-"""The parser of `omgseg`, and what becomes of errors.
+"""The parser of `omgseg`, and the exit status of errors.
 
-Nothing heavy is imported before a command runs, so that every `--help` answers at once.
+Heavy packages are imported only when a command runs, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from omgseg.cli.status import INTERRUPTED, OK, SOME_FAILED, USAGE, UsageError, o
 
 COMMANDS = {"predict": predict, "label": label, "models": models, "info": info, "check": check, "web": web}
 DESCRIPTION = """\
-Segment images and videos: any words, clicks, tracks, with the models of this package and those of others.
+Segment images and videos by words, clicks or tracking, with many models.
 
-  omgseg predict photo.jpg --run work_dirs/demo/train              a picture with everything found in it
+  omgseg predict photo.jpg --run work_dirs/demo/train              a picture with its segments
   omgseg predict film.mp4 --run RUN --vocabulary "dog, red kite"   a video, with your own words
   omgseg label photos/ --out coco.json --run RUN                   annotations for a folder of images
   omgseg web --run RUN                                             the same in the browser
   omgseg models                                                    the models that have a name
   omgseg info RUN                                                  abilities, cost and words of a model
-  omgseg check                                                     what is installed here
+  omgseg check                                                     what is installed on this machine
 
-RUN is the folder of a training (`make demo` writes work_dirs/demo/train), NAME one of `omgseg models`.
+RUN is the work folder of a training (`make demo` writes work_dirs/demo/train), NAME one of `omgseg models`.
 `omgseg COMMAND --help` shows examples."""
 EPILOG = """\
 exit status:
-  0  all is done
-  1  some inputs failed, or the disk is full; all others are done; each failure is a line on standard error
-  2  nothing was started: the command line, a config, weights or words are wrong, or the model cannot do it
+  0  success
+  1  some inputs failed, or the disk is full; the others are done; each failure is a line on standard error
+  2  nothing was started: the command line, a config, weights or words are wrong, or the model does not offer this
   130  interrupted"""
 
 
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit status, see `omgseg --help`. Errors of the user are one line on standard error.
+        The exit status, see `omgseg --help`. Mistakes in the command give one line on standard error.
     """
     args = build_parser().parse_args(argv)
     try:

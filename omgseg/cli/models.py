@@ -1,10 +1,10 @@
-"""List the models that have a name: tasks, prompts, size, and where their weights are, under which licence.
+"""List the models that have a name, with tasks, prompts, size, weights and licence.
 
 examples:
-  omgseg models                        every command takes a name of this list in place of a config
+  omgseg models                        every command takes these names instead of a config
   omgseg models --json | jq '.[].name'
 
-No connection is opened: "cached" means that the weights lie in the cache of huggingface_hub already."""
+No connection is opened. "cached" means that the weights are in the cache of huggingface_hub."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print a JSON list with all that is known")
+    parser.add_argument("--json", action="store_true", help="print a JSON list with all fields")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ from omgseg.visualization import VideoWriter
 
 FILMS = ("mp4", "gif")
 WHILE_READING = (*FILMS, "png")
-"""Formats of videos that are written frame by frame; all others need the whole video."""
+"""Formats of videos that are written frame by frame; the others need the whole video."""
 Writer = CocoWriter | PanopticWriter | MaskWriter | YouTubeVISWriter
 _WRITERS: dict[str, type[Writer]] = {
     "coco": CocoWriter,
@@ -34,24 +34,24 @@ _WRITERS: dict[str, type[Writer]] = {
 
 @dataclass(frozen=True)
 class Written:
-    """What became of a video.
+    """The output of a video.
 
     Attributes:
-        files: of its own.
-        found: number of identities by name.
-        interrupted: it ended with Ctrl-C.
+        files: the files of this video alone.
+        counts: number of objects by name.
+        interrupted: whether Ctrl-C ended the video.
     """
 
     files: list[Path]
-    found: Counter[str]
+    counts: Counter[str]
     interrupted: bool
 
 
 class Outputs:
-    """Writes results as they come, in a ``with`` block; files of many inputs are complete at its end.
+    """Writes results as they come, in a ``with`` block; files that collect inputs are complete at its end.
 
     Args:
-        folder: of all files; created when something is written.
+        folder: folder of all files; created with the first file.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -67,11 +67,11 @@ class Outputs:
 
     @property
     def collected(self) -> list[Path]:
-        """Files of many inputs, so far."""
+        """The files that collect all inputs so far."""
         return [self.folder / COLLECTED[form][0] for form in self._writers]
 
     def add_image(self, job: Job, result: SegmentationResult) -> list[Path]:
-        """Write the files of an image; returns its own ones."""
+        """Write the files of an image; returns those of this image alone."""
         files = job.files(self.folder)
         for path in files:
             result.save(path)
@@ -79,16 +79,16 @@ class Outputs:
         return files
 
     def add_video(self, job: Job, results: Iterable[SegmentationResult]) -> Written:
-        """Write the files of a video while its frames come.
+        """Write the files of a video while its frames arrive.
 
-        Pixels are not kept. Ctrl-C ends the video, and what came until then is written.
+        Pixels are not kept. Ctrl-C ends the video, and the frames until then are written.
 
         Raises:
-            KeyboardInterrupt: before the first frame.
+            KeyboardInterrupt: Ctrl-C came before the first frame.
         """
         keep = not set(job.formats) <= set(WHILE_READING)
         kept: list[SegmentationResult] = []
-        found: dict[int, str] = {}
+        names: dict[int, str] = {}
         count, interrupted = 0, False
         with ExitStack() as stack:
             fps = job.source.fps or DEFAULT_FPS
@@ -101,7 +101,7 @@ class Outputs:
                 for result in results:
                     self._add_frame(job, result, films)
                     count += 1
-                    found.update(zip(result.ids.tolist(), result.names, strict=True))
+                    names.update(zip(result.ids.tolist(), result.names, strict=True))
                     if keep:
                         kept.append(result.replace(image=None))
             except KeyboardInterrupt:
@@ -113,7 +113,7 @@ class Outputs:
             if "json" in job.formats:
                 video.save(self.folder / f"{job.name}.json")
             self._collect(job, video)
-        return Written(job.files(self.folder), Counter(found.values()), interrupted)
+        return Written(job.files(self.folder), Counter(names.values()), interrupted)
 
     def _add_frame(self, job: Job, result: SegmentationResult, films: list[VideoWriter]) -> None:
         if films:

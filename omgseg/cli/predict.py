@@ -1,37 +1,36 @@
-"""Segment images and videos: pictures to look at, and files to compute with.
+"""Segment images and videos, and write pictures, videos and files for other tools.
 
 A source is an image, a video file, a folder of images (with its sub-folders), a glob, the number of a camera (0), or
 the address of a stream. With --video the images of a folder, without sub-folders, are the frames of one video. Videos
-are read while the model runs, however long they are. Ctrl-C ends a camera, a stream or a video; what was done until
-then is kept.
+of any length are read while the model runs. Ctrl-C ends a camera, a stream or a video; the results until then are kept.
 
 examples:
   omgseg predict photo.jpg --run work_dirs/demo/train                       results/photo.png
-  omgseg predict photos/ film.mp4 --run RUN --out found                     a picture each, and found/film.mp4
+  omgseg predict photos/ film.mp4 --run RUN --out found                     a picture per image, and found/film.mp4
   omgseg predict street.jpg --run RUN --task instance --vocabulary "yellow taxi, dog"
   omgseg predict street.jpg --run RUN --vocabulary "car, person" --stuff "road, sky" --format png json
   omgseg predict photos/ --run RUN --vocabulary coco --format coco panoptic  one COCO file for all
   omgseg predict frames/ --run RUN --video --task instance --format mp4 youtube-vis
-  omgseg predict photo.jpg --run RUN --task interactive --points 320,200 60,75   one object a point
-  omgseg predict photo.jpg --run RUN --task interactive --points 320,200 60,75 --labels 1 0   clicks on one
+  omgseg predict photo.jpg --run RUN --task interactive --points 320,200 60,75   one object per point
+  omgseg predict photo.jpg --run RUN --task interactive --points 320,200 60,75 --labels 1 0   one object
   omgseg predict frames/ --run RUN --task vos --first-mask objects.png      follow objects through a video
   omgseg predict 0 --run RUN                                                the camera, into results/camera0.mp4
   omgseg predict photo.jpg --model NAME --vocabulary coco                   a published model, see `omgseg models`
-  omgseg predict photo.jpg --config CONFIG --weights omg_seg.safetensors    without the folder of a training
+  omgseg predict photo.jpg --config CONFIG --weights omg_seg.safetensors    without a work folder
   omgseg predict photo.jpg --model NAME --task everything                   all masks, without words
 
 formats, in the folder --out:
-  png           <name>.png; of a video a folder <name>/ with a picture per frame   (default for images)
-  mp4, gif      <name>.mp4: the video with what was found                          (default for videos)
+  png           <name>.png; for a video a folder <name>/ with a picture per frame   (default for images)
+  mp4, gif      <name>.mp4: the video with its segments                             (default for videos)
   json          <name>.json: masks, scores and names, read by SegmentationResult.load and VideoResult.load
   coco          coco.json: COCO instances of all inputs
   panoptic      panoptic.json and panoptic/*.png: COCO panoptic of all inputs
-  masks         masks/*.png: a number per pixel: the class (see masks/vocabulary.json), without classes the object
+  masks         masks/*.png: the class of each pixel (see masks/vocabulary.json), or without classes its object id
   youtube-vis   youtube-vis.json: tracks of all videos
 
-Of videos, png, mp4 and gif are written while they are read; the other formats keep run lengths in memory until the end.
+For videos, png, mp4 and gif are written while the frames are read; the other formats keep run lengths in memory.
 
-A file that exists is never replaced without --overwrite: the command ends before it starts."""
+Without --overwrite the command does not start if an output file exists."""
 
 from __future__ import annotations
 
@@ -73,7 +72,7 @@ FORMATS = ("png", "mp4", "gif", "json", "coco", "panoptic", "masks", "youtube-vi
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "sources", nargs="+", metavar="SOURCE", help="images, videos, folders, globs, a camera, a URL"
+        "sources", nargs="+", metavar="SOURCE", help="image, video, folder, glob, number of a camera, or URL"
     )
     parser.add_argument(
         "--out",
@@ -91,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", nargs="+", default=[], choices=FORMATS, metavar="F", help=", ".join(FORMATS)
     )
     parser.add_argument(
-        "--video", action="store_true", help="the images of a folder are the frames of one video"
+        "--video", action="store_true", help="take the images of a folder as the frames of one video"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files of earlier runs")
     add_model_arguments(parser)
@@ -101,23 +100,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--min-score",
         type=float,
         metavar="S",
-        help="leave out what is less certain, 0 to 1; default: 0.3 for instance, 0.8 for everything, else 0",
+        help="leave out segments with a lower score, 0 to 1; default: 0.3 for instance, 0.8 for everything, else 0",
     )
-    group.add_argument("--batch-size", type=int, default=1, metavar="N", help="images at a time; default: 1")
+    group.add_argument("--batch-size", type=int, default=1, metavar="N", help="images per batch; default: 1")
     group = parser.add_argument_group("prompts")
-    group.add_argument("--points", nargs="+", type=_numbers(2), metavar="X,Y", help="clicks, in pixels")
+    group.add_argument("--points", nargs="+", type=_numbers(2), metavar="X,Y", help="clicks in pixels")
     group.add_argument(
         "--labels",
         nargs="+",
         type=int,
         choices=(0, 1),
         metavar="L",
-        help="all points mean one object: 1 in it, 0 not",
+        help="one label per point, all for one object: 1 on it, 0 not on it",
     )
-    group.add_argument("--boxes", nargs="+", type=_numbers(4), metavar="X1,Y1,X2,Y2", help="in pixels")
-    group.add_argument(
-        "--first-mask", metavar="PNG", help="the objects in the first frame: a number each, 0 is background"
-    )
+    group.add_argument("--boxes", nargs="+", type=_numbers(4), metavar="X1,Y1,X2,Y2", help="boxes in pixels")
+    group.add_argument("--first-mask", metavar="PNG", help="object ids of the first frame, 0 is background")
 
 
 def _numbers(count: int) -> Callable[[str], tuple[float, ...]]:
@@ -127,7 +124,7 @@ def _numbers(count: int) -> Callable[[str], tuple[float, ...]]:
             raise ValueError
         return values
 
-    parse.__name__ = f"{count} numbers with commas"  # argparse shows it: "invalid ... value"
+    parse.__name__ = f"{count} numbers with commas"  # for the error of argparse: "invalid ... value"
     return parse
 
 
@@ -144,9 +141,9 @@ def run(args: argparse.Namespace) -> int:
         complain(failure)
     seg = build_inferencer(args)
     settings["task"] = args.task or seg.default_task.value
-    if settings["task"] in WITH_WORDS and not settings["vocabulary"] and not seg.vocabulary:
-        if seg.abilities.open_vocabulary:
-            raise UsageError(NO_WORDS)
+    has_words = settings["vocabulary"] or seg.vocabulary or not seg.abilities.open_vocabulary
+    if settings["task"] in WITH_WORDS and not has_words:
+        raise UsageError(NO_WORDS)
     work = _Work(seg, settings, jobs, args.batch_size)
     interrupted = False
     with Outputs(args.out) as outputs:
@@ -163,15 +160,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
-    """Arguments of the inferencer's `stream`."""
+    """The arguments of :meth:`OMGSegInferencer.stream`."""
     prompts: dict[str, Any] = {name: getattr(args, name) for name in ("points", "labels", "boxes")}
     prompts = {name: value for name, value in prompts.items() if value is not None}
     if (args.task == "interactive") != bool({"points", "boxes"} & set(prompts)):
-        raise UsageError("--points or --boxes and --task interactive need each other")
+        raise UsageError("--task interactive needs --points or --boxes, and the other tasks take none")
     if "labels" in prompts and len(prompts["labels"]) != len(prompts.get("points", ())):
-        raise UsageError("--labels says 1 or 0 for every point of --points")
+        raise UsageError("--labels needs one label, 1 or 0, per point of --points")
     if (args.task == "vos") != (args.first_mask is not None):
-        raise UsageError("--first-mask and --task vos need each other")
+        raise UsageError("--task vos needs --first-mask, and the other tasks take none")
     if args.first_mask is not None:
         if not Path(args.first_mask).is_file():
             raise UsageError(f"--first-mask {args.first_mask} not found")
@@ -187,10 +184,10 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 class _Work:
-    """Runs jobs, tells what becomes of them, and counts the finished ones in `done`.
+    """Runs jobs, reports each of them, and counts the finished ones in `done`.
 
     Raises:
-        UsageError: the model cannot do what is asked; nothing was started.
+        UsageError: the model does not offer this; no job was started.
     """
 
     def __init__(
@@ -199,7 +196,7 @@ class _Work:
         self.done = 0
         self._images = {job.source.path: job for job in jobs if not job.source.is_video}
         videos = [job for job in jobs if job.source.is_video]
-        with user_errors():  # asks the model; nothing is read before the first result is taken
+        with user_errors():  # checks the request; reading begins with the first result
             self._image_results = (
                 seg.stream(list(self._images), batch_size=batch_size, **settings)
                 if self._images
@@ -208,10 +205,10 @@ class _Work:
             self._video_results = [(job, seg.stream(job.source, **settings)) for job in videos]
 
     def run(self, outputs: Outputs) -> None:
-        """All jobs: the images first.
+        """Run all jobs, the images first.
 
         Raises:
-            KeyboardInterrupt: after what was done is written.
+            KeyboardInterrupt: after the results until then are written.
         """
         if self._images:
             self._run_images(outputs)
@@ -230,7 +227,8 @@ class _Work:
                     except ValueError as error:
                         complain(error)
                     else:
-                        self._finish(job, files, Counter(result.names), progress)
+                        self.done += 1
+                        _report(job, files, Counter(result.names), progress)
                     progress.update()
             except UnreadableInputs as error:
                 for name, reason in error.failures:
@@ -253,18 +251,19 @@ class _Work:
                     raise
                 complain(error)
             else:
-                self._finish(job, written.files, written.found, progress)
+                _report(job, written.files, written.counts, progress)
                 if written.interrupted and not job.source.is_live:
-                    self.done -= 1
                     raise KeyboardInterrupt
-
-    def _finish(self, job: Job, files: Sequence[Path], found: Counter[str], progress: Any) -> None:
-        self.done += 1
-        listed = ", ".join(f"{count} {name or 'object'}" for name, count in found.most_common())
-        target = " ".join(str(file) for file in files) or f"{job.label}:"
-        progress.write(f"{target}  {listed or 'nothing found'}", file=sys.stdout)
+                self.done += 1
 
     def _progress(self, total: int | None, unit: str) -> Any:
         from tqdm import tqdm
 
         return tqdm(total=total, unit=unit, disable=None, leave=False)
+
+
+def _report(job: Job, files: Sequence[Path], counts: Counter[str], progress: Any) -> None:
+    """Print the files of a job, and how many objects of each name they show."""
+    listed = ", ".join(f"{count} {name or 'object'}" for name, count in counts.most_common())
+    target = " ".join(str(file) for file in files) or f"{job.label}:"
+    progress.write(f"{target}  {listed or 'nothing found'}", file=sys.stdout)

@@ -14,19 +14,19 @@ INTERRUPTED = 130
 
 
 class UsageError(Exception):
-    """What the user gave cannot be used; the message names it and the fix, in one line."""
+    """A mistake in the command; the message names it and the fix, in one line."""
 
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
-"""No mistake of the user's command: a disk that is full, or fails."""
+"""Errors of a full or failing disk, which are not mistakes in the command."""
 
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Around what reads the user's config, weights and words: errors that name what is wrong end the command.
+    """Turn errors in the user's config, weights and words into UsageErrors.
 
     Raises:
-        UsageError: instead of any ValueError or ImportError, and of any OSError that is not of :data:`DISK_ERRORS`.
+        UsageError: instead of a ValueError, an ImportError, or an OSError that is not one of :data:`DISK_ERRORS`.
     """
     try:
         yield
@@ -37,10 +37,10 @@ def user_errors() -> Iterator[None]:
 
 
 def complain(error: object) -> None:
-    """Tell of one failure; the others go on."""
+    """Print one failure; the command continues."""
     print(f"error: {one_line(error)}", file=sys.stderr)
 
 
 def one_line(error: object) -> str:
-    """What an error says, in one line."""
+    """The message of an error in one line."""
     return " ".join(str(error).split()) or type(error).__name__

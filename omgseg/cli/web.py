@@ -1,11 +1,11 @@
 """Open a web page: segment images and videos, and click on objects, in the browser.
 
-Only this machine reaches the page, unless --host says otherwise; it has no password. Uploads are removed.
+Without --host only this machine can reach the page. There is no password. Uploads are deleted at the end.
 
 examples:
   omgseg web --run work_dirs/demo/train          prints the address to open
   omgseg web --run RUN --port 8000
-  omgseg web --run RUN --host 0.0.0.0            the whole network reaches it
+  omgseg web --run RUN --host 0.0.0.0            the whole network can reach the page
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if not 0 <= args.port < 1 << 16:
-        raise UsageError(f"--port {args.port} is not between 0 and 65535")
+        raise UsageError(f"--port {args.port} must be between 0 and 65535")
     with user_errors():
         from omgseg.web import serve
     seg = build_inferencer(args)

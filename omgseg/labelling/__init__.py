@@ -1,4 +1,4 @@
-"""Annotations for many images, by one process, by several on many machines, or by Ray; a killed run loses nothing."""
+"""Annotates many images with one process, with several on many machines, or with Ray; a killed run can continue."""
 
 from omgseg.labelling.coco_file import merge_journals
 from omgseg.labelling.images import Shard, collect_images

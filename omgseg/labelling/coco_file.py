@@ -1,4 +1,4 @@
-"""The COCO file, put together from journals; the same for one process and for many."""
+"""Merges journals into one COCO file, which does not depend on the number of shards."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from omgseg.labelling.journal import check_header, read_lines
 
 @dataclass(frozen=True)
 class Summary:
-    """
+    """What a COCO file contains.
+
     Attributes:
-        images, annotations: numbers of them in the file.
-        unreadable: names of images that are not in it.
+        images: number of images.
+        annotations: number of annotations.
+        unreadable: names of images that could not be read and are left out.
     """
 
     images: int
@@ -31,20 +33,20 @@ def merge_journals(paths: Sequence[Path], out: Path, names: Iterable[str] | None
     """Write the COCO file of one or more journals.
 
     Images are numbered in the order of their names and annotations in that of the images, so the file does not depend
-    on who labelled what and when. It appears complete or not at all. Annotations are read when they are written: memory
-    holds names only.
+    on the order of labelling. It appears complete or not at all. Annotations are copied one image at a time; only the
+    names of the images are in memory.
 
     Args:
-        paths: journals of the same settings, all shards of them.
+        paths: the journals of all shards, made with the same settings.
         out: the file.
-        names: the images to take; default: all. Others in the journals are images that are gone by now.
+        names: the images to take; None: all. Journals may also hold images that were deleted since.
 
     Raises:
-        FileNotFoundError: no journal.
-        ValueError: shards are missing, unfinished, or were made with different settings.
+        FileNotFoundError: no journal is given.
+        ValueError: a shard is missing or not finished, or shards were made with different settings.
     """
     if not paths:
-        raise FileNotFoundError("there are no finished shards to merge")
+        raise FileNotFoundError("no journals are given; there is nothing to merge")
     header, where = _read_all(paths)
     wanted = in_order(where if names is None else [name for name in names if name in where])
     unreadable = [name for name in wanted if where[name].failed]
@@ -62,7 +64,7 @@ def merge_journals(paths: Sequence[Path], out: Path, names: Iterable[str] | None
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a record is: which journal, and its bytes."""
+    """Where a record is: the number of the journal, and the range of bytes."""
 
     journal: int
     start: int
@@ -71,28 +73,28 @@ class _Place:
 
 
 def _read_all(paths: Sequence[Path]) -> tuple[dict[str, Any], dict[str, _Place]]:
-    """The common header, and the place of every image's record: the last one with annotations, if there is any."""
+    """The common header, and the place of each image's record: the last one with annotations, else the last one."""
     header: dict[str, Any] = {}
     where: dict[str, _Place] = {}
     shards: dict[Shard, Path] = {}
     for index, path in enumerate(paths):
-        found: dict[str, Any] = {}
+        own_header: dict[str, Any] = {}
         last: dict[str, Any] = {}
         for (start, end), record in read_lines(path):
             last = record
             if start == 0:
-                found = record
+                own_header = record
             elif "file" in record:
                 name, failed = record["file"], "error" in record
                 if not failed or name not in where or where[name].failed:
                     where[name] = _Place(index, start, end, failed)
         if "finished" not in last:
-            raise ValueError(f"{path} is not finished; run its shard again, it goes on where it ended")
-        shared = {key: found[key] for key in ("settings", "categories")}
+            raise ValueError(f"{path} is not finished; run its shard again, which continues where it ended")
+        shared = {key: own_header[key] for key in ("settings", "categories")}
         if header:
-            check_header(path, found, header)
+            check_header(path, own_header, header)
         header = shared
-        shards[Shard.parse(found["shard"])] = path
+        shards[Shard.parse(own_header["shard"])] = path
     _check_complete(shards)
     return header, where
 
@@ -101,12 +103,12 @@ def _check_complete(shards: dict[Shard, Path]) -> None:
     counts = {shard.count for shard in shards}
     if len(counts) > 1:
         listed = ", ".join(f"{shard} in {path}" for shard, path in shards.items())
-        raise ValueError(f"these are shards of different divisions: {listed}")
+        raise ValueError(f"the shards have different counts: {listed}; merge those of one count")
     (count,) = counts
     missing = set(range(1, count + 1)) - {shard.number for shard in shards}
     if missing:
         listed = ", ".join(f"{number}/{count}" for number in sorted(missing))
-        raise ValueError(f"shards are missing: {listed}; run them with --shard, or name their journals")
+        raise ValueError(f"shards are missing: {listed}; run them with --shard, or give their journals")
 
 
 def _write_entries(file: TextIO, journals: Sequence[BinaryIO], places: Sequence[_Place]) -> int:

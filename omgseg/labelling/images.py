@@ -1,4 +1,4 @@
-"""Which images are labelled, under which names, and by which shard."""
+"""The images to label, their names, and their division into shards."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """Read "2/8".
+        """Read a text such as "2/8".
 
         Raises:
-            ValueError: something else.
+            ValueError: the text is not a shard.
         """
         match = re.fullmatch(r"(\d+)/(\d+)", text)
         shard = cls(*map(int, match.groups())) if match else cls(0, 0)
         if not 1 <= shard.number <= shard.count:
-            raise ValueError(f"a shard is i/n with 1 <= i <= n, for example 2/8, not {text!r}")
+            raise ValueError(f"a shard must be i/n with 1 <= i <= n, for example 2/8, not {text!r}")
         return shard
 
     def has(self, name: str) -> bool:
-        """Is the image of this name in this part?
+        """Whether the image of this name is in this shard.
 
-        It depends on the name alone, so that further images move none to another shard.
+        This depends on the name alone, so images that are added later move no image to another shard.
         """
         return zlib.crc32(name.encode()) % self.count == self.number - 1
 
@@ -49,31 +49,31 @@ def collect_images(sources: Sequence[str]) -> dict[str, Path]:
     """Find the images of files, folders (with their sub-folders) and globs.
 
     Returns:
-        Path by name, in the order of the names. Of one folder the names are relative to it, as COCO's ``file_name``
-        is to a dataset's image folder; of several sources they are the paths as given.
+        Paths by name, in the order of the names. For a single folder the names are relative to it, as COCO's
+        ``file_name`` is to a dataset's image folder; for several sources they are the paths as given.
 
     Raises:
-        FileNotFoundError: a source is not there, or has no images.
-        ValueError: a source is empty.
+        FileNotFoundError: a source does not exist, or has no images.
+        ValueError: a source is an empty text.
     """
     alone = len(sources) == 1 and Path(sources[0]).expanduser().is_dir()
-    found: dict[str, Path] = {}
+    images: dict[str, Path] = {}
     for source in sources:
         if not source:
             raise ValueError("a source is empty; '.' is the current folder")
         root = Path(source).expanduser()
         for path in _expand(root):
-            found.setdefault(_shown((path.relative_to(root) if alone else path).as_posix()), path)
-    return {name: found[name] for name in in_order(found)}
+            images.setdefault(_shown((path.relative_to(root) if alone else path).as_posix()), path)
+    return {name: images[name] for name in in_order(images)}
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Sorted, where numbers count as numbers: 2 before 10."""
+    """Names sorted so that numbers are compared by their value: 2 before 10."""
     return sorted(names, key=natural_key)
 
 
 def _shown(name: str) -> str:
-    """A name as UTF-8 text, which file names on Linux need not be: other bytes become ``\\xe9``."""
+    """A file name as UTF-8 text; bytes that are not UTF-8 are escaped as ``\\xe9``."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 

@@ -1,7 +1,7 @@
-"""What is labelled so far: a file of lines that grows with every image and survives the process.
+"""The journal of a labelling run: a file with one line per image, from which a killed run continues.
 
-The first line says what the labels depend on; every other one is an image with its annotations, an image that
-could not be read with the reason, or, at the end, the number of images, which says that none is missing.
+The first line holds the settings of the labels. Each other line is an image with its annotations, or an image that
+could not be read with the reason. A finished journal ends with the number of images.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ _BEGIN = b'{"format":"omgseg-label",'
 
 
 class Journal:
-    """Opens a journal to go on with it, or starts one; close it, or use it in a ``with`` block.
+    """Continues a journal, or starts one; close it, or use it in a ``with`` block.
 
-    A line that the end of a process cut off is dropped.
+    An incomplete last line, left by a killed process, is removed.
 
     Args:
-        path: the file, created with its folders if missing.
-        header: what all its records depend on, for JSON: settings, categories, shard.
-        restart: forget what is in the file.
+        path: the file; created with its folders if missing.
+        header: everything that the records depend on, as JSON values: settings, categories, shard.
+        restart: whether to delete the content of the file first.
 
     Attributes:
         done: names of the images that have annotations.
-        failed: reason by name of the images that could not be read; they are tried again.
+        failed: reasons by name of the images that could not be read; the next run tries them again.
 
     Raises:
-        ValueError: the file is not a journal, or one of another header; names what differs.
-        BlockingIOError: another process writes it.
+        ValueError: the file is not a journal, or has another header; the message names the difference.
+        BlockingIOError: another process writes the file.
     """
 
     def __init__(self, path: Path, header: dict[str, Any], restart: bool = False) -> None:
@@ -59,23 +59,23 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Let other processes write the file."""
-        with suppress(OSError):  # a record that the full disk did not take; its error was raised by `add`
+        """Close the file, so that other processes can write it."""
+        with suppress(OSError):  # of a record that a full disk did not take; `add` has raised it already
             self._file.close()
 
     def add(self, record: dict[str, Any]) -> None:
-        """Keep the record of an image: ``file``, and either ``error`` or ``height``, ``width`` and ``annotations``.
+        """Write the record of an image: ``file``, and either ``error`` or ``height``, ``width`` and ``annotations``.
 
-        It is in the hands of the operating system when this returns: the end of the process does not lose it.
+        The operating system has the record when this returns, so killing the process does not lose it.
 
         Raises:
-            OSError: it cannot be written; what was added before is kept.
+            OSError: the record cannot be written; earlier records are kept.
         """
         self._write(record)
         self._note(record)
 
     def finish(self) -> None:
-        """Say that every image of the shard has a record."""
+        """Mark the journal as finished: every image of the shard has a record."""
         self._write({"finished": len(self.done) + len(self.failed)})
 
     def _lock(self) -> None:
@@ -83,7 +83,7 @@ class Journal:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BlockingIOError(
-                f"{self.path} is being written by another process; wait for its end"
+                f"{self.path} is being written by another process; wait until it ends"
             ) from error
 
     def _read(self, header: dict[str, Any]) -> None:
@@ -113,12 +113,12 @@ class Journal:
             self._file.flush()
         except OSError as error:
             raise OSError(
-                error.errno, f"{error.strerror}: the same command goes on from here", self.path
+                error.errno, f"{error.strerror}: the same command continues from here", self.path
             ) from error
 
 
 def read_lines(path: Path) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
-    """The records of a file with where they begin and end, up to the first line that is cut off.
+    """The records of a file, each with its first and last byte position, up to the first incomplete line.
 
     Raises:
         ValueError: the file is not a journal.
@@ -132,34 +132,40 @@ def read_lines(path: Path) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
             except ValueError:
                 record = None
             if start == 0 and line[: len(_BEGIN)] != _BEGIN[: len(line)]:
-                raise ValueError(
-                    f"{path} is not a journal of omgseg label; move it away, or give another --out"
-                )
+                raise ValueError(f"{path} is not a journal of omgseg label; move it, or give another --out")
             if not isinstance(record, dict):
                 return
             yield (start, end), record
 
 
-def check_header(path: Path, found: dict[str, Any], expected: dict[str, Any]) -> None:
-    """Refuse records that were made otherwise.
+def check_header(path: Path, header: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Check that a journal was made with the expected settings.
+
+    Args:
+        path: the journal, for the error.
+        header: its first record.
+        expected: the settings, categories and shard to compare with.
 
     Raises:
-        ValueError: names the settings that differ.
+        ValueError: a setting differs; the message names it.
     """
-    if found.get("version") != VERSION:
-        raise ValueError(f"{path}: version {found.get('version')!r}, this program reads {VERSION}")
+    if header.get("version") != VERSION:
+        raise ValueError(
+            f"{path}: field 'version' is {header.get('version')!r}, this omgseg reads {VERSION}; "
+            "label again with --overwrite"
+        )
     for key, value in _flat(expected).items():
-        old = _flat(found).get(key)
+        old = _flat(header).get(key)
         if old != value:
             was, now = _short(old), _short(value)
             raise ValueError(
-                f"{path} was made with another {key}: {was}, not {now}. Give the same arguments to go on, another "
+                f"{path} was made with another {key}: {was}, not {now}. Give the same arguments to continue, another "
                 "--out, or --overwrite to start again"
             )
 
 
 def _flat(header: dict[str, Any]) -> dict[str, Any]:
-    """Settings are compared one by one, so that the error names the one that differs."""
+    """A header with its settings beside the other fields, so that errors name a single setting."""
     return {**header, **(header.get("settings") or {}), "settings": None}
 
 

@@ -1,4 +1,4 @@
-"""One model that labels images: what a process, or a worker on another machine, holds."""
+"""A model that labels images, in this process or in a worker on another machine."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from omgseg.inference.abilities import require_task
 from omgseg.structures import Task, Vocabulary
 
 Record = dict[str, Any]
-"""What :meth:`Journal.add` takes."""
+"""The record of an image, see :meth:`Journal.add`."""
 GROUP = 16
-"""Batches after which unreadable images are reported, at the latest."""
+"""Unreadable images are reported after this many batches."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What labels depend on, besides the images; can be sent to other machines.
+    """The settings of the labels; can be pickled for other machines.
 
     Attributes:
         config, weights, device, dtype: see :class:`OMGSegInferencer`.
         task: ``instance``, ``panoptic`` (things that do not overlap), ``semantic`` or ``everything`` (all masks).
-        vocabulary: None: the words of the training; for ``everything`` masks without names.
+        vocabulary: the words to find. None: the words of the training; for ``everything`` masks without names.
         background: see :meth:`OMGSegInferencer.__call__`.
-        min_score: less certain objects are left out.
-        batch_size: images of one size that the model sees at a time.
-        threads: of the computation on CPUs; None: PyTorch's own choice. The last digits of scores depend on it.
+        min_score: objects with a lower score are left out.
+        batch_size: images of one size per batch.
+        threads: number of CPU threads, on which the last digits of scores depend; None: PyTorch's default.
     """
 
     config: str
@@ -47,13 +47,13 @@ class Settings:
 
 
 class Labeller:
-    """Loads the model; then each call labels images.
+    """Loads a model; each call labels images.
 
     Attributes:
-        vocabulary: the words that are looked for; empty where masks have no names.
+        vocabulary: the words to find; empty if masks have no names.
 
     Raises:
-        OSError, ValueError: see :class:`OMGSegInferencer`; the model does not offer the task; or there are no words.
+        OSError, ValueError: see :class:`OMGSegInferencer`; or the model does not offer the task, or has no words.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -70,14 +70,14 @@ class Labeller:
         task = Task(settings.task)
         require_task(self.seg.segmenter, task)
         words = self.seg.vocabulary
-        if task is Task.EVERYTHING:  # names are given to masks only where they are asked for
+        if task is Task.EVERYTHING:  # masks get names only on request
             words = None if settings.vocabulary is None else words
         elif words is None and self.seg.abilities.open_vocabulary:
-            raise ValueError("the weights hold no words of a training; give some with --vocabulary")
+            raise ValueError("the weights do not hold the words of a training; give some with --vocabulary")
         self.vocabulary = words or Vocabulary()
 
     def __call__(self, images: Iterable[tuple[str, Path]]) -> Iterator[Record]:
-        """Label images, given by name and path: a record for each of them, also for one that cannot be read."""
+        """Label images, given by name and path; yields a record per image, also for those that cannot be read."""
         remaining = iter(images)
         while group := dict(islice(remaining, GROUP * self.settings.batch_size)):
             yield from self._label_group({path: name for name, path in group.items()})
@@ -102,7 +102,7 @@ class Labeller:
 
 def _record(name: str, result: SegmentationResult) -> Record:
     annotations = result.to_coco()["annotations"]
-    for annotation in annotations:  # which ids they get is known when all images are labelled
+    for annotation in annotations:  # ids are given when journals are merged
         for field in ("id", "image_id", "instance_id"):
             del annotation[field]
     height, width = result.size

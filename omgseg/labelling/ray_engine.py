@@ -1,4 +1,4 @@
-"""Labelling on many machines, or by several processes of one, through Ray Data."""
+"""Labelling with Ray Data, on many machines or in several processes of one."""
 
 from __future__ import annotations
 
@@ -14,29 +14,32 @@ import numpy as np
 
 from omgseg.labelling.labeller import Labeller, Record, Settings
 
-IMAGES_A_TASK = 8
-"""What one worker labels before it hands the records over: so much is done again when it dies."""
+IMAGES_PER_TASK = 8
+"""Images that a worker labels before it returns their records; they are labelled again if it dies."""
 MAX_TASKS = 10_000
 
 
 def label_with_ray(
-    settings: Settings, images: Sequence[tuple[str, Path]], workers: int, images_a_task: int = IMAGES_A_TASK
+    settings: Settings,
+    images: Sequence[tuple[str, Path]],
+    workers: int,
+    images_per_task: int = IMAGES_PER_TASK,
 ) -> Iterator[Record]:
-    """Label images; records come in any order.
+    """Label images; yields records in any order.
 
-    Uses the cluster of $RAY_ADDRESS, else starts Ray on this machine for the time of the call. Every worker holds a
-    model, on a GPU of its own where there are any. A worker that dies is replaced, and its images are labelled again.
-    All machines must see the images and the weights under the same paths.
+    Uses the cluster of $RAY_ADDRESS, else starts Ray on this machine for the time of the call. Each worker loads a
+    model, on its own GPU if there are GPUs. A worker that dies is replaced, and its images are labelled again. All
+    machines must have the images and the weights under the same paths.
 
     Args:
-        settings: of every worker's :class:`Labeller`.
+        settings: settings of the :class:`Labeller` of each worker. Without `threads` the workers share the CPUs.
         images: names and paths.
-        workers: number of models. Unless the settings say how many threads each of them has, they share the CPUs.
-        images_a_task: see :data:`IMAGES_A_TASK`; more where there are many.
+        workers: number of models.
+        images_per_task: see :data:`IMAGES_PER_TASK`; raised if there would be more than :data:`MAX_TASKS` tasks.
 
     Raises:
         ImportError: Ray Data is not installed.
-        ValueError: there are fewer GPUs (without any: CPUs) than `workers`.
+        ValueError: there are fewer GPUs (or, without GPUs, CPUs) than `workers`.
     """
     try:
         import ray
@@ -62,14 +65,14 @@ def label_with_ray(
         raise
     if settings.threads is None:
         settings = replace(settings, threads=max(int(resources.get("CPU", 0)) // workers, 1))
-    return _records(settings, images, workers, images_a_task, kind == "GPU", started)
+    return _records(settings, images, workers, images_per_task, kind == "GPU", started)
 
 
 def _records(
     settings: Settings,
     images: Sequence[tuple[str, Path]],
     workers: int,
-    images_a_task: int,
+    images_per_task: int,
     on_gpus: bool,
     shut_down: bool,
 ) -> Iterator[Record]:
@@ -77,8 +80,8 @@ def _records(
 
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    tasks = max(1, min(len(images) // max(images_a_task, settings.batch_size), MAX_TASKS))
-    # paths may have bytes that are not UTF-8, which Arrow does not take
+    tasks = max(1, min(len(images) // max(images_per_task, settings.batch_size), MAX_TASKS))
+    # Arrow takes only UTF-8, which paths need not be
     rows = [{"name": name, "path": quote(os.fsencode(path))} for name, path in images]
     # Ray Data restarts workers that die, and their tasks with them
     dataset = ray.data.from_items(rows, override_num_blocks=tasks).map_batches(
@@ -98,7 +101,7 @@ def _records(
 
 
 class _Worker:
-    """A :class:`Labeller` as Ray Data wants it."""
+    """A :class:`Labeller` with the interface of Ray Data."""
 
     def __init__(self, settings: Settings) -> None:
         self._label = Labeller(settings)

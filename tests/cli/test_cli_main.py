@@ -71,7 +71,7 @@ def test_the_model_must_be_named(run, photos, config_file, monkeypatch):
         monkeypatch.delenv(variable, raising=False)
     image = photos / "1.png"
     assert "give --model NAME" in run("predict", image)[2]
-    assert "needs --weights FILE" in run("predict", image, "--config", config_file)[2]
+    assert "is a config: give --weights FILE" in run("predict", image, "--config", config_file)[2]
     status, _, error = run("predict", image, "--run", "no/where")
     assert status == 2 and "no/where not found" in error
     status, _, error = run("predict", image, "--run", photos)
@@ -124,9 +124,9 @@ def test_a_full_disk_is_one_line(run, photos, model, tmp_path):
     out = tmp_path / "coco.json"
     with full_disk(900):
         status, _, error = run("label", photos, *model, "--out", out)
-    assert status == 1 and "the same command goes on from here: " in error and "1-of-1.jsonl" in error
+    assert status == 1 and "the same command continues from here: " in error and "1-of-1.jsonl" in error
     status, _, error = run("label", photos, *model, "--out", out)
-    assert status == 0 and "0 of them labelled before" not in error
+    assert status == 0 and "0 of them already labelled" not in error
 
 
 def test_models_have_names(run, photos, tmp_path):

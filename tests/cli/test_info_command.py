@@ -42,7 +42,7 @@ def test_any_model_tells_what_it_can_do(run, fake):
     assert status == 0, error
     assert "semantic, instance, panoptic, interactive, everything, vos" in out
     assert "points, labels, boxes, masks" in out and "in clips of 2 frames" in out and "to fit 80x60" in out
-    assert "things: red, blue, yellow" in out and "any can be given" in out
+    assert "things: red, blue, yellow" in out and "any words can be given" in out
     assert "cost: cannot be measured (the config has no key 'model'" in out
     status, out, _ = run("info", fake("ImageOnlyFake")[1])
     rows = {line.split()[0]: line.split(maxsplit=1)[1] for line in out.splitlines() if line.startswith("  ")}
@@ -52,7 +52,7 @@ def test_any_model_tells_what_it_can_do(run, fake):
         "no",
         "no",
     )
-    assert rows["words"] == "its own" and "frame by frame" in rows["videos"]
+    assert rows["words"] == "fixed" and "frame by frame" in rows["videos"]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_any_model_tells_what_it_can_do(run, fake):
         (["nothing.py"], "nothing.py not found"),
         ([MAIN, "--size", "800"], "WIDTHxHEIGHT"),
         ([MAIN, "--size", "100000x100000"], "more than 50 million pixels"),
-        ([MAIN, "--classes", "0"], "not positive"),
+        ([MAIN, "--classes", "0"], "must be at least 1"),
         ([MAIN, "--weights", "nothing.pth"], "nothing.pth"),
     ],
 )

@@ -47,7 +47,7 @@ def test_unreadable_images_are_counted_and_tried_again(label, photos, tmp_path):
     assert len(content["images"]) == 2 and content["info"]["unreadable"] == ["10.png"]
     (photos / "10.png").write_bytes(picture)
     status, _, error = label(tmp_path / "coco.json")
-    assert status == 0 and "2 of them labelled before" in error
+    assert status == 0 and "2 of them already labelled" in error
     assert label(tmp_path / "fresh.json")[0] == 0
     assert (tmp_path / "fresh.json").read_bytes() == (tmp_path / "coco.json").read_bytes()
 
@@ -58,7 +58,7 @@ def test_images_that_are_added_are_labelled_and_those_that_are_gone_left_out(lab
     (photos / "10.png").unlink()
     Image.new("RGB", (4, 4)).save(photos / "1.png")  # is not read again
     status, _, error = label(tmp_path / "coco.json")
-    assert status == 0 and "3 images, 2 of them labelled before" in error
+    assert status == 0 and "3 images, 2 of them already labelled" in error
     content = json.loads((tmp_path / "coco.json").read_text())
     assert [image["file_name"] for image in content["images"]] == ["1.png", "4.png", "more/2.png"]
     assert [image["width"] for image in content["images"]] == [96, 96, 96]
@@ -98,7 +98,7 @@ def test_a_killed_run_goes_on_and_loses_nothing(label, model, photos, tmp_path):
     assert not out.exists() and 3 <= kept < 43
 
     status, _, error = label(out)
-    assert status == 0 and f"{kept} of them labelled before" in error
+    assert status == 0 and f"{kept} of them already labelled" in error
     assert label(tmp_path / "whole.json")[0] == 0
     assert out.read_bytes() == (tmp_path / "whole.json").read_bytes()
 
@@ -107,7 +107,7 @@ def test_a_second_run_loses_nothing(label, tmp_path):
     out = tmp_path / "coco.json"
     out.write_text("annotations by hand")
     status, _, error = label(out)
-    assert status == 2 and "exists and was not made here" in error
+    assert status == 2 and "exists without a journal" in error
     assert out.read_text() == "annotations by hand"
     assert label(out, "--overwrite")[0] == 0
     before = out.read_bytes()
@@ -121,10 +121,10 @@ def test_a_second_run_loses_nothing(label, tmp_path):
     ("arguments", "message"),
     [
         (["--shard", "3/2"], "1 <= i <= n"),
-        (["--min-score", "2"], "not between 0 and 1"),
+        (["--min-score", "2"], "must be between 0 and 1"),
         (["--workers", "2"], "--engine local"),
-        (["--batch-size", "0"], "not positive"),
-        (["--threads", "0"], "not positive"),
+        (["--batch-size", "0"], "must be at least 1"),
+        (["--threads", "0"], "must be at least 1"),
     ],
 )
 def test_label_mistakes(label, tmp_path, arguments, message):
@@ -137,7 +137,7 @@ def test_there_must_be_images_and_words(run, model, fake, photos, tmp_path):
     out = ["--out", tmp_path / "coco.json"]
     assert "no images" in run("label", *out, *model)[2]
     assert "missing not found" in run("label", tmp_path / "missing", *out, *model)[2]
-    assert "no words" in run("label", photos, *out, *fake("WordlessFake"))[2]
+    assert "do not hold the words" in run("label", photos, *out, *fake("WordlessFake"))[2]
     assert "no journals of shards" in run("label", "--merge", *out)[2]
 
 

@@ -158,14 +158,17 @@ def test_objects_of_the_first_frame(run, model, frames, tmp_path):
     [
         (["missing.jpg"], "missing.jpg not found"),
         (["EMPTY"], "has no images"),
-        (["PHOTO", "--format", "mp4"], "is an image, which is not written as mp4"),
-        (["PHOTO", "--task", "interactive"], "need each other"),
-        (["PHOTO", "--points", "1,1"], "need each other"),
-        (["PHOTO", "--points", "1,1", "--task", "interactive", "--labels", "1", "0"], "for every point"),
-        (["PHOTO", "--task", "vos"], "need each other"),
+        (["PHOTO", "--format", "mp4"], "is an image, which cannot be written as mp4"),
+        (["PHOTO", "--task", "interactive"], "needs --points or --boxes"),
+        (["PHOTO", "--points", "1,1"], "the other tasks take none"),
+        (
+            ["PHOTO", "--points", "1,1", "--task", "interactive", "--labels", "1", "0"],
+            "one label, 1 or 0, per point",
+        ),
+        (["PHOTO", "--task", "vos"], "needs --first-mask"),
         (["PHOTO", "--task", "vos", "--first-mask", "nothing.png"], "nothing.png not found"),
-        (["PHOTO", "--min-score", "7"], "not between 0 and 1"),
-        (["PHOTO", "--batch-size", "0"], "not positive"),
+        (["PHOTO", "--min-score", "7"], "must be between 0 and 1"),
+        (["PHOTO", "--batch-size", "0"], "must be at least 1"),
         (["PHOTO", "--vocabulary", "dog, dog"], "twice"),
         (["PHOTO", "--vocabulary", "nothing.json"], "nothing.json"),
         (["PHOTO", "--background", ","], "no words"),
@@ -187,7 +190,7 @@ def test_mistakes_are_named_before_anything_is_written(run, model, photos, tmp_p
 def test_words_are_needed_where_the_weights_hold_none(run, fake, photos, tmp_path):
     arguments = [*fake("WordlessFake"), "--out", tmp_path / "out"]
     status, _, error = run("predict", photos / "1.png", *arguments)
-    assert status == 2 and "no words of a training" in error
+    assert status == 2 and "do not hold the words" in error
     assert run("predict", photos / "1.png", *arguments, "--vocabulary", "coco", "--format", "json")[0] == 0
     assert len(SegmentationResult.load(tmp_path / "out" / "1.json").vocabulary) == 133
 

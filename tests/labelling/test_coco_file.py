@@ -61,10 +61,10 @@ def test_what_cannot_be_merged(tmp_path):
     changed = write(tmp_path / "4", ["4"], "2/3", settings={"task": "panoptic"})
     out = tmp_path / "out.json"
     for paths, message in (
-        ([], "no finished shards"),
+        ([], "no journals are given"),
         ([first], "shards are missing: 2/3, 3/3"),
         ([first, second], "2 is not finished"),
-        ([first, other], "different divisions"),
+        ([first, other], "different counts"),
         ([first, changed], "another task"),
     ):
         with pytest.raises((ValueError, FileNotFoundError), match=message):
