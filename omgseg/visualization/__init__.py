@@ -1,4 +1,4 @@
-"""Pictures of results: one renderer for all tasks. Functions on arrays: RGB images in, RGB images out."""
+"""Draws results: one renderer for all tasks, with functions from RGB arrays to RGB arrays."""
 
 from omgseg.visualization.paint import draw_boxes, draw_clicks
 from omgseg.visualization.render import render, segment_color

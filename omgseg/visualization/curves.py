@@ -1,4 +1,4 @@
-"""The course of a training run as one picture."""
+"""Plots the curves of a training run."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from omgseg.visualization.palette import palette_colors
 
 _PANEL = (5.2, 3.4)  # inches
 _DPI = 100
-_SMOOTH = 40  # the smooth line is a mean over 1/40 of the run
-_LOGARITHMIC = 20.0  # ratio of largest to smallest value from which on the axis is logarithmic
-_MOST_POINTS = 4000  # more than the pixels of a panel
+_SMOOTH = 40  # the smooth line is a running mean over 1/20 of the run (radius 1/40)
+_LOGARITHMIC = 20.0  # the axis is logarithmic above this ratio of the largest to the smallest value
+_MOST_POINTS = 4000  # per line; more than the pixels of a panel
 
 
 def draw_curves(
@@ -25,11 +25,11 @@ def draw_curves(
     """Draw values over iterations.
 
     Args:
-        panels: title of a panel to its lines: name to values. Values are at equal distances, the last one at the last
-            iteration; those that are not finite leave a gap.
-        last: the last iteration.
-        count: iterations that the values stand for, up to the last one.
-        noisy: titles of the panels that show running means, and the values themselves only palely.
+        panels: lines (name to values) by title of the panel. Values are at equal distances, the last one at the last
+            iteration; values that are not finite leave a gap.
+        last: number of the last iteration.
+        count: number of iterations that the values cover, up to the last one.
+        noisy: titles of the panels with running means in front of pale lines of the values.
 
     Returns:
         uint8 RGB.
@@ -46,7 +46,7 @@ def draw_curves(
         raise ValueError("no curves to draw")
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    # without pyplot, which would look for a display and keep the figure
+    # without pyplot, which looks for a display and keeps the figure in memory
     figure = Figure(figsize=(columns * _PANEL[0], rows * _PANEL[1]), dpi=_DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     for place, (title, lines) in enumerate(panels.items(), 1):
@@ -84,7 +84,7 @@ def _draw_panel(
 
 
 def running_mean(values: np.ndarray, radius: int) -> np.ndarray:
-    """Means over the finite values at most `radius` places away; not a number where there are none."""
+    """Means over the finite values at most `radius` positions away; NaN without such values."""
     if radius < 1:
         return values
     finite = np.isfinite(values)
@@ -95,6 +95,6 @@ def running_mean(values: np.ndarray, radius: int) -> np.ndarray:
 
 
 def _colors(count: int) -> list[tuple[float, ...]]:
-    """Matplotlib's form of the first colours that all people tell apart; yellow is too pale for lines on white."""
+    """The first dark colours of the colour-blind palette for Matplotlib; pale lines are hard to see on white."""
     dark = [color for color in palette_colors("colorblind") if sum(color) < 500]
     return [tuple(value / 255 for value in dark[number % len(dark)]) for number in range(count)]

@@ -1,4 +1,4 @@
-"""Text on pictures: fonts and plates, places for labels that leave each other free, and the legend."""
+"""Text on images: fonts, labels without overlaps, and the legend."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from PIL import Image, ImageDraw, ImageFont
 from omgseg.visualization.paint import Shape
 from omgseg.visualization.palette import Color, edge_of, ink_on
 
-_SMALLEST = 11  # pixels of height below which letters cannot be read
-_SHARE = 0.022  # of the image's mean side
+_SMALLEST = 11  # smallest readable font size in pixels
+_SHARE = 0.022  # font size relative to the mean side of the image
 
 
 @lru_cache(maxsize=64)
 def load_font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which matplotlib brings along: Latin, Greek, Cyrillic and more, the same on every machine."""
+    """DejaVu Sans from matplotlib, with Latin, Greek, Cyrillic and more; the same on every machine."""
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), size)
 
 
 def font_size(height: int, width: int, crowded: bool = False) -> int:
-    """Pixels; grows with the image: 11 at 128x128, 21 at 720p, 63 at 4K, a fifth less in crowded pictures."""
+    """Font size in pixels by the size of the image: 11 at 128x128, 21 at 720p, 63 at 4K; 20 % less if crowded."""
     return max(_SMALLEST, round(_SHARE * math.sqrt(height * width) * (0.8 if crowded else 1)))
 
 
@@ -36,10 +36,10 @@ class Plate:
     """A plate with text.
 
     Attributes:
-        text: what it says.
-        color: of the plate; the letters are black or white, whichever is easier to read on it.
+        text: the text.
+        color: RGB colour of the plate; the text is black or white, whichever has the higher contrast.
         box: (x1, y1, x2, y2) in pixels.
-        pin: (x, y) of the place it belongs to, when a line has to lead there.
+        pin: (x, y) in pixels of the point to which a line leads; None: no line.
     """
 
     text: str
@@ -49,14 +49,14 @@ class Plate:
 
 
 def plate_size(text: str, size: int) -> tuple[int, int]:
-    """(width, height) in pixels of the plate of a text."""
+    """(width, height) of the plate of a text, in pixels."""
     font = load_font(size)
     ascent, descent = font.getmetrics()
     return math.ceil(font.getlength(text)) + 2 * padding(size), ascent + descent + padding(size) // 2
 
 
 def padding(size: int) -> int:
-    """Pixels left and right of text."""
+    """Space left and right of text, in pixels."""
     return max(2, round(0.28 * size))
 
 
@@ -70,7 +70,7 @@ def shorten(text: str, size: int, width: float) -> str:
 
 
 def write_plates(picture: np.ndarray, plates: Sequence[Plate], size: int) -> np.ndarray:
-    """Draw plates of one font size: a copy of `picture`, uint8 RGB."""
+    """Draw plates with one font size on a copy of `picture`, uint8 RGB (H, W, 3)."""
     if not plates:
         return picture
     image = Image.fromarray(picture)
@@ -97,7 +97,7 @@ def write_plates(picture: np.ndarray, plates: Sequence[Plate], size: int) -> np.
 
 
 def _lead(draw: ImageDraw.ImageDraw, plate: Plate, width: int) -> None:
-    """A line from the plate to its pin, with a dark rim that shows on masks of the same colour."""
+    """Draw a line from the plate to its pin, with a dark rim against masks of the same colour."""
     x1, y1, x2, y2 = plate.box
     x, y = plate.pin
     end = min(max(x, x1), x2 - 1), min(max(y, y1), y2 - 1)
@@ -107,8 +107,8 @@ def _lead(draw: ImageDraw.ImageDraw, plate: Plate, width: int) -> None:
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
 
 
-_GRID = 64  # masks are looked at with so many pixels a side
-_INSIDE = 48  # places inside of a mask that are tried
+_GRID = 64  # longest side of the coarse masks in which places are searched
+_INSIDE = 48  # number of places that are tried inside of a mask
 _RINGS = (
     0.0,
     0.9,
@@ -120,14 +120,14 @@ _RINGS = (
     6.6,
     8.2,
     10.0,
-)  # distances from the anchor that are tried, in font sizes
+)  # radii of places around the anchor, in font sizes
 _DIRECTIONS = np.stack([1.6 * np.cos(angles := np.arange(16) * np.pi / 8), np.sin(angles)], -1)
-_WIDEST = 0.6  # of the image that one label may take
-_CROWDED = 0.2  # of the image that all labels together would take when shorter texts are preferred
-_MOST = 0.35  # of the image that they may take
+_WIDEST = 0.6  # largest width of a label, relative to the image
+_CROWDED = 0.2  # shorter texts are used if all labels need more than this share of the image
+_MOST = 0.35  # largest share of the image that all labels may cover
 
-# What a place costs, in font sizes of distance from the anchor.
-_INSIDE_DISTANCE = 0.25  # a font size of distance within the mask
+# Costs of a place, in the unit "one font size of distance from the anchor".
+_INSIDE_DISTANCE = 0.25  # per font size of distance inside of the mask
 _NOT_INSIDE = 0.7
 _COVERS_ITSELF = 3.0
 _COVERS_OTHERS = 2.5
@@ -135,13 +135,13 @@ _COVERS_OTHERS = 2.5
 
 @dataclass(frozen=True)
 class Caption:
-    """What a label may say.
+    """The possible texts of a label.
 
     Attributes:
-        texts: the same in ever fewer words; the first that finds room is written.
-        color: of its plate.
-        shape: of the mask.
-        visible: uint8 0/1 (h, w), what is seen of the mask in the shape's crop.
+        texts: versions of the text, the longest first; the first one that fits is written.
+        color: RGB colour of the plate.
+        shape: the mask.
+        visible: uint8 0/1 (h, w), the visible part of the mask in the shape's crop.
     """
 
     texts: tuple[str, ...]
@@ -156,16 +156,16 @@ def place_labels(
     font: int,
     taken: Sequence[tuple[int, int, int, int]] = (),
 ) -> list[Plate]:
-    """Choose places greedily; a label for which there is no room near its mask is left out.
+    """Choose places greedily; a label without space near its mask is left out.
 
     Args:
-        captions: the most important first.
-        size: (height, width) of the image.
-        font: pixels of height.
-        taken: boxes (x1, y1, x2, y2) that stay free of labels.
+        captions: the captions, the most important first.
+        size: (height, width) of the image in pixels.
+        font: font size in pixels.
+        taken: boxes (x1, y1, x2, y2) that labels must not cover.
 
     Returns:
-        Plates inside of the image; no two of them overlap.
+        Plates inside of the image that do not overlap.
     """
     plates: list[Plate] = []
     occupied = np.array(list(taken), float).reshape(-1, 4)
@@ -175,8 +175,8 @@ def place_labels(
     room = _MOST * image
     for index, caption in enumerate(captions):
         texts = caption.texts if needed <= _CROWDED * image else caption.texts[-1:]
-        others = np.delete(objects, index, axis=0)
-        plate = _place(caption, texts, size, font, occupied, others)
+        other_boxes = np.delete(objects, index, axis=0)
+        plate = _place(caption, texts, size, font, occupied, other_boxes)
         if plate is None:
             continue
         x1, y1, x2, y2 = plate.box
@@ -194,7 +194,7 @@ def _place(
     size: tuple[int, int],
     font: int,
     occupied: np.ndarray,
-    others: np.ndarray,
+    other_boxes: np.ndarray,
 ) -> Plate | None:
     anchor, coarse = _anchor(caption)
     for text in texts:
@@ -208,12 +208,12 @@ def _place(
         free = ~(_overlap(boxes, occupied + (-1, -1, 1, 1)) > 0).any(1)
         if not free.any():
             continue
-        own = np.array([caption.shape.box], float)
+        mask_box = np.array([caption.shape.box], float)
         cost = np.hypot(*((boxes[:, :2] + boxes[:, 2:]) / 2 - anchor).T) / font
         outside = np.arange(len(boxes)) >= len(inside)
         cost[~outside] *= _INSIDE_DISTANCE
-        cost += outside * (_NOT_INSIDE + _COVERS_ITSELF * _covered(boxes, own))
-        cost += _COVERS_OTHERS * _covered(boxes, others)
+        cost += outside * (_NOT_INSIDE + _COVERS_ITSELF * _covered(boxes, mask_box))
+        cost += _COVERS_OTHERS * _covered(boxes, other_boxes)
         cost[~free] = np.inf
         best = int(cost.argmin())
         box = tuple(int(value) for value in boxes[best])
@@ -223,7 +223,7 @@ def _place(
 
 
 def _anchor(caption: Caption) -> tuple[np.ndarray, np.ndarray]:
-    """A point (x, y) deep inside of the mask and near its middle, and the mask as seen in a coarse grid."""
+    """A point (x, y) deep inside of the mask and near its middle, and the visible mask at a coarse resolution."""
     height, width = caption.visible.shape
     scale = min(1.0, _GRID / max(height, width))
     grid = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -238,7 +238,7 @@ def _anchor(caption: Caption) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _inside(caption: Caption, coarse: np.ndarray, plate: np.ndarray, anchor: np.ndarray) -> np.ndarray:
-    """Centres (K, 2) of plates that lie in the mask, those nearest to the anchor; K is 0 where it does not fit."""
+    """Centres (K, 2) of places inside of the mask, nearest to the anchor first; K is 0 if the plate does not fit."""
     height, width = caption.visible.shape
     step = np.array([width / coarse.shape[1], height / coarse.shape[0]])
     kernel = np.ceil(plate / step).astype(int)
@@ -251,12 +251,14 @@ def _inside(caption: Caption, coarse: np.ndarray, plate: np.ndarray, anchor: np.
     centers = (places + 0.5 * (kernel % 2)) * step + (caption.shape.x, caption.shape.y)
     order = np.square(centers - anchor).sum(1).argsort(kind="stable")
     nearest = order[:_INSIDE]
-    spread = order[:: max(1, len(order) // _INSIDE)]  # far ones, too, for when the middle is taken
+    spread = order[
+        :: max(1, len(order) // _INSIDE)
+    ]  # distant places, in case those near the anchor are occupied
     return centers[np.concatenate([nearest, spread])]
 
 
 def _around(box: tuple[int, int, int, int], anchor: np.ndarray, plate: np.ndarray, font: int) -> np.ndarray:
-    """Centres (K, 2) of plates on rings around the anchor, and just above, below and beside the mask."""
+    """Centres (K, 2) of places on rings around the anchor, and just above, below and beside the mask."""
     x1, y1, x2, y2 = box
     x, y = (x1 + x2) / 2, (y1 + y2) / 2
     dx, dy = plate / 2 + font * 0.15
@@ -266,37 +268,37 @@ def _around(box: tuple[int, int, int, int], anchor: np.ndarray, plate: np.ndarra
 
 
 def _boxes(centers: np.ndarray, plate: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Plates (K, 4) at their centres, moved into the image."""
+    """Boxes (K, 4) of plates with these centres, moved into the image."""
     corners = np.round(centers - plate / 2)
     corners = np.clip(corners, 0, np.array(size[::-1]) - plate)
     return np.concatenate([corners, corners + plate], axis=1)
 
 
-def _overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Common area (K, M) of boxes (K, 4) and (M, 4)."""
+def _overlap(boxes: np.ndarray, other_boxes: np.ndarray) -> np.ndarray:
+    """Intersection areas (K, M) of boxes (K, 4) and (M, 4)."""
     lengths = [
-        np.minimum(boxes[:, None, axis + 2], others[:, axis + 2])
-        - np.maximum(boxes[:, None, axis], others[:, axis])
+        np.minimum(boxes[:, None, axis + 2], other_boxes[:, axis + 2])
+        - np.maximum(boxes[:, None, axis], other_boxes[:, axis])
         for axis in (0, 1)
     ]
     return np.maximum(lengths[0], 0) * np.maximum(lengths[1], 0)
 
 
 def _covered(boxes: np.ndarray, objects: np.ndarray) -> np.ndarray:
-    """How many objects each box hides: the sum of the covered shares, (K,)."""
+    """The sum (K,) of the shares of the objects that each box covers."""
     areas = (objects[:, 2:] - objects[:, :2]).prod(-1)
     return (_overlap(boxes, objects) / areas).sum(-1)
 
 
 def _touches(caption: Caption, box: tuple[int, int, int, int]) -> bool:
-    """Whether a plate lies on what is seen of its mask."""
+    """Whether a plate overlaps the visible part of its mask."""
     x1, y1, x2, y2 = box
     x, y = caption.shape.x, caption.shape.y
     return bool(caption.visible[max(0, y1 - y) : max(0, y2 - y), max(0, x1 - x) : max(0, x2 - x)].any())
 
 
-_HIGHEST, _WIDEST_LEGEND = 0.9, 0.5  # shares of the image that the legend may take
-_PAPER = 0.85  # opacity of the white below it
+_HIGHEST, _WIDEST_LEGEND = 0.9, 0.5  # largest height and width of the legend, relative to the image
+_PAPER = 0.85  # opacity of its white background
 
 Box = tuple[int, int, int, int]
 
@@ -308,11 +310,11 @@ def draw_legend(
 
     Args:
         picture: uint8 RGB (H, W, 3).
-        entries: colours and what they stand for, from the top; those beyond the room are counted in the last line.
-        font: pixels of height.
+        entries: colours and texts, from the top; the last line counts those without space.
+        font: font size in pixels.
 
     Returns:
-        A copy, and the box (x1, y1, x2, y2) of the legend; the picture itself and None without entries.
+        A copy, and the box (x1, y1, x2, y2) of the legend; without entries the picture itself and None.
     """
     height, width = picture.shape[:2]
     margin, line = padding(font), plate_size("", font)[1]

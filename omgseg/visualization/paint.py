@@ -1,4 +1,4 @@
-"""Masks on pictures: what is on top where, tints and outlines, and users' clicks and boxes."""
+"""Paints on images: tints and outlines of masks, clicks and boxes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ NOTHING = -1
 
 @dataclass(frozen=True)
 class Shape:
-    """One mask, cropped.
+    """One mask, cropped to its bounding box.
 
     Attributes:
-        index: its place in the result.
-        x, y: pixels of the crop's upper left corner in the image.
-        mask: uint8 0/1 (h, w), contiguous; every border of the crop touches the mask.
-        area: pixels of the mask.
+        index: its index in the result.
+        x, y: upper left corner of the crop, in pixels of the image.
+        mask: uint8 0/1 (h, w), contiguous.
+        area: number of pixels in the mask.
     """
 
     index: int
@@ -34,12 +34,12 @@ class Shape:
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """(x1, y1, x2, y2) in pixels of the image, the last ones exclusive."""
+        """(x1, y1, x2, y2) in pixels of the image; x2 and y2 are exclusive."""
         height, width = self.mask.shape
         return self.x, self.y, self.x + width, self.y + height
 
     def crop_of(self, array: np.ndarray) -> np.ndarray:
-        """The part of an image-sized array under the crop, as a view."""
+        """The crop of an array (H, W, ...), as a view."""
         x1, y1, x2, y2 = self.box
         return array[y1:y2, x1:x2]
 
@@ -49,7 +49,7 @@ def read_shapes(rles: Sequence[dict[str, Any]], wanted: Sequence[int]) -> list[S
 
     Args:
         rles: COCO's compressed run lengths.
-        wanted: indices of the masks to decode. Among equal areas, earlier ones come last.
+        wanted: indices of the masks to decode. Of masks with equal areas, earlier ones come last.
     """
     shapes = []
     for index in wanted:
@@ -62,7 +62,7 @@ def read_shapes(rles: Sequence[dict[str, Any]], wanted: Sequence[int]) -> list[S
 
 
 def top_map(shapes: Sequence[Shape], size: tuple[int, int]) -> np.ndarray:
-    """Which mask shows where: int32 (H, W) of indices, :data:`NOTHING` where there is none; later shapes are on top."""
+    """Index of the topmost mask per pixel, int32 (H, W), :data:`NOTHING` without a mask; later shapes are on top."""
     top = np.full(size, NOTHING, np.int32)
     for shape in shapes:
         np.copyto(shape.crop_of(top), shape.index, where=shape.mask.view(bool))
@@ -70,11 +70,11 @@ def top_map(shapes: Sequence[Shape], size: tuple[int, int]) -> np.ndarray:
 
 
 def visible_part(shape: Shape, top: np.ndarray) -> np.ndarray:
-    """uint8 0/1 (h, w): the pixels of a shape's crop that :func:`top_map` gave to it."""
+    """uint8 0/1 (h, w): the pixels of a shape that are on top in a :func:`top_map`."""
     return (shape.crop_of(top) == shape.index).view(np.uint8)
 
 
-_NEAR = 3  # line widths below which the distance of two shapes is no gap
+_NEAR = 3  # shapes with a smaller distance, in line widths, count as touching
 _SUBPIXEL_BITS = 4  # OpenCV draws between pixels when coordinates are given in sixteenths
 
 
@@ -83,8 +83,8 @@ def tint(image: np.ndarray, top: np.ndarray, colors: Sequence[Color], opacity: f
 
     Args:
         image: uint8 RGB (H, W, 3).
-        top: int32 (H, W) of mask indices, :data:`~omgseg.visualization.paint.NOTHING` stays as it is.
-        colors: of the masks.
+        top: int32 (H, W), see :func:`top_map`; pixels with :data:`NOTHING` are not changed.
+        colors: colours by mask index.
         opacity: share of the colour in 0..1.
     """
     table = np.array([*colors, (0, 0, 0)], np.uint8)  # the last row, which -1 takes, is replaced below
@@ -101,23 +101,23 @@ def draw_outlines(
     width: int,
     zoom: int = 1,
 ) -> None:
-    """Draw the smooth borders, holes included, of what is visible of shapes, into `picture`.
+    """Draw the smooth borders of the visible parts of shapes into `picture`, including those of holes.
 
-    Where two shapes meet, or nearly so, only the border of the upper one is drawn: two lines side by side would look
-    like a gap between the shapes.
+    Where two shapes touch or nearly touch, only the border of the upper one is drawn, as two lines side by side look
+    like a gap.
 
     Args:
         picture: uint8 RGB (H, W, 3), changed.
-        shapes: the lower ones first.
+        shapes: the shapes, lower ones first.
         top: their :func:`top_map`.
-        colors: of the lines, by :attr:`Shape.index`.
-        width: of the lines in pixels.
+        colors: colours of the lines, by :attr:`Shape.index`.
+        width: width of the lines in pixels.
         zoom: how many times larger the masks are than they were found; gaps between them grew as much.
     """
     reach = _NEAR * width * zoom
     ranks = np.full(max((shape.index for shape in shapes), default=0) + 2, NOTHING, np.int32)
     for rank, shape in enumerate(shapes):
-        ranks[shape.index] = rank  # the last entry, which NOTHING takes, stays below all
+        ranks[shape.index] = rank  # the last entry is for NOTHING, below all shapes
     for rank, shape in enumerate(shapes):
         contours, _ = cv2.findContours(visible_part(shape, top), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         meets = _near_upper(shape, top, ranks > rank, reach)
@@ -134,7 +134,7 @@ def draw_outlines(
 
 
 def _near_upper(shape: Shape, top: np.ndarray, is_upper: np.ndarray, reach: int) -> np.ndarray:
-    """uint8 0/1 (h, w) over a shape's crop: where a shape that `is_upper` tells by its index is within `reach`."""
+    """uint8 0/1 (h, w): the pixels of a shape's crop within `reach` of a shape for which `is_upper` is true."""
     x1, y1, x2, y2 = shape.box
     left, above = max(0, x1 - reach), max(0, y1 - reach)
     around = is_upper[top[above : y2 + reach, left : x2 + reach]].astype(np.uint8)
@@ -143,9 +143,10 @@ def _near_upper(shape: Shape, top: np.ndarray, is_upper: np.ndarray, reach: int)
 
 
 def _runs(line: np.ndarray, left_out: np.ndarray, reach: int) -> Iterator[tuple[np.ndarray, bool]]:
-    """What remains of a closed line (N, 2) without some of its points, and whether a part is closed.
+    """The parts of a closed line (N, 2) without some of its points, each with whether it is closed.
 
-    Parts go on for `reach` points at both ends, up to the line that they meet; shorter ones are left out.
+    Parts are extended by `reach` points at both ends, up to the line that they meet; parts that are not longer than
+    `reach` are left out.
     """
     if not left_out.any():
         yield line, True
@@ -159,12 +160,12 @@ def _runs(line: np.ndarray, left_out: np.ndarray, reach: int) -> Iterator[tuple[
 
 
 def line_width(height: int, width: int) -> int:
-    """Pixels; 1 for small photos, 2 for 720p, 6 for 4K."""
+    """Width of lines in pixels, by the size of the image: 1 for small photos, 2 for 720p, 6 for 4K."""
     return max(1, round(min(height, width) / 340))
 
 
 def _smooth(line: np.ndarray, radius: int) -> np.ndarray:
-    """A closed line (N, 2) without the stairs of pixels: a running mean over its points."""
+    """A closed line (N, 2), smoothed by a running mean over its points."""
     if len(line) < 6 * radius:
         return line.astype(float)
     window = 2 * radius + 1
@@ -181,8 +182,8 @@ def draw_clicks(image: np.ndarray, points: np.ndarray, palette: str = "default")
 
     Args:
         image: uint8 RGB (H, W, 3), not changed.
-        points: (N, 2) pixels (x, y); the i-th gets the colour of identity i + 1, as the mask of the i-th prompt does.
-        palette: of the identities.
+        points: (N, 2), x and y in pixels; the i-th has the colour of id i + 1, like the mask of the i-th prompt.
+        palette: "default" or "colorblind".
 
     Returns:
         uint8 RGB (H, W, 3).
@@ -199,12 +200,12 @@ def draw_clicks(image: np.ndarray, points: np.ndarray, palette: str = "default")
 
 
 def draw_boxes(image: np.ndarray, boxes: np.ndarray, palette: str = "default") -> np.ndarray:
-    """Draw boxes, the i-th in the colour of identity i + 1, with a dark rim.
+    """Draw boxes with a dark rim, the i-th in the colour of id i + 1.
 
     Args:
         image: uint8 RGB (H, W, 3), not changed.
-        boxes: (N, 4) pixels (x1, y1, x2, y2).
-        palette: of the identities.
+        boxes: (N, 4), x1, y1, x2 and y2 in pixels.
+        palette: "default" or "colorblind".
 
     Returns:
         uint8 RGB (H, W, 3).

@@ -1,4 +1,4 @@
-"""Colours: stable for a class in every picture of a vocabulary, and for an identity in every frame and every run."""
+"""Colours of classes and ids, which are the same in every picture and in every run."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ Color = tuple[int, int, int]
 
 PALETTES = ("default", "colorblind")
 SIZE = 48
-"""Colours in a palette. More classes or identities than that share some."""
-_FIRST = 16  # of them are very different; names choose among these, so that small vocabularies look clear
+"""Number of colours in a palette. If there are more classes or ids, some share a colour."""
+_FIRST = 16  # number of very different colours at the start; names choose one of these
 _LIGHTER, _DARKER = 0.6, 0.35  # shares of white and black in borders
 
-# Each began with a few colours by hand and was continued with the colour that is farthest (CIELAB) from all before it,
-# of a grid of colours neither as dark as shadows nor as pale as the sky, neither grey like concrete nor neon.
-# "colorblind" begins with M. Okabe and K. Ito, "Color Universal Design", 2008, without black, which masks would lose in
-# shadows; a distance is the smallest that people see with full colour vision, without red and without green.
+# The first colours were chosen by hand. Each further one is the colour of a grid that is farthest (CIELAB) from all
+# before it; the grid has no very dark, pale, grey or neon colours. "colorblind" begins with M. Okabe and K. Ito, "Color
+# Universal Design", 2008, without black; its distance is the smallest for full colour vision, red and green blindness.
 # tests/visualization/test_palette.py repeats the search.
 _TABLES = {
     "default": """
@@ -40,34 +39,34 @@ _TABLES = {
 
 @lru_cache
 def palette_colors(palette: str = "default") -> tuple[Color, ...]:
-    """The colours of a palette; any few from its start are easy to tell apart.
+    """The colours of a palette; the first ones are the easiest to distinguish.
 
     Args:
-        palette: "default", or "colorblind": the colours of Okabe and Ito, continued so that people with red or green
-            blindness tell them apart as well.
+        palette: "default"; or "colorblind": the colours of Okabe and Ito and further ones that people with red or green
+            blindness can distinguish.
 
     Raises:
-        ValueError: there is no such palette.
+        ValueError: the palette is unknown.
     """
     if palette not in PALETTES:
-        raise ValueError(f"palette {palette!r} is unknown; choose one of {', '.join(PALETTES)}")
+        raise ValueError(f"unknown palette {palette!r}; give {' or '.join(PALETTES)}")
     return tuple(tuple(bytes.fromhex(color)) for color in _TABLES[palette].split())
 
 
 def identity_color(identity: int, palette: str = "default") -> Color:
-    """RGB colour of an object number, from 1."""
+    """RGB colour of an object id, from 1."""
     return palette_colors(palette)[(identity - 1) % SIZE]
 
 
 def category_color(vocabulary: Vocabulary, label: int, palette: str = "default") -> Color:
     """RGB colour of a class.
 
-    In the default palette it is the class's own where its dataset defines one. Otherwise its name chooses a colour, and
-    takes the next free one when an earlier class of the vocabulary has it: two classes share a colour only in
-    vocabularies of more than :data:`SIZE`, and few colours change when words are added at the end.
+    The default palette uses the colour of the class's dataset if there is one. Otherwise a hash of the name chooses a
+    colour, or the next one that no earlier class of the vocabulary has. So classes share a colour only in vocabularies
+    of more than :data:`SIZE` words, and words that are added at the end change no colours before them.
 
     Raises:
-        IndexError: the vocabulary has no such label.
+        IndexError: the vocabulary does not have the label.
     """
     if not 0 <= label < len(vocabulary):
         raise IndexError(f"label {label} is not in the vocabulary of {len(vocabulary)} categories")
@@ -93,13 +92,13 @@ def _category_colors(vocabulary: Vocabulary, palette: str) -> tuple[Color, ...]:
 
 
 def ink_on(color: Color) -> Color:
-    """Black or white, whichever is easier to read on a colour (contrast ratio of WCAG 2.2)."""
+    """Black or white, whichever has the higher contrast on a colour (contrast ratio of WCAG 2.2)."""
     luminance = float(_linear(np.array(color)) @ (0.2126, 0.7152, 0.0722))
     return (0, 0, 0) if (luminance + 0.05) ** 2 > 0.05 * 1.05 else (255, 255, 255)
 
 
 def edge_of(color: Color) -> Color:
-    """A lighter shade of a dark colour, a darker one of a light colour: borders that show on the colour itself."""
+    """The colour of borders: a lighter shade of a dark colour, a darker one of a light colour."""
     ink = ink_on(color)
     share = _LIGHTER if ink == (255, 255, 255) else _DARKER
     return tuple(round((1 - share) * value + share * other) for value, other in zip(color, ink, strict=True))

@@ -1,4 +1,4 @@
-"""The one way in which results become pictures, whatever their task."""
+"""Draws the results of all tasks."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from omgseg.visualization.paint import (
 )
 from omgseg.visualization.palette import Color, category_color, edge_of, identity_color
 
-_CROWDED = 25  # masks from which on letters are smaller
-_SMALLEST = 1.0  # areas, in squares of the letters' height, below which a mask gets no label
-_MUTED = 0.45  # share of grey in the colours of stuff, where things show their identities
+_CROWDED = 25  # above this number of masks the font is smaller
+_SMALLEST = 1.0  # masks with a smaller area, in squares of the font height, get no label
+_MUTED = 0.45  # share of grey in the colours of stuff if things are coloured by id
 _GREY = 150
 
 
@@ -41,28 +41,28 @@ def render(
 ) -> np.ndarray:
     """Draw the result of any task over its image.
 
-    Smaller masks are drawn over larger ones, so that none disappears. Labels lie in their masks or near them with a
-    line to them, never over each other; where a crowded picture has no room left, the smallest masks go without.
+    Smaller masks are drawn over larger ones, so that none is hidden. Labels are in their masks, or near them with a
+    line to the mask, and never overlap; if a crowded picture has no space left, the smallest masks get no label.
 
     Args:
         image: uint8 RGB (H, W, 3), not changed.
-        result: of this image.
-        opacity: of the masks' colours in 0..1.
-        contours: draw the masks' borders.
-        labels: write names, scores (instances, prompts) and numbers (identities).
+        result: the result of this image.
+        opacity: opacity of the masks in 0..1.
+        contours: whether to draw the borders of the masks.
+        labels: whether to write names, scores (instances, prompts) and ids.
         palette: "default" or "colorblind".
-        by: "class" gives all masks of a class one colour, "identity" one to each thing and paler ones to stuff; None
-            is "identity" in videos and for prompts, else "class". Masks without a class always show their identity,
-            semantic segmentation always the class.
-        min_score: masks below are left out.
-        legend: list the colours in the lower left corner.
+        by: "class": one colour per class; "identity": one colour per thing, and paler ones for stuff; None: "identity"
+            in videos and for prompts, else "class". Masks without a class always have a colour by id, semantic masks
+            always by class.
+        min_score: masks with a lower score are left out.
+        legend: whether to list the colours in the lower left corner.
         zoom: how many times image and masks were enlarged before; narrow gaps between masks grew as much.
 
     Returns:
         uint8 RGB (H, W, 3), a new array.
 
     Raises:
-        ValueError: the image, its size, the palette, `by` or `opacity` is none of the above.
+        ValueError: the image has another type, shape or size, or `palette`, `by` or `opacity` is not valid.
     """
     _check(image, result, opacity, by)
     by = by or _usual(result)
@@ -95,11 +95,13 @@ def _check(image: np.ndarray, result: Segments, opacity: float, by: str | None) 
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"expected a uint8 RGB image (H, W, 3), got {image.dtype} {image.shape}")
     if image.shape[:2] != tuple(result.size):
-        raise ValueError(f"image of size {image.shape[:2]} for a result of size {tuple(result.size)}")
+        raise ValueError(
+            f"the image has the size {image.shape[:2]}, the result {tuple(result.size)} (height, width)"
+        )
     if by not in (None, "class", "identity"):
-        raise ValueError(f'by={by!r}: choose "class", "identity" or None')
+        raise ValueError(f'by={by!r}: give "class", "identity" or None')
     if not 0 <= opacity <= 1:
-        raise ValueError(f"opacity={opacity}: choose a number from 0 to 1")
+        raise ValueError(f"opacity={opacity}: give a number from 0 to 1")
 
 
 def _usual(result: Segments) -> str:
@@ -122,11 +124,11 @@ def _shows_identity(result: Segments, index: int, by: str) -> bool:
 
 
 def segment_color(result: Segments, index: int, by: str, palette: str) -> Color:
-    """The colour that :func:`render` gives a segment.
+    """The RGB colour that :func:`render` gives a segment.
 
     Args:
-        result: that is drawn.
-        index: of the segment.
+        result: the result.
+        index: index of the segment.
         by: "class" or "identity".
         palette: "default" or "colorblind".
     """
@@ -139,7 +141,7 @@ def segment_color(result: Segments, index: int, by: str, palette: str) -> Color:
 
 
 def _seen(shape: Shape, top: np.ndarray) -> np.ndarray:
-    """What is visible of a mask; all of it where others hide it, as its label is then its only trace."""
+    """The visible part of a mask, or the whole mask if others hide it completely; the label is placed there."""
     seen = visible_part(shape, top)
     return seen if seen.any() else shape.mask
 
@@ -150,11 +152,11 @@ def _name(result: Segments, index: int) -> str:
 
 
 def _texts(result: Segments, index: int, by: str) -> tuple[str, ...]:
-    """What a label says, and shorter ways to say it."""
+    """The text of a label, and shorter versions of it."""
     name, number = _name(result, index), f"#{int(result.ids[index])}"
     if result.task in (Task.INTERACTIVE, Task.EVERYTHING) or (result.task is Task.INSTANCE and by == "class"):
         score = float(result.scores[index])
-        full = f"{name} {score:.2f}" if score < 1 else name  # true objects and given masks have no score
+        full = f"{name} {score:.2f}" if score < 1 else name  # ground truth and given masks have no score
         return tuple(text for text in (full.strip(), name) if text)
     if _shows_identity(result, index, by):
         return (f"{name} {number}", number) if name else (number,)
@@ -164,7 +166,7 @@ def _texts(result: Segments, index: int, by: str) -> tuple[str, ...]:
 def _entries(
     result: Segments, shapes: Sequence[Shape], colors: Sequence[Color], by: str
 ) -> list[tuple[Color, str]]:
-    """Lines of the legend: classes in the vocabulary's order, identities by number."""
+    """Lines of the legend: classes in the order of the vocabulary, objects by id."""
     lines = {}
     for index in sorted(
         (shape.index for shape in shapes), key=lambda i: (int(result.labels[i]), int(result.ids[i]))

@@ -1,4 +1,4 @@
-"""A data sample's predictions as pictures: every task that was predicted, frame by frame, beside the ground truth."""
+"""Draws the predictions of a data sample for every task beside the ground truth."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def side_by_side(images: Iterable[np.ndarray], titles: Iterable[str]) -> np.ndar
 
     Args:
         images: uint8 RGB (H, W, 3), of any sizes; they are aligned at the top.
-        titles: one each, cut where the image is narrower.
+        titles: one per image; titles that are wider than the image are cut.
 
     Returns:
         uint8 RGB.
 
     Raises:
-        ValueError: there are no images, or not as many titles.
+        ValueError: there are no images, or another number of titles.
     """
     images, titles = list(images), list(titles)
     if not images:
         raise ValueError("no images to put side by side")
     if len(images) != len(titles):
-        raise ValueError(f"{len(images)} images with {len(titles)} titles")
+        raise ValueError(f"{len(images)} images with {len(titles)} titles; give one title per image")
     tallest = max(image.shape[0] for image in images)
     bar = max(22, tallest // 20)
     letters = round(0.6 * bar)
@@ -67,8 +67,9 @@ def contact_sheet(frames: Sequence[np.ndarray], columns: int = 3, max_frames: in
 
     Args:
         frames: uint8 RGB images of one size.
-        columns: pictures in a row.
-        max_frames: if there are more, so many are taken at equal distances, the first and the last included.
+        columns: pictures per row.
+        max_frames: largest number of pictures; of more frames, this many at equal distances are shown, including the
+            first and the last.
 
     Returns:
         uint8 RGB.
@@ -90,16 +91,15 @@ def contact_sheet(frames: Sequence[np.ndarray], columns: int = 3, max_frames: in
     return sheet
 
 
-_READABLE_SIDE = 320  # pixels of the shorter side below which pictures are enlarged for their labels
+_READABLE_SIDE = 320  # pictures with a smaller shorter side, in pixels, are enlarged for their labels
 
 
 def predictions_of(frame: DetDataSample, vocabulary: Vocabulary, frame_index: int | None) -> list[Segments]:
-    """What was predicted for an image or frame, one result a task.
+    """The predictions for an image or frame, one result per task.
 
     Args:
-        frame: with predictions of any tasks, at the size of the stored image.
-        vocabulary: of the labels. Those of prompts are the model's guesses, and are left out: what is looked at is the
-            mask.
+        frame: a data sample with predictions of any tasks, at the size of the stored image.
+        vocabulary: the words that the labels index. Labels of prompted masks are left out, as only the masks matter.
         frame_index: None for an image.
     """
     return [
@@ -113,13 +113,13 @@ def predictions_of(frame: DetDataSample, vocabulary: Vocabulary, frame_index: in
 def truth_of(
     task: Task, masks: np.ndarray, labels: np.ndarray, vocabulary: Vocabulary, frame_index: int | None
 ) -> Segments:
-    """The true objects as a result of a task.
+    """The ground truth as a result of a task.
 
     Args:
-        task: instances show things only, semantic segmentation one mask per class.
+        task: ``instance`` gives things only, ``semantic`` one mask per class.
         masks: bool (N, H, W).
         labels: (N,), -1 without a class.
-        vocabulary: of the labels.
+        vocabulary: the words that the labels index.
         frame_index: None for an image.
     """
     ids = np.arange(1, len(masks) + 1)
@@ -139,19 +139,19 @@ def truth_of(
 
 
 def zoom_for(height: int, width: int) -> int:
-    """The whole number by which an image of this size is enlarged, so that text on it can be read."""
+    """The integer factor by which an image (H, W) is enlarged, so that its labels are readable."""
     return max(1, -(-_READABLE_SIDE // min(height, width)))
 
 
 def enlarge(image: np.ndarray, zoom: int) -> np.ndarray:
-    """The image (H, W, 3), so many times larger."""
+    """An image (H, W, 3), enlarged by an integer factor."""
     if zoom == 1:
         return image
     return cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
 
 
 def enlarge_segments(segments: Segments, zoom: int) -> Segments:
-    """The same masks, so many times larger, with round edges instead of stairs; without pixels."""
+    """Segments with masks that are enlarged by an integer factor and have smooth edges; without pixels."""
     if zoom == 1:
         return segments
     height, width = segments.size
@@ -164,16 +164,16 @@ def _enlarge_mask(run_lengths: dict, zoom: int) -> np.ndarray:
     return cv2.resize(mask, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR) > 127
 
 
-_GIF_WIDTH = 1200  # pixels; wider animations are shrunk
+_GIF_WIDTH = 1200  # largest width of an animation in pixels
 _GIF_FPS = 6.0
 
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """The true objects of T frames.
+    """The ground truth of T frames.
 
     Attributes:
-        masks: bool (N, T, H, W), at the size of the stored frames; a row is one object.
+        masks: bool (N, T, H, W), of N objects at the size of the stored frames.
         labels: (N,) labels of the vocabulary, -1 without a class.
     """
 
@@ -192,15 +192,15 @@ def draw_sample(
     """Draw input, ground truth and prediction side by side; small images are enlarged.
 
     Args:
-        sample: with predictions of any tasks.
-        images: its T frames as stored, uint8 RGB (H, W, 3); T is 1 for an image.
-        vocabulary: of the labels.
-        truth: the panel is left out if None.
-        min_score: instances below are left out.
+        sample: a data sample with predictions of any tasks.
+        images: its T stored frames, uint8 RGB (H, W, 3); T is 1 for an image.
+        vocabulary: the words that the labels index.
+        truth: the ground truth; None: without this panel.
+        min_score: instances with a lower score are left out.
         palette: "default" or "colorblind".
 
     Returns:
-        Task name to T pictures, uint8 RGB.
+        T pictures, uint8 RGB, by task name.
     """
     is_video = "video_data_samples" in sample
     frames = sample.video_data_samples if is_video else [sample]
@@ -230,7 +230,7 @@ class _Pen:
         self.palette = palette
 
     def draw(self, segments: Segments | None, task: Task, min_score: float = 0.0) -> np.ndarray:
-        """The frame with masks, and with the prompts where the task has them; None shows the frame without masks."""
+        """The frame with masks, and with the prompts of an interactive task; None: the frame without masks."""
         picture = self.image
         if segments is not None:
             picture = render(
@@ -250,12 +250,12 @@ class _Pen:
 
 
 def write_sample(drawn: dict[str, list[np.ndarray]], folder: str | Path, name: str) -> list[Path]:
-    """Write what :func:`draw_sample` drew as ``folder/<task>/<name>.png``; a video also gets a ``.gif``.
+    """Write the pictures of :func:`draw_sample` to ``folder/<task>/<name>.png``, and for a video also to a ``.gif``.
 
     Args:
-        drawn: task name to pictures; of a video the PNG shows up to nine frames.
+        drawn: pictures by task name; for a video the PNG shows up to nine frames.
         folder: created if missing.
-        name: file name without ending; made safe, as it may come from an annotation.
+        name: file name without suffix; made safe, as it may come from an annotation.
 
     Returns:
         The files.
@@ -274,7 +274,7 @@ def write_sample(drawn: dict[str, list[np.ndarray]], folder: str | Path, name: s
 
 
 def _prompts(frame: Any, zoom: int) -> dict[str, np.ndarray]:
-    """Points or boxes in pixels of the enlarged image; the sample has them in those of the model's input."""
+    """Points and boxes in pixels of the enlarged image; the sample has them in pixels of the model's input."""
     if "prompts" not in frame:
         return {}
     scale = np.asarray(frame.metainfo.get("scale_factor", (1.0, 1.0)), np.float32) / zoom

@@ -1,4 +1,4 @@
-"""Writing of videos, frame by frame."""
+"""Writes videos frame by frame."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from PIL import Image
 from omgseg.files import whole_file
 
 _ENCODERS = (("libx264", {"crf": "20", "preset": "veryfast"}), ("mpeg4", {"qscale": "3"}))
-_BT709 = 1  # FFmpeg's number of the colours of HD television, which browsers take for granted
-_PALETTE_FRAMES = 8  # frames of which the colours of an animation are chosen
+_BT709 = 1  # FFmpeg's number of the colour space of HD television, the default of browsers
+_PALETTE_FRAMES = 8  # number of frames from which the palette of an animation is computed
 
 
 class VideoWriter:
@@ -27,17 +27,17 @@ class VideoWriter:
             for frame in frames:
                 writer.add(frame)
 
-    The file appears complete, or, when the block is left by an error, not at all. Frames of an mp4 are encoded as they
-    come; those of a gif, which has one palette so that nothing flickers, are kept in memory until the end: take it for
-    short films only.
+    The file appears complete, or not at all if the block ends with an error. Frames of an mp4 are encoded at once. A
+    gif has one palette, so that it does not flicker; its frames are kept in memory until the end, so use it for short
+    videos only.
 
     Args:
-        path: of the file; missing folders are created.
-        fps: frames a second.
+        path: the file; missing folders are created.
+        fps: frames per second.
 
     Raises:
-        ValueError: another ending, `fps` is not positive, a frame is none or of another size than the first, or there
-            were no frames.
+        ValueError: the suffix is another one, `fps` is not positive, a frame is not an RGB image or has another size
+            than the first one, or there are no frames.
     """
 
     def __init__(self, path: str | Path, fps: float) -> None:
@@ -45,7 +45,7 @@ class VideoWriter:
         if self.path.suffix.lower() not in (".mp4", ".gif"):
             raise ValueError(f"{path}: videos are written as .mp4 or .gif")
         if not fps > 0:
-            raise ValueError(f"{path}: fps={fps} is not positive")
+            raise ValueError(f"{path}: fps={fps} must be above 0")
         self.fps = fps
         self._size: tuple[int, int] | None = None
         self._frames: list[np.ndarray] = []
@@ -57,7 +57,7 @@ class VideoWriter:
         return self
 
     def add(self, frame: np.ndarray) -> None:
-        """Append a frame: uint8 RGB (H, W, 3), of one size."""
+        """Append a frame, uint8 RGB (H, W, 3), of the size of the first one."""
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
             raise ValueError(
                 f"{self.path}: expected uint8 RGB (H, W, 3) frames, got {frame.dtype} {frame.shape}"
@@ -78,8 +78,8 @@ class VideoWriter:
                 self._finish()
             elif self._container is not None:
                 self._container.close()
-        except BaseException as own:
-            self._file.__exit__(type(own), own, own.__traceback__)
+        except BaseException as failure:
+            self._file.__exit__(type(failure), failure, failure.__traceback__)
             raise
         self._file.__exit__(kind, error, trace)
 
@@ -94,7 +94,7 @@ class VideoWriter:
 
     def _open(self, height: int, width: int) -> None:
         name, options = next(entry for entry in _ENCODERS if entry[0] in av.codecs_available)
-        # the index at the front lets browsers play what they have not loaded completely
+        # with the index at the front, browsers can play the file while it loads
         self._container = av.open(str(self._temporary), "w", format="mp4", options={"movflags": "+faststart"})
         rate = Fraction(self.fps).limit_denominator(1001)
         self._stream = self._container.add_stream(name, rate=rate, options=options)
@@ -104,7 +104,7 @@ class VideoWriter:
 
     def _encode(self, frame: np.ndarray) -> None:
         height, width = frame.shape[:2]
-        if height % 2 or width % 2:  # 4:2:0 stores colours for pairs of pixels: repeat the last line
+        if height % 2 or width % 2:  # 4:2:0 needs even sizes: repeat the last row or column
             frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
         if self._container is None:
             self._open(*frame.shape[:2])
@@ -114,10 +114,10 @@ class VideoWriter:
 
 
 def _write_gif(path: Path, frames: list[np.ndarray], fps: float) -> None:
-    """An endless animation. One palette and no dithering: what does not move does not flicker."""
+    """Write an endless animation; one palette and no dithering, so that static parts do not flicker."""
     step = -(-len(frames) // _PALETTE_FRAMES)
     sample = np.concatenate([frame[::4, ::4] for frame in frames[::step]])
     palette = Image.fromarray(np.ascontiguousarray(sample)).quantize(256)
     images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    duration = max(20, round(1000 / fps))  # milliseconds; browsers slow down what is faster
+    duration = max(20, round(1000 / fps))  # milliseconds; browsers slow down faster animations
     images[0].save(path, format="GIF", save_all=True, append_images=images[1:], duration=duration, loop=0)

@@ -2,7 +2,7 @@
 
 import os
 
-# Gradio reads these when it is imported: no usage statistics, no look-up of newer versions, nothing from other hosts.
+# Gradio reads these at import: no usage statistics, no check for newer versions.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
@@ -10,7 +10,7 @@ try:
     import gradio  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        f'the web page needs Gradio, which does not import here ({error}): pip install "omgseg[web]"'
+        f'the web page needs Gradio, which cannot be imported ({error}): pip install "omgseg[web]"'
     ) from error
 
 from omgseg.web.page import build_app

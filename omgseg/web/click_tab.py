@@ -1,4 +1,4 @@
-"""The tab of clicks: an object is chosen in a picture by points and boxes."""
+"""The tab of clicks: points and boxes select an object in a picture."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from omgseg.web.uploads import Refused, read_picture
 
 ADD, REMOVE, BOX = "Part of the object (+)", "Not part of it (\u2212)", "Corner of a box"
 MODES = {"points": ADD, "labels": REMOVE, "boxes": BOX}
-"""Kinds of clicks, by the kind of prompt that a model must take."""
+"""Kinds of clicks, by the kind of prompt that they need."""
 START = "Upload a picture, then click on an object in it."
 READY = "Click on an object."
 START_BOX = "Upload a picture, then click on two corners around an object in it."
 READY_BOX = "Click on two corners around an object."
 SHORTEST_VIEW, LONGEST_VIEW = 720, 1600
-"""Pixels of the longer side of what is shown: small pictures are enlarged, large ones would be slow to send again."""
+"""Limits of the longer side of the shown picture, in pixels: small pictures are enlarged, large ones reduced."""
 GREEN, RED, WHITE = (22, 163, 74), (220, 38, 38), (255, 255, 255)
 
 
 @dataclass(frozen=True)
 class Step:
-    """A prompt, and the result after it.
+    """A prompt and its result.
 
     Attributes:
-        point: (x, y) in pixels of the picture, with its label 1 (of the object) or 0 (not of it); or
-        box: (x1, y1, x2, y2).
-        result: of one mask, without pixels.
+        result: the result, with one mask and without pixels.
+        point: (x, y, label) in pixels of the picture, label 1 on the object and 0 not on it; or
+        box: (x1, y1, x2, y2) in pixels of the picture.
     """
 
     result: SegmentationResult
@@ -52,13 +52,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Clicks:
-    """What a visitor did so far; small, as it is kept between requests.
+    """The state of a visitor, kept between requests.
 
     Attributes:
-        path: the picture.
-        scale: pixels that are shown for one of the picture.
+        path: file of the picture.
+        scale: size of the shown picture relative to the picture.
         steps: the prompts in their order.
-        corner: the first corner of a box that is not finished.
+        corner: (x, y) of the first corner of an unfinished box.
     """
 
     path: str
@@ -68,7 +68,7 @@ class Clicks:
 
     @property
     def result(self) -> SegmentationResult | None:
-        """The newest result."""
+        """The last result."""
         return self.steps[-1].result if self.steps else None
 
     @property
@@ -78,17 +78,17 @@ class Clicks:
 
     @property
     def box(self) -> tuple[int, int, int, int] | None:
-        """The box, which is the first prompt where there is one."""
+        """The box, which is always the first prompt, or None."""
         return self.steps[0].box if self.steps else None
 
     def undone(self) -> Clicks:
-        """Without the last click."""
+        """The state without the last click."""
         if self.corner is not None:
             return replace(self, corner=None)
         return replace(self, steps=self.steps[:-1])
 
     def box_to(self, x: int, y: int) -> tuple[int, int, int, int] | None:
-        """The box between the first corner and this one; None where it has no area."""
+        """The box between the first corner and this one; None if it has no area."""
         left, right = sorted((self.corner[0], x))
         top, bottom = sorted((self.corner[1], y))
         return (left, top, right, bottom) if right > left and bottom > top else None
@@ -99,10 +99,10 @@ class _Encoded:
     """A picture that the model has encoded.
 
     Attributes:
-        path: its file.
+        path: file of the picture.
         image: RGB uint8 (H, W, 3).
-        view: the same as it is shown.
-        predictor: holds the features.
+        view: the picture at the shown size, RGB uint8 (h, w, 3).
+        predictor: the predictor with the features.
     """
 
     path: str
@@ -112,13 +112,12 @@ class _Encoded:
 
 
 class ClickTab:
-    """One object at a time, refined by every further click.
+    """Segments one object at a time; every further click corrects its mask.
 
-    The model's features of a picture are kept for some visitors, each with a picture of their own; for the others they
-    are computed again.
+    A cache holds the encoded pictures of the most recent visitors, one per visitor; other pictures are encoded again.
 
     Args:
-        site: what the tabs share.
+        site: the inferencer, limits and workspace of the page.
     """
 
     def __init__(self, site: Site) -> None:
@@ -128,7 +127,7 @@ class ClickTab:
 
     @staticmethod
     def modes_of(seg: OMGSegInferencer) -> list[str]:
-        """The kinds of clicks that a model takes: negative ones need positive ones."""
+        """The kinds of clicks that a model takes; negative clicks need positive ones."""
         prompts = seg.abilities.prompts
         return [
             mode
@@ -171,7 +170,7 @@ class ClickTab:
                 files = parts.downloads("Mask PNG", "JSON")
         clicks = gr.State(None, time_to_live=self.site.limits.keep_seconds)
         shown = [clicks, picture, status, *files]
-        # All under one limit, so that the clicks of a visitor are taken in their order.
+        # One shared limit, so that the clicks of a visitor run in their order.
         rules = {"concurrency_id": "clicks", "concurrency_limit": 1, "api_visibility": "private"}
         picture.upload(guarded(self.start), [picture], shown, **rules)
         picture.clear(self.forget, None, [clicks, status, *files], api_visibility="private")
@@ -183,17 +182,17 @@ class ClickTab:
         reset.click(guarded(self.reset), [clicks], shown, **quiet)
 
     def start(self, path: str | None, request: gr.Request) -> list[Any]:
-        """Encode the picture, so that the first click is as quick as the others."""
+        """Encode the picture, so that the first click is as fast as the others."""
         encoded = self._encode(path, request)
         return self._show(Clicks(path, view_scale(*encoded.image.shape[:2])), encoded.view)
 
     def forget(self, request: gr.Request) -> list[Any]:
-        """The picture was taken away."""
+        """Handle the removal of the picture."""
         self.leave(request)
         return [None, parts.message_html(self._start), *_no_files()]
 
     def leave(self, request: gr.Request) -> None:
-        """The visitor is gone."""
+        """Handle the end of a visitor's session."""
         self._encoded.pop(request.session_hash, None)
 
     def click(
@@ -205,7 +204,7 @@ class ClickTab:
         event: gr.SelectData,
         request: gr.Request,
     ) -> list[Any]:
-        """A click on the picture; `shown` is the file that was seen when it was made."""
+        """Handle a click on the picture; `shown` is the file that was shown at the time of the click."""
         if clicks is None:
             raise Refused("Upload a picture first.")
         if mode not in self.modes:
@@ -216,10 +215,12 @@ class ClickTab:
         encoded = self._encode(clicks.path, request)
         encoded.predictor.vocabulary = words
         height, width = encoded.image.shape[:2]
-        scale = 1 if shown == clicks.path else clicks.scale  # at first the upload itself is seen
+        scale = (
+            1 if shown == clicks.path else clicks.scale
+        )  # before the first answer the upload itself is shown
         x, y = (
-            int(min(max(value / scale, 0), most - 1))
-            for value, most in zip(event.index, (width, height), strict=True)
+            int(min(max(value / scale, 0), side - 1))
+            for value, side in zip(event.index, (width, height), strict=True)
         )
         if mode != BOX:
             point = (x, y, int(mode == ADD))
@@ -233,11 +234,11 @@ class ClickTab:
         return self._show(clicks, encoded.view)
 
     def undo(self, clicks: Clicks | None, request: gr.Request) -> list[Any]:
-        """Take the last click back."""
+        """Undo the last click."""
         return self._changed(clicks, request, lambda clicks: clicks.undone())
 
     def reset(self, clicks: Clicks | None, request: gr.Request) -> list[Any]:
-        """Take all clicks back."""
+        """Undo all clicks."""
         return self._changed(clicks, request, lambda clicks: replace(clicks, corner=None, steps=()))
 
     def _changed(
@@ -254,23 +255,23 @@ class ClickTab:
         point: tuple[int, int, int] | None = None,
         box: tuple[int, int, int, int] | None = None,
     ) -> Clicks:
-        """With one more prompt and its result. A click corrects the mask so far: the tenth is as quick as the first.
-        A model that takes no masks gets all prompts again."""
+        """The state with one more prompt and its result. A click corrects the previous mask; a model that takes no
+        masks gets all prompts again."""
         before = clicks.result
         if point is None:
-            found = predictor.predict(boxes=np.array([box], np.float32))
+            result = predictor.predict(boxes=np.array([box], np.float32))
         elif before is None and not point[2]:
             raise Refused("Click on the object first, then on what does not belong to it.")
         elif before is not None and "masks" in self.site.seg.abilities.prompts:
-            found = predictor.predict(points=[point[:2]], labels=[point[2]], mask=before.masks[0])
+            result = predictor.predict(points=[point[:2]], labels=[point[2]], mask=before.masks[0])
         else:
             points = [*clicks.points, point]
-            found = predictor.predict(
+            result = predictor.predict(
                 points=[(x, y) for x, y, _ in points],
                 labels=[label for *_, label in points],
                 boxes=clicks.box,
             )
-        return replace(clicks, steps=(*clicks.steps, Step(found.replace(image=None), point, box)))
+        return replace(clicks, steps=(*clicks.steps, Step(result.replace(image=None), point, box)))
 
     def _encode(self, path: str | None, request: gr.Request) -> _Encoded:
         """The visitor's picture, with the model's features of it."""
@@ -299,10 +300,10 @@ class ClickTab:
         Image.fromarray(result.masks[0].astype(np.uint8) * 255).save(mask)
         content = result.save(folder / f"{name}_mask.json")
         area = 100 * result.areas[0] / (result.size[0] * result.size[1])
-        given = ["a box"] if clicks.box is not None else []
+        prompts = ["a box"] if clicks.box is not None else []
         if count := len(clicks.points):
-            given.append(f"{count} click{'' if count == 1 else 's'}")
-        text = f"Mask from {' and '.join(given)}: {area:.1f} % of the picture."
+            prompts.append(f"{count} click{'' if count == 1 else 's'}")
+        text = f"Mask from {' and '.join(prompts)}: {area:.1f} % of the picture."
         if result.names[0]:
             text += f" It looks like: {result.names[0]}."
         buttons = [gr.DownloadButton(value=str(file), interactive=True) for file in (mask, content)]
@@ -314,13 +315,13 @@ def _no_files() -> list[Any]:
 
 
 def view_scale(height: int, width: int) -> float:
-    """How much a picture is enlarged (by whole numbers, to stay sharp) or made smaller to be shown."""
+    """Scale at which a picture is shown: an integer for small pictures, which stay sharp; below 1 for large ones."""
     longest = max(height, width)
     return LONGEST_VIEW / longest if longest > LONGEST_VIEW else max(SHORTEST_VIEW // longest, 1)
 
 
 def resized(picture: np.ndarray, scale: float) -> np.ndarray:
-    """A picture (H, W, 3) as it is shown."""
+    """A picture (H, W, 3) at the shown size."""
     if scale == 1:
         return picture
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR

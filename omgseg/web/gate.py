@@ -1,14 +1,13 @@
-"""What reaches the page at all: the boundary between the network and Gradio.
+"""The gate: checks every request before it reaches Gradio.
 
-Gradio serves many more routes than the page needs, takes requests of any ``Host`` and of foreign pages, and checks the
-paths of files only where a request says that they are files. So every request passes here first:
+Gradio serves more routes than the page needs, accepts requests to any ``Host`` and from foreign pages, and checks paths
+only in requests that mark them as files. So the gate checks first:
 
-- ``Host`` must name the server, against DNS rebinding: a foreign page whose name suddenly means this machine.
-- Requests of pages of other origins are refused, uploads by forms included.
-- Only the routes of the page are open.
-- Files lie in the workspace, wherever a request names one. The answer is the same for those that exist elsewhere and
-  those that do not.
-- Bodies are bounded, and all uploads together; see :class:`~omgseg.web.uploads.Limits`.
+- ``Host`` must name the server, against DNS rebinding (a foreign page whose name is made to resolve to this machine).
+- Requests from pages of other origins are refused, including uploads by forms.
+- Only the routes of the page are served.
+- Files that a request names must be in the workspace. The answer does not tell whether other files exist.
+- The size of bodies, and of all uploads together, is limited; see :class:`~omgseg.web.uploads.Limits`.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ from omgseg.web.uploads import Limits, Refused, Workspace
 LOGGER = logging.getLogger(__name__)
 SECONDS_BETWEEN_CLEANINGS = 60
 JSON_BYTES = 1 << 20
-"""Of a request without a file at most."""
+"""Largest body of a request without a file."""
 FORM_BYTES = 1 << 16
-"""What a form needs besides the file in it."""
+"""Largest part of an upload beside the file."""
 UPLOAD, FILE = "/gradio_api/upload", "/gradio_api/file="
 EVENTS = frozenset({"/gradio_api/queue/join", "/gradio_api/run/predict"})
-"""Where events go: those that wait their turn, and those that do not, as stopping."""
+"""Routes of events: those that wait in the queue, and those that run at once, such as stopping."""
 READ = frozenset(
     {
         "/",
@@ -57,7 +56,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class _Denied(Exception):
-    """A request that does not pass."""
+    """A request that the gate refuses."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -65,11 +64,11 @@ class _Denied(Exception):
 
 
 class Hosts:
-    """The names under which the page may be asked for.
+    """The host names that requests may have.
 
     Args:
-        bound: the address that the server listens on. On a loopback address the names of the loopback are right; else
-            any address in numbers, which no rebinding can use, and the names of this machine.
+        bound: the address that the server listens on. For a loopback address only loopback names are accepted; else
+            also any numeric address, which DNS rebinding cannot use, and the names of this machine.
         allowed: further names, those of a reverse proxy.
     """
 
@@ -89,7 +88,7 @@ class Hosts:
         return address is not None and (address.is_loopback or not self._only_loopback)
 
     def is_own(self, origin: str, host: str) -> bool:
-        """Whether a request's ``Origin`` is the page itself, asked for as ``Host``."""
+        """Whether a request's ``Origin`` is the page itself, requested with this ``Host``."""
         netloc = urlsplit(origin).netloc.lower()
         return bool(netloc) and (netloc == host.lower() or _name_of(netloc) in self._proxies)
 
@@ -99,9 +98,9 @@ class Gate:
 
     Args:
         app: Gradio's.
-        hosts: the names of the server.
-        limits: what is accepted.
-        workspace: where files may be.
+        hosts: the accepted host names.
+        limits: limits of requests and uploads.
+        workspace: the folder in which files must be.
         events: numbers of the page's events (``fn_index``).
     """
 
@@ -171,7 +170,7 @@ class Gate:
         return size
 
     def _check_body(self, path: str, body: bytes) -> None:
-        """Raises _Denied where the body is not a request of the page."""
+        """Raises _Denied if the body is not a request of the page."""
         try:
             content = json.loads(body)
         except (ValueError, RecursionError):
@@ -190,7 +189,7 @@ class Gate:
             raise _Denied(400, "The request names a file that was not uploaded.")
 
     async def _write(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run Gradio; what it stumbles over is a mistake of the request, as its own page makes none."""
+        """Run Gradio; its internal errors become status 400, as only requests that are not of the page cause them."""
         failed = False
 
         async def checked(message: MutableMapping[str, Any]) -> None:
@@ -212,8 +211,8 @@ class Gate:
 def guarding(
     hosts: Hosts, limits: Limits, workspace: Workspace, events: Collection[int]
 ) -> Callable[[Any], Any]:
-    """The lifespan of Gradio's application: sets a :class:`Gate` before the first request comes, also before Gradio's
-    own answers to other origins, and has the workspace cleaned as long as the server runs."""
+    """The lifespan of Gradio's application. It puts a :class:`Gate` before all of Gradio's middleware, and cleans the
+    workspace while the server runs."""
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
@@ -236,7 +235,7 @@ async def _clean(workspace: Workspace) -> None:
 
 
 def _headers(scope: Scope) -> dict[str, str]:
-    """By their lower-case names; those that come twice are none of a browser."""
+    """Headers by lower-case names. Raises _Denied if an important one occurs twice, which browsers never send."""
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         key = name.decode("latin-1").lower()
@@ -261,7 +260,7 @@ async def _body(receive: Receive) -> bytes:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """A body that was read already, then what comes behind it."""
+    """A `receive` that first gives a body that was read already."""
     rest = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def replay() -> MutableMapping[str, Any]:
@@ -280,21 +279,21 @@ async def _answer(send: Send, status: int, message: str) -> None:
 
 
 def _named_files(content: Any) -> list[Any]:
-    """The paths of all file objects in a request, however deep."""
-    found, waiting = [], [content]
+    """The paths of all file objects in a request, at any depth."""
+    paths, waiting = [], [content]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
             if "path" in value:
-                found.append(value["path"])
+                paths.append(value["path"])
             waiting += value.values()
         elif isinstance(value, list):
             waiting += value
-    return found
+    return paths
 
 
 def _name_of(host: str) -> str:
-    """The name in ``name``, ``name:port`` or ``[address]:port``; empty where it is none."""
+    """The name in ``name``, ``name:port`` or ``[address]:port``; empty for other texts."""
     with suppress(ValueError):
         return (urlsplit(f"//{host}").hostname or "").rstrip(".").lower()
     return ""

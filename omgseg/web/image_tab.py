@@ -19,10 +19,10 @@ from omgseg.web.uploads import read_picture
 
 
 class ImageTab:
-    """Segments one picture. Sliders change what is drawn, without the model.
+    """Segments one picture. Changes of the drawing options do not run the model again.
 
     Args:
-        site: what the tabs share.
+        site: the inferencer, limits and workspace of the page.
     """
 
     def __init__(self, site: Site) -> None:
@@ -86,7 +86,7 @@ class ImageTab:
         opacity: float,
         colorblind: bool,
     ) -> list[Any]:
-        """Run the model: what to keep, and what to show."""
+        """Run the model; returns the state to keep, and the values of the outputs."""
         image = read_picture(path, self.site.limits)
         task = self.site.task_of(task_name)
         vocabulary = self.site.words_of(words, task)
@@ -116,7 +116,7 @@ class ImageTab:
         drawn = shown = folder / f"{name}_segments.png"
         style = {"opacity": opacity, "palette": palette}
         Image.fromarray(result.draw(image, **style)).save(drawn, compress_level=1)
-        if (zoom := zoom_for(*result.size)) > 1:  # the browser would enlarge the letters, too
+        if (zoom := zoom_for(*result.size)) > 1:  # the browser would enlarge the labels, too
             shown = folder / "view.png"
             large = enlarge_segments(result, zoom).draw(enlarge(image, zoom), zoom=zoom, **style)
             Image.fromarray(large).save(shown, compress_level=1)

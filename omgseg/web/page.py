@@ -1,4 +1,4 @@
-"""The page: the tabs that the model has something for, and how they look."""
+"""The page: the tabs that fit the model, and their look."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from omgseg.web.video_tab import VideoTab
 
 SANS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif"]
 MONO = ["ui-monospace", "Menlo", "Consolas", "DejaVu Sans Mono", "monospace"]
-
-"""The system's own fonts, so that nothing is loaded from other hosts."""
+"""Fonts of the visitor's system, so nothing is loaded from other hosts."""
 
 CSS = """
 .gradio-container { width: 100% !important; max-width: 1320px !important; margin: 0 auto !important; }
@@ -47,16 +46,16 @@ def build_app(
 ) -> gr.Blocks:
     """The page of a model, ready for ``queue`` and ``launch``; :func:`omgseg.web.serve` does both.
 
-    It has a tab for pictures and one for videos where the model segments by words or by itself, and one for clicks
-    where it takes prompts; tasks, words and kinds of clicks are those of its abilities.
+    The page has tabs for pictures and videos if the model offers a task without prompts, and a tab for clicks if it
+    takes prompts. Tasks, words and kinds of clicks are those of the model's abilities.
 
     Args:
         seg: the inferencer of the model.
-        limits: what is accepted.
-        workspace: where uploads and results go; a new one by default.
+        limits: limits of requests and uploads.
+        workspace: folder of uploads and results; default: a new one.
 
     Raises:
-        ValueError: the model does nothing that a page could show.
+        ValueError: the model offers nothing that the page can show.
     """
     limits = limits or Limits()
     site = Site(seg, limits, workspace or Workspace(limits))
@@ -83,7 +82,7 @@ def build_app(
 
 
 def _summary(site: Site, tabs: dict[str, ImageTab | ClickTab | VideoTab]) -> str:
-    """What can be done on the page, in one sentence."""
+    """The purpose of the page in one sentence."""
     if "Picture" not in tabs:
         return "Choose objects in pictures with clicks."
     kinds = "pictures and videos" if "Video" in tabs else "pictures"
@@ -98,10 +97,11 @@ def _summary(site: Site, tabs: dict[str, ImageTab | ClickTab | VideoTab]) -> str
 
 
 def theme() -> gr.themes.Base:
+    """The colours and fonts of the page."""
     base = gr.themes.Default(
         primary_hue="indigo", secondary_hue="indigo", neutral_hue="slate", font=SANS, font_mono=MONO
     )
-    # Gradio's own shades of these are too pale to read: below the contrast of 4.5 that WCAG 2.2 asks for.
+    # Gradio's shades of these are below the contrast of 4.5 that WCAG 2.2 requires.
     return base.set(
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",

@@ -1,4 +1,4 @@
-"""What the tabs are made of: choices that fit the model, words, pieces of the page, and errors as messages."""
+"""Parts of the tabs: choices that fit the model, words, pieces of HTML, and errors as messages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TASK_NAMES = {
     "Regions (semantic)": Task.SEMANTIC,
     "All masks": Task.EVERYTHING,
 }
-"""The tasks of the page, as they are called on it."""
+"""The tasks by their names on the page."""
 VIDEO_TASKS = (Task.PANOPTIC, Task.INSTANCE, Task.SEMANTIC)
 HOW_TO_WRITE = "things: dog, red car; stuff: sky, grass"
 LONGEST_WORD = 80
@@ -44,12 +44,12 @@ _HEADING = re.compile(r"\s*(things?|stuff)\s*:", re.IGNORECASE)
 
 @dataclass
 class Site:
-    """What the tabs share.
+    """The data that all tabs share.
 
     Attributes:
-        seg: the inferencer of the loaded model.
-        limits: what is accepted.
-        workspace: where files go.
+        seg: the inferencer of the model.
+        limits: limits of requests and uploads.
+        workspace: folder of uploads and results.
     """
 
     seg: OMGSegInferencer
@@ -57,7 +57,7 @@ class Site:
     workspace: Workspace
 
     def task_names(self, video: bool = False) -> list[str]:
-        """The tasks that the model offers, for pictures or for videos, as the page calls them."""
+        """The page's names of the tasks that the model offers, for pictures or for videos."""
         offered = self.seg.abilities.tasks
         return [
             name
@@ -66,18 +66,18 @@ class Site:
         ]
 
     def task_of(self, name: str, video: bool = False) -> Task:
-        """Raises Refused for a task that the page does not offer."""
+        """The task of a name. Raises Refused for a task that the page does not offer."""
         if name not in self.task_names(video):
             raise Refused(f"There is no task {name!r}.")
         return TASK_NAMES[name]
 
-    def words_of(self, given: str | Sequence[str] | None, task: Task) -> Vocabulary | None:
-        """The words that a visitor typed or chose; None for those of the model, or for masks without names.
+    def words_of(self, entry: str | Sequence[str] | None, task: Task) -> Vocabulary | None:
+        """The words that a visitor typed or chose; None for the model's own words, or for masks without names.
 
         Raises:
-            Refused: there are none, too many, or other words than the model has.
+            Refused: there are no words, or too many, or the model does not have a word.
         """
-        words = self._chosen(given) if isinstance(given, list) else parse_words(given, self.limits.words)
+        words = self._chosen(entry) if isinstance(entry, list) else parse_words(entry, self.limits.words)
         if task is Task.EVERYTHING:
             return words if isinstance(self.seg.segmenter, MaskNamer) else None
         used = words or self.seg.vocabulary
@@ -97,7 +97,7 @@ class Site:
         return Vocabulary([known[name] for name in dict.fromkeys(names)]) if names else None
 
     def check_work(self, task: Task, words: Vocabulary | None, height: int, width: int) -> None:
-        """Raises Refused where a semantic request has too many words for the size of its picture."""
+        """Raises Refused if a semantic request has too many words for the size (in pixels) of its picture."""
         count = len(words or self.seg.vocabulary or ())
         megapixels = height * width / 1e6
         if task is Task.SEMANTIC and count * megapixels > self.limits.word_megapixels:
@@ -115,16 +115,16 @@ def parse_words(text: str | None, most: int) -> Vocabulary | None:
     ``things:``. A word that occurs twice counts once.
 
     Args:
-        text: what was typed.
-        most: number of words allowed.
+        text: the text of the visitor.
+        most: largest number of words.
 
     Returns:
-        None where there are no words.
+        The vocabulary; None if there are no words.
 
     Raises:
         Refused: too many words, or a word that is too long.
     """
-    found: dict[tuple[str, bool], Category] = {}
+    categories: dict[tuple[str, bool], Category] = {}
     is_thing = True
     for part in re.split(r"[,;\n]", text or ""):
         while heading := _HEADING.match(part):
@@ -137,19 +137,20 @@ def parse_words(text: str | None, most: int) -> Vocabulary | None:
             raise Refused(f'"{word[:30]}..." is too long for a word; separate words by commas.')
         if not word.strip("_/"):
             raise Refused(f'"{word}" is not a word.')
-        found.setdefault((word.casefold(), is_thing), Category(word, is_thing))
-        if len(found) > most:
-            raise Refused(f"More than {most} words; this page takes no more at a time.")
-    return Vocabulary(found.values()) if found else None
+        categories.setdefault((word.casefold(), is_thing), Category(word, is_thing))
+        if len(categories) > most:
+            raise Refused(f"There are more than {most} words, the limit of this page. Give fewer words.")
+    return Vocabulary(categories.values()) if categories else None
 
 
 # --- controls, laid out inside the current block ---
 
 
 def picture_input(site: Site, name: str, height: int) -> gr.Image:
-    """Where a picture is uploaded or pasted; its value is the file.
+    """The input for a picture, uploaded or pasted; its value is the path of the file.
 
     Args:
+        site: see :class:`Site`.
         name: id of the element.
         height: in pixels.
     """
@@ -160,19 +161,21 @@ def picture_input(site: Site, name: str, height: int) -> gr.Image:
 
 
 def task_input(site: Site, video: bool = False) -> gr.Radio:
-    """The choice of a task; not shown where there is none."""
+    """The choice of a task; hidden if there is only one."""
     names = site.task_names(video)
     return gr.Radio(names, value=names[0], label="Task", visible=len(names) > 1)
 
 
 def word_input(site: Site, name: str, label: str = "Words", hint: str = "") -> gr.components.Component:
-    """A box for any words, a choice of the model's own ones, or nothing to be seen: what the model takes.
+    """The input for words: free text, a choice of the model's fixed words, or hidden for a model without words.
 
     Args:
+        site: see :class:`Site`.
         name: id of the element.
-        hint: what is said below its label besides.
+        label: its label.
+        hint: text below the label.
     """
-    abilities, own = site.seg.abilities, site.seg.vocabulary
+    abilities, vocabulary = site.seg.abilities, site.seg.vocabulary
     if abilities.open_vocabulary:
         return gr.Textbox(
             label=label,
@@ -183,13 +186,13 @@ def word_input(site: Site, name: str, label: str = "Words", hint: str = "") -> g
             max_length=20_000,
             elem_id=name,
         )
-    if own:
-        return gr.Dropdown(own.names, value=[], multiselect=True, label=label, info=hint, elem_id=name)
+    if vocabulary:
+        return gr.Dropdown(vocabulary.names, value=[], multiselect=True, label=label, info=hint, elem_id=name)
     return gr.State(None)
 
 
 def word_hint(site: Site) -> str:
-    """What happens without words."""
+    """What an empty input for words means."""
     if not site.seg.abilities.open_vocabulary:
         return "Empty: all words of the model."
     if site.seg.vocabulary is None:
@@ -198,21 +201,22 @@ def word_hint(site: Site) -> str:
 
 
 def drawing() -> list[gr.Slider | gr.Checkbox]:
-    """How results are drawn: least score, opacity, and whether the colours are for colour-blind people."""
+    """The drawing options: lowest score, opacity, and the colour-blind palette."""
     with gr.Accordion("Drawing", open=False):
         return [
-            gr.Slider(0, 1, value=0.3, step=0.05, label="Least score"),
+            gr.Slider(0, 1, value=0.3, step=0.05, label="Lowest score"),
             gr.Slider(0, 1, value=0.5, step=0.05, label="Opacity"),
             gr.Checkbox(False, label="Colours for colour-blind people"),
         ]
 
 
 def palette_of(colorblind: bool) -> str:
+    """The name of the palette, see :func:`omgseg.visualization.render`."""
     return "colorblind" if colorblind else "default"
 
 
 def downloads(*names: str) -> list[gr.DownloadButton]:
-    """Buttons in a row, which wait for their files."""
+    """A row of download buttons, disabled until they have files."""
     with gr.Row():
         return [gr.DownloadButton(name, size="sm", min_width=90, interactive=False) for name in names]
 
@@ -224,7 +228,8 @@ def legend_html(result: SegmentationResult, palette: str) -> str:
     """The classes of a result with their colours and their share of the image, the largest first.
 
     Args:
-        palette: that of the picture.
+        result: the result.
+        palette: the palette of the picture.
     """
     if not len(result):
         return message_html(NOTHING)
@@ -242,7 +247,7 @@ def legend_html(result: SegmentationResult, palette: str) -> str:
 
 
 def table_rows(result: SegmentationResult) -> list[list[object]]:
-    """The segments of a result, the best first, at most :data:`MOST_ROWS`; see :data:`HEADERS`."""
+    """Table rows of a result's segments by falling score, at most :data:`MOST_ROWS`; see :data:`HEADERS`."""
     pixels = result.size[0] * result.size[1]
     rows = []
     for index in np.argsort(-result.scores, kind="stable")[:MOST_ROWS].tolist():
@@ -262,12 +267,12 @@ def table_rows(result: SegmentationResult) -> list[list[object]]:
 
 @dataclass
 class Track:
-    """What was seen of one identity of a video.
+    """One object of a video.
 
     Attributes:
-        color: RGB, as it is drawn.
-        name: of its class, with its number where objects are counted.
-        frames: how many it is in.
+        color: RGB colour in the video.
+        name: name of its class, with its id for things.
+        frames: number of frames that show it.
     """
 
     color: tuple[int, int, int]
@@ -276,7 +281,7 @@ class Track:
 
 
 def count_tracks(tracks: dict[int, Track], frame: SegmentationResult, palette: str) -> None:
-    """Add the segments of the next frame to `tracks`, by identity."""
+    """Add the segments of the next frame to `tracks`, by id."""
     for index, identity in enumerate(frame.ids.tolist()):
         if identity not in tracks:
             name = frame.names[index] or OBJECT
@@ -287,7 +292,7 @@ def count_tracks(tracks: dict[int, Track], frame: SegmentationResult, palette: s
 
 
 def tracks_html(tracks: Iterable[Track]) -> str:
-    """The identities of a video with their colours, those that are seen for longest first."""
+    """The objects of a video with their colours, those in most frames first."""
     longest = sorted(tracks, key=lambda track: -track.frames)[:MOST_TRACKS]
     if not longest:
         return message_html(NOTHING)
@@ -299,7 +304,7 @@ def tracks_html(tracks: Iterable[Track]) -> str:
 
 
 def _entry(color: tuple[int, int, int] | None, name: str, notes: str) -> str:
-    """A line of a legend; without a colour where every segment has its own."""
+    """An entry of a legend; without a colour if each segment has its own."""
     swatch = ""
     if color is not None:
         red, green, blue = color
@@ -308,12 +313,12 @@ def _entry(color: tuple[int, int, int] | None, name: str, notes: str) -> str:
 
 
 def message_html(text: str) -> str:
-    """A quiet line where a result will be."""
+    """A line of text in place of a result."""
     return f'<p class="hint">{escape(text)}</p>'
 
 
 def progress_html(done: int, total: int | None, text: str) -> str:
-    """A bar of the frames that are done; without `total` only the text."""
+    """A progress bar; without `total` only the text."""
     bar = ""
     if total:
         percent = 100 * min(done / total, 1)
@@ -324,14 +329,14 @@ def progress_html(done: int, total: int | None, text: str) -> str:
     return f'<div class="progress-line">{bar}<p class="hint">{escape(text)}</p></div>'
 
 
-# --- errors reach the visitor as a message in the page; the server goes on ---
+# --- errors as messages on the page ---
 
 
 def guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """A handler, or a generator as one, whose errors become messages.
+    """A handler (a function or a generator) whose errors become messages on the page.
 
-    What the visitor can mend is told as it is. Anything else goes to the log with its traceback, and the visitor learns
-    its kind only: messages of inner errors may name files of the server.
+    Errors that the visitor can correct are shown with their message. Other errors are logged with their traceback, and
+    the visitor sees only their type, as the message may name files of the server.
     """
     if inspect.isgeneratorfunction(handler):
 

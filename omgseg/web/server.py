@@ -1,4 +1,4 @@
-"""Serving the page."""
+"""Serves the page."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def serve(
     ready: Callable[[str], None] | None = None,
     allowed_hosts: Iterable[str] = (),
 ) -> None:
-    """Serve the page until Ctrl-C or SIGTERM. Nothing is kept: uploads and results are removed at the end.
+    """Serve the page until Ctrl-C or SIGTERM. Uploads and results are deleted at the end.
 
     Args:
         seg: the inferencer of the model.
-        host: the address to listen on. The default is reached from this machine only; anyone who reaches another one
-            can use the model, as there is no password.
-        port: 0 takes a free one.
-        limits: what is accepted.
-        ready: called with the page's address once it can be opened.
-        allowed_hosts: names under which a reverse proxy serves the page. Requests for other names than those of this
-            machine, and of pages of other names, are refused.
+        host: the address to listen on. The default can be reached from this machine only. There is no password:
+            everyone who can reach the address can use the model.
+        port: the port; 0: any free one.
+        limits: limits of requests and uploads.
+        ready: called with the address of the page when it can be opened.
+        allowed_hosts: names under which a reverse proxy serves the page. Requests to other names than these and those
+            of this machine, and requests from pages of other origins, are refused.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is in use.
     """
     limits = limits or Limits()
     workspace = Workspace(limits)
@@ -45,9 +45,10 @@ def serve(
         with _terminable():
             try:
                 app = launch(seg, host, port, limits, workspace, allowed_hosts)
-            except OSError as error:  # Gradio's own message names settings of its own
+            except OSError as error:  # Gradio's message names settings that users do not have
                 raise OSError(
-                    f"the page cannot listen on {host}, port {port}: is it taken? Another port, or 0, may be free"
+                    f"the page cannot listen on {host}, port {port}, which may be in use; "
+                    "give another port, or 0 for a free one"
                 ) from error
             try:
                 if ready is not None:
@@ -69,7 +70,7 @@ def launch(
     workspace: Workspace,
     allowed_hosts: Iterable[str] = (),
 ):
-    """Start the server in a thread of its own; returns the app, whose ``close`` ends it."""
+    """Start the server in a separate thread; returns the app, whose ``close`` ends it."""
     app = build_app(seg, limits, workspace)
     app.queue(max_size=limits.waiting, api_open=False)
     app.launch(
@@ -102,7 +103,7 @@ def _free_port(host: str) -> int:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM ends the program as Ctrl-C does, so that temporary files are removed."""
+    """Let SIGTERM end the program like Ctrl-C, so that temporary files are deleted."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""What the page accepts, where it keeps it, and how uploaded files are looked at before they are decoded."""
+"""Limits of the page, its folder of uploads and results, and checks of uploads before they are decoded."""
 
 from __future__ import annotations
 
@@ -24,17 +24,16 @@ from omgseg.structures.images import upright
 MEGABYTE = 1 << 20
 PICTURES = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 FILMS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif"
-"""Formats that hold their own data. Play lists, which make a decoder read other files, and formats that need another
-program are not among them."""
+"""Formats that FFmpeg may open. Play lists are left out, as they make a decoder read other files."""
 
 
 class Refused(ValueError):
-    """A request that the page does not take; the message is for its sender."""
+    """A request that the page refuses; the message is shown to the visitor."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on what one request, one visitor and all visitors together may use.
+    """Limits for one request, one visitor and all visitors together.
 
     Attributes:
         upload_mb: size of an uploaded file, in megabytes of 2**20 bytes.
@@ -45,12 +44,12 @@ class Limits:
         words: number of words in a vocabulary.
         word_megapixels: words x megapixels of a picture in a semantic request, whose time grows with both.
         clicks: prompts on one picture.
-        encoded: pictures for clicks that stay encoded, one per visitor; the one that was idle for longest is encoded
-            again.
-        waiting: requests that may wait for the model, which works on one at a time.
-        visitors: pages whose state is remembered; the one that was idle for longest is forgotten.
-        stored_mb: uploads and results of all visitors together; the oldest make room.
-        keep_minutes: uploads and results are deleted after this time.
+        encoded: encoded pictures in the cache of the click tab, one per visitor; the least recently used one is
+            dropped.
+        waiting: requests in the queue of the model, which runs one at a time.
+        visitors: visitors whose state is kept; that of the least recently active one is dropped.
+        stored_mb: size of the uploads and results of all visitors together; the oldest are deleted first.
+        keep_minutes: time after which uploads and results are deleted.
 
     Raises:
         ValueError: a limit is not positive, or `stored_mb` is less than an upload needs.
@@ -73,10 +72,10 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             if not getattr(self, field.name) > 0:
-                raise ValueError(f"limit {field.name}={getattr(self, field.name)}: give a number above 0")
+                raise ValueError(f"limit {field.name}={getattr(self, field.name)}: must be above 0")
         if self.stored_mb < self.upload_mb + 1:
             raise ValueError(
-                f"limit stored_mb={self.stored_mb:g}: give more than upload_mb={self.upload_mb:g}"
+                f"limit stored_mb={self.stored_mb:g}: must be above upload_mb={self.upload_mb:g} by 1 at least"
             )
 
     @property
@@ -93,13 +92,13 @@ class Limits:
 
 
 class Workspace:
-    """A temporary folder; it is removed with all that is in it by :meth:`close`, or when Python ends.
+    """A temporary folder, which is deleted by :meth:`close` or when Python ends.
 
-    Gradio keeps uploads in it, and serves what lies in it without making another copy. One at a time: Gradio finds the
-    folder by an environment variable.
+    Gradio stores uploads in it, and serves its files without copying them. A process can have only one workspace, as
+    Gradio finds it by an environment variable.
 
     Args:
-        limits: how many bytes lie here at most, and for how long.
+        limits: limits of the stored bytes and of their age.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
@@ -117,7 +116,7 @@ class Workspace:
         return Path(tempfile.mkdtemp(prefix="result-", dir=self.path))
 
     def holds(self, path: str) -> bool:
-        """Whether a path means a place in the folder. A link that leads out of it, or back into it, is none."""
+        """Whether a path is absolute and leads into the folder, after links are resolved."""
         try:
             return os.path.isabs(path) and Path(os.path.realpath(path)).is_relative_to(self.path)
         except (OSError, ValueError):
@@ -125,10 +124,10 @@ class Workspace:
 
     @contextmanager
     def reserved(self, size: int) -> Iterator[None]:
-        """Keep room for an upload of `size` bytes while it comes in; the oldest files make room.
+        """Reserve space for an upload of `size` bytes while it arrives; the oldest files are deleted for it.
 
         Raises:
-            Refused: other uploads that come in at the same time need the room.
+            Refused: other uploads that arrive at the same time need the space.
         """
         with self._lock:
             free = self._limits.stored_bytes - self._reserved - size
@@ -168,21 +167,21 @@ class Workspace:
 
 
 def _age_and_size(path: Path) -> tuple[float, int]:
-    """When a file, or the newest in a folder, was changed, and how many bytes there are."""
+    """The time of the last change in a file or folder, and its size in bytes."""
     changed, size = 0.0, 0
-    for each in (path, *path.rglob("*")):
-        with suppress(OSError):  # it may be gone by now
-            facts = each.lstat()
+    for entry in (path, *path.rglob("*")):
+        with suppress(OSError):  # the entry may be deleted meanwhile
+            facts = entry.lstat()
             changed, size = max(changed, facts.st_mtime), size + facts.st_size
     return changed, size
 
 
 def as_uploaded(component: Component, workspace: Workspace) -> Component:
-    """The same component, whose value is the path of the uploaded file: it is checked before anything decodes it.
+    """Let the value of a component be the path of the uploaded file, which is checked before it is decoded.
 
-    Gradio would decode images and convert videos first. It checks the path only where the request calls it a file, so
-    it is checked here: else a request could name any file of the server. (A sub-class would do, but makes Gradio write
-    a file beside the module.)
+    By default Gradio decodes images and converts videos first. It checks paths only in requests that mark them as
+    files, so the path is checked here; else a request could name any file of the server. (A sub-class would make Gradio
+    write a file beside the module.)
     """
 
     def path_of(payload) -> str | None:
@@ -197,13 +196,13 @@ def as_uploaded(component: Component, workspace: Workspace) -> Component:
 
 
 def read_picture(path: str | None, limits: Limits) -> np.ndarray:
-    """The pixels of an uploaded picture, turned as its camera says.
+    """The pixels of an uploaded picture, rotated as its metadata say.
 
     Returns:
         RGB uint8 (H, W, 3).
 
     Raises:
-        Refused: none was uploaded, it is gone, too large, or not a picture.
+        Refused: there is no upload, or it was deleted, is too large, or is not a picture.
     """
     if path is None:
         raise Refused("Upload a picture first.")
@@ -230,12 +229,12 @@ def read_picture(path: str | None, limits: Limits) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FilmFacts:
-    """What the head of a video file says.
+    """Data from the header of a video file.
 
     Attributes:
         size: (width, height) of its frames, in pixels.
         fps: frames per second.
-        frames: their number; None if the file does not say.
+        frames: number of frames; None if the file does not state it.
     """
 
     size: tuple[int, int]
@@ -244,10 +243,10 @@ class FilmFacts:
 
 
 def check_film(path: str | None, limits: Limits) -> FilmFacts:
-    """Look at an uploaded video without decoding it.
+    """Check an uploaded video without decoding it.
 
     Raises:
-        Refused: none was uploaded, it is gone, too large, too long, or not a video.
+        Refused: there is no upload, or it was deleted, is too large, is too long, or is not a video.
     """
     if path is None:
         raise Refused("Upload a video first.")

@@ -1,4 +1,4 @@
-"""The tab of videos: upload, words, progress, the video with its masks."""
+"""The tab of videos: upload, words, progress, and the video with its masks."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from omgseg.web.uploads import FilmFacts, Refused, as_uploaded, check_film
 
 SECONDS_BETWEEN_NEWS = 0.5
 LEFT_KEPT = 256
-"""Sessions that have ended and may still have a request under way."""
+"""Number of ended sessions to remember, as a request of theirs may still run."""
 
 
 class _Stopped(Exception):
-    """The visitor wants no result any more."""
+    """The visitor has stopped the work."""
 
 
 class _Job:
-    """Work on a video, which another thread may end, whether it is under way or waits to go on.
+    """Work on a video, which another thread can stop while it runs or waits.
 
     Args:
-        visitor: the session it belongs to.
-        work: makes the generator that does it; it is given the job, and calls :meth:`check` now and then.
+        visitor: the session that the work belongs to.
+        work: makes the generator of the work from the job; the generator calls :meth:`check` regularly.
     """
 
     def __init__(self, visitor: str | None, work: Callable[[_Job], Iterator[Any]]) -> None:
@@ -54,26 +54,26 @@ class _Job:
             yield news
 
     def check(self) -> None:
-        """Ends the work from inside where it is to be stopped.
+        """End the work from inside after :meth:`stop`.
 
         Raises:
-            _Stopped: so it is.
+            _Stopped: the work was stopped.
         """
         if self.is_stopped:
             raise _Stopped
 
     def stop(self) -> None:
-        """End the work; it has cleaned up when this returns."""
+        """Stop the work, and wait until it has cleaned up."""
         self.is_stopped = True
         with self._step:
             self._work.close()
 
 
 class VideoTab:
-    """Segments a video while it is read; neither its frames nor its pictures are kept in memory.
+    """Segments a video while it is read; pixels are not kept in memory.
 
     Args:
-        site: what the tabs share.
+        site: the inferencer, limits and workspace of the page.
     """
 
     def __init__(self, site: Site) -> None:
@@ -139,14 +139,14 @@ class VideoTab:
         colorblind: bool,
         request: gr.Request,
     ) -> Iterator[list[Any]]:
-        """Run the model over a video; yields news, and at last the result."""
+        """Run the model on a video; yields the progress, and the result at the end."""
         facts = check_film(path, self.site.limits)
         task = self.site.task_of(task_name, video=True)
         vocabulary = self.site.words_of(words, task)
         self.site.check_work(task, vocabulary, *facts.size)
         waiting = [gr.DownloadButton(value=None, interactive=False)] * 3
         style = {"opacity": opacity, "palette": parts.palette_of(colorblind), "by": "identity"}
-        job = self._job = _Job(  # before the first news: from then on the visitor may leave
+        job = self._job = _Job(  # before the first yield, after which the visitor may leave
             request.session_hash,
             lambda job: self._work(job, path, task, vocabulary, facts, score, style),
         )
@@ -164,12 +164,12 @@ class VideoTab:
             yield [None, parts.message_html("Stopped."), gr.Button(interactive=False), *waiting]
 
     def leave(self, request: gr.Request) -> None:
-        """Nobody looks any more: end the visitor's work, which Gradio does not, also if it has not begun."""
-        self._left.append(request.session_hash)  # first: the work may begin at this moment
+        """Stop the work of a visitor who has left, also if it has not begun; Gradio does not do this."""
+        self._left.append(request.session_hash)  # first, as the work may begin meanwhile
         self.stop(request)
 
     def stop(self, request: gr.Request) -> None:
-        """End the work on the visitor's video."""
+        """Stop the work on the visitor's video."""
         job = self._job
         if job is not None and job.visitor == request.session_hash:
             job.stop()
@@ -209,7 +209,7 @@ class VideoTab:
                         yield [gr.skip(), self._news(len(frames), facts, told - began), *[gr.skip()] * 4]
             video = VideoResult(frames, facts.fps, path=None, name=name)
             news = self._finished(video, folder, tracks)
-        except BaseException:  # also where the visitor stops or leaves
+        except BaseException:  # also after the visitor has stopped or left
             shutil.rmtree(folder, ignore_errors=True)
             raise
         yield news

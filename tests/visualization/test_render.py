@@ -148,9 +148,9 @@ def test_wrong_arguments_are_named():
     good = result([box(10, 100, 10, 100)], [0])
     with pytest.raises(ValueError, match="uint8 RGB"):
         render(GREY[..., 0], good)
-    with pytest.raises(ValueError, match=r"image of size \(240, 310\) for a result of size \(240, 320\)"):
+    with pytest.raises(ValueError, match=r"image has the size \(240, 310\), the result \(240, 320\)"):
         render(GREY[:, :310], good)
-    with pytest.raises(ValueError, match="palette 'neon' is unknown"):
+    with pytest.raises(ValueError, match="unknown palette 'neon'"):
         render(GREY, good, palette="neon")
     with pytest.raises(ValueError, match="by='colour'"):
         render(GREY, good, by="colour")
