@@ -1,4 +1,4 @@
-"""omgseg: one house for models of all segmentation tasks.
+"""omgseg: segmentation models for all tasks behind one interface.
 
 The names below are imported when they are first used, so ``import omgseg`` loads neither torch nor mmcv::
 

@@ -1,4 +1,4 @@
-"""Files that appear complete or not at all, and names that are safe to give them."""
+"""Atomic writing of files, and safe file names."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 NAME_BYTES = 200
-"""Of a safe name at most: file systems allow 255, and an ending, a number or a temporary name come on top."""
+"""Longest safe name; file systems allow 255 bytes, and suffixes, numbers and temporary names need some of them."""
 _TEMPORARY_BYTES = 150
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 _RESERVED = frozenset('<>:"|?*')
-"""Not allowed in names on Windows, or with a meaning in shells and globs."""
+"""Characters that Windows does not allow in names, or that have a meaning in shells and globs."""
 
 
 def safe_name(name: str, default: str = "unnamed") -> str:
-    """Reduce any text to the name of one file or folder: that of a source, of a JSON file, of an annotation.
+    """Turn any text into the name of one file or folder.
 
-    The result has no separator, no control character and nothing that Windows reserves; it does not begin with a
-    dash or a dot, and has at most :data:`NAME_BYTES` bytes of UTF-8. An ordinary name stays as it is. One that had to
-    be changed ends in a short hash of the text, so that different texts stay different.
+    The result has no separator, no control character and no name or character that Windows reserves; it does not begin
+    with a dash or a dot, and has at most :data:`NAME_BYTES` bytes of UTF-8. A name that is already safe is not changed.
+    A changed name ends in a short hash of the text, so different texts have different names.
 
     Args:
-        default: stands for a name of which nothing is left.
+        name: the text.
+        default: used if no character is left.
     """
     parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".", "..")]
     text = "".join("_" if _is_unsafe(character) else character for character in "_".join(parts))
@@ -42,7 +43,7 @@ def safe_name(name: str, default: str = "unnamed") -> str:
 
 
 def safe_path(name: str, default: str = "unnamed") -> PurePosixPath:
-    """A relative path of safe names; of an absolute one, or one that leads upwards, only the last name counts."""
+    """A relative path of safe names; only the last name of an absolute path, or of one with ``..``, is used."""
     path = PurePosixPath(name)
     parts = path.parts
     if path.is_absolute() or ".." in parts:
@@ -51,9 +52,9 @@ def safe_path(name: str, default: str = "unnamed") -> PurePosixPath:
 
 
 def unique_name(name: str, used: set[str]) -> str:
-    """`name`, or with a number behind it where it is in `used`, to which the result is added.
+    """`name`, with a number behind it if the name is in `used`; the result is added to `used`.
 
-    Upper and lower case count as equal, as they do on the file systems of Windows and macOS.
+    Upper and lower case are equal, as on the file systems of Windows and macOS.
     """
     number, unique = 1, name
     while unique.casefold() in used:
@@ -74,10 +75,10 @@ def file_sha256(path: str | Path) -> str:
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """A temporary file beside `path` to write; it gets its name when the block ends, and is deleted on an error.
+    """A temporary file beside `path`, which is renamed to `path` when the block ends, and deleted after an error.
 
-    Missing folders are created. Several threads and processes may write the same file: one of them wins. What a
-    killed process has left is used again.
+    Missing folders are created. Several threads and processes may write the same file; the last one wins. Temporary
+    files of killed processes are used again.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +86,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
-    except BaseException:  # only then: once renamed, the temporary name may be another writer's
+    except BaseException:  # not after success: the temporary name may belong to another writer by then
         temporary.unlink(missing_ok=True)
         raise
     finally:
@@ -117,14 +118,14 @@ def _is_unsafe(character: str) -> bool:
 
 
 def _cut(text: str, limit: int) -> str:
-    """The beginning of a text, at most `limit` bytes, without half a character."""
+    """The beginning of a text, at most `limit` bytes of UTF-8, cut between characters."""
     return text.encode("utf-8", "surrogateescape")[:limit].decode("utf-8", "ignore")
 
 
 def _locked_file(path: Path) -> tuple[Path, int]:
-    """An empty temporary file beside `path`, and the descriptor whose lock says that its writer lives.
+    """An empty temporary file beside `path`, and a descriptor that locks it while its writer lives.
 
-    The first numbered name that nobody holds is taken; so the next writer takes over what a killed one has left.
+    The first numbered name without a lock is taken, so files of killed writers are used again.
     """
     number: int | str = 0
     while True:
@@ -138,7 +139,7 @@ def _locked_file(path: Path) -> tuple[Path, int]:
             number += 1  # another writer has just finished
         except (BlockingIOError, FileNotFoundError):
             number += 1
-        except OSError:  # a file system without locks, as clusters have: a name that nobody else has
+        except OSError:  # a file system without locks, as on some clusters: take a random name
             if isinstance(number, str):
                 return temporary, lock
             number = os.urandom(6).hex()

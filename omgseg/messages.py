@@ -1,4 +1,4 @@
-"""What errors say in the same words everywhere. Imports the standard library only."""
+"""Parts of error messages that are the same everywhere. Imports the standard library only."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from difflib import get_close_matches
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown name: ``"; did you mean 'panoptic'?"``, or nothing if no name is near.
+    """The end of a sentence about an unknown name: ``"; did you mean 'panoptic'?"``, or "" if no name is similar.
 
     Args:
-        name: what was given.
-        known: names that exist. Case does not matter for being near; the hint spells them as they are given here.
+        name: the unknown name.
+        known: the names that exist. Upper and lower case are equal; the hint spells names as in `known`.
 
     Returns:
         Up to three names, the nearest first, joined by "or".
     """
     spelled: dict[str, str] = {}
-    for one in known:
-        spelled.setdefault(one.lower(), one)
-    near = [spelled[match] for match in get_close_matches(str(name).lower(), list(spelled), n=3, cutoff=0.6)]
-    return f"; did you mean {' or '.join(repr(one) for one in near)}?" if near else ""
+    for known_name in known:
+        spelled.setdefault(known_name.lower(), known_name)
+    similar = [
+        spelled[match] for match in get_close_matches(str(name).lower(), list(spelled), n=3, cutoff=0.6)
+    ]
+    return f"; did you mean {' or '.join(map(repr, similar))}?" if similar else ""

@@ -1,4 +1,4 @@
-"""The table of models: names instead of paths.
+"""The table of models, which gives names to configs and weights.
 
 ``configs/models.json`` lists the models whose configs are there, ``projects/<name>/models.json`` those of a project.
 Reading the table loads no framework and opens no connection.
@@ -28,7 +28,7 @@ _OPTIONAL = ("megabytes", "sha256", "open_vocabulary", "figures", "paper", "note
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A model that can be named.
+    """A model of the table.
 
     Attributes:
         name: lower case, words joined by ``-``.
@@ -37,14 +37,14 @@ class ModelEntry:
         weights: where its published weights are, ``hf://owner/repository/file[@revision]`` or ``https://...``; None if
             none are published.
         licence: of the weights, as an SPDX name where there is one, or ``"unknown"``.
-        tasks: what it can be asked for.
-        prompts: of :data:`omgseg.protocols.PROMPT_KINDS`.
-        parameters: how many, frozen ones included.
+        tasks: the tasks that the model offers.
+        prompts: the prompts that it takes, of :data:`omgseg.protocols.PROMPT_KINDS`.
+        parameters: number of parameters, frozen ones included.
         open_vocabulary: whether it takes any words.
-        megabytes, sha256: of the file of the weights; None where they are not known.
-        figures: what its paper reports, such as ``{"COCO PQ": 53.8}``.
-        paper: where that is published.
-        note: what else users should know before they choose it.
+        megabytes, sha256: size and digest of the file of weights; None if not known.
+        figures: the results of its paper, such as ``{"COCO PQ": 53.8}``.
+        paper: address of the paper.
+        note: what else users should know before they choose the model.
     """
 
     name: str
@@ -67,7 +67,7 @@ def configs_dir() -> Path:
     """Folder of the configs: in the installed package, or at the top of the repository.
 
     Raises:
-        FileNotFoundError: it is in neither place.
+        FileNotFoundError: the folder is in neither place.
     """
     return _shipped("configs")
 
@@ -78,10 +78,10 @@ def projects_dir() -> Path:
 
 
 def _shipped(name: str) -> Path:
-    """A folder of the repository's top, which the wheel brings into the package.
+    """A top folder of the repository, which is part of the package in a wheel.
 
-    In a clone, ``omgseg/projects`` holds only the ``__init__.py`` that leads to ``projects/``, hence the table is what
-    tells one from the other.
+    In a clone, ``omgseg/projects`` holds only an ``__init__.py`` that leads to ``projects/``, so the place of the table
+    of models decides which folder is right.
     """
     for place in (_PACKAGE, _PACKAGE.parent):
         if (place / "configs" / FILE).is_file():
@@ -104,7 +104,7 @@ def find_model(name: str) -> ModelEntry:
     """The model of a name.
 
     Raises:
-        FileNotFoundError: there is none; the message gives near names, or all.
+        FileNotFoundError: the name is unknown; the message gives similar names, or all names.
     """
     table = _table(configs_dir(), projects_dir())
     if name in table:
@@ -145,21 +145,21 @@ def read_table(file: Path) -> list[ModelEntry]:
     """The rows of one table; their configs are relative to its folder.
 
     Raises:
-        ValueError: not JSON, or a row is not valid.
+        ValueError: the file is not JSON, or a row is not valid; the message names file, row and field.
     """
     try:
         rows = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{file} is not valid JSON: {error}") from error
     if not isinstance(rows, list):
-        raise ValueError(f"{file}: the table is a list of rows, not {type(rows).__name__}")
+        raise ValueError(f"{file}: the table must be a list of rows, not {type(rows).__name__}")
     return [_entry(file, number, row) for number, row in enumerate(rows, 1)]
 
 
 def _entry(file: Path, number: int, row: Any) -> ModelEntry:
     where = f"{file}, row {number}"
     if not isinstance(row, dict):
-        raise ValueError(f"{where}: a row is an object, not {type(row).__name__}")
+        raise ValueError(f"{where}: a row must be an object, not {type(row).__name__}")
     if missing := [key for key in _REQUIRED if key not in row]:
         raise ValueError(f"{where}: {', '.join(missing)} missing")
     if surplus := sorted(set(row) - {*_REQUIRED, *_OPTIONAL}):
@@ -172,5 +172,5 @@ def _entry(file: Path, number: int, row: Any) -> ModelEntry:
     except ValueError as error:
         raise ValueError(f"{where}, tasks: {error}") from error
     if unknown := sorted(set(row["prompts"]) - set(PROMPT_KINDS)):
-        raise ValueError(f"{where}, prompts: {', '.join(unknown)} is none of {', '.join(PROMPT_KINDS)}")
+        raise ValueError(f"{where}, prompts: unknown {', '.join(unknown)}; give {', '.join(PROMPT_KINDS)}")
     return ModelEntry(**{**row, "config": config, "tasks": tasks, "prompts": frozenset(row["prompts"])})

@@ -1,14 +1,14 @@
-"""The seam between models and their uses.
+"""The seam: the interface between models and the code that uses them.
 
-Whatever segments implements the protocols here; whatever uses a model (the inferencer, clicks, videos, the command
-line, the web page, labelling, the click benchmark) sees nothing else of it. Images are NumPy arrays of the original
-size, answers are :class:`~omgseg.structures.Segments` or :class:`MaskSet` of that size. Resizing, padding, batches of
-tensors, text encoders and precision lie behind the seam.
+Models implement the protocols of this module. The code that uses a model (the inferencer, clicks, videos, the command
+line, the web page, labelling, the click benchmark) uses nothing else of it. Images are NumPy arrays of the original
+size, results are :class:`~omgseg.structures.Segments` or :class:`MaskSet` of that size. Resizing, padding, batches of
+tensors, text encoders and precision are details of the models.
 
-Only :class:`Segmenter` is required. The others are optional, one class may implement any of them, and
-``isinstance(model, PromptableModel)`` tells. :class:`Abilities` says what a loaded model can do in particular.
+Only :class:`Segmenter` is required. The other protocols are optional, and a class may implement any of them; test with
+``isinstance(model, PromptableModel)``. :class:`Abilities` states what a loaded model offers.
 
-Calls come one at a time, from any thread: callers hold :func:`omgseg.inference.locked`. Models compute without
+Only one call runs at a time, from any thread: callers hold :func:`omgseg.inference.locked`. Models compute without
 gradients, in the precision with which they were loaded.
 """
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     import torch
 
 PROMPT_KINDS = ("points", "labels", "boxes", "masks")
-"""What :attr:`Abilities.prompts` may hold; the fields of :class:`Prompts`."""
+"""The possible values in :attr:`Abilities.prompts`; fields of :class:`Prompts`."""
 
 ImageState = Any
-"""An encoded image. Opaque: only the model that made it reads it. Dropping the last reference frees it."""
+"""An encoded image. Only the model that made it can read it. It is freed with its last reference."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,12 @@ class Abilities:
     """What a loaded model can do.
 
     Attributes:
-        tasks: that may be asked for, on images or videos.
-        prompts: fields of :class:`Prompts` that are honoured, of :data:`PROMPT_KINDS`; ``labels`` means negative
+        tasks: the tasks that the model offers, on images or videos.
+        prompts: fields of :class:`Prompts` that the model uses, of :data:`PROMPT_KINDS`; ``labels`` stands for negative
             clicks.
-        open_vocabulary: :attr:`Request.words` may be any words; else only words of `vocabulary`.
+        open_vocabulary: whether :attr:`Request.words` may be any words; else only words of `vocabulary`.
         vocabulary: the words of the training, or the fixed words; None if the model knows none.
-        test_size: (width, height) to which images are resized, keeping their ratio where the model does; None if the
-            model takes them as they are.
+        test_size: (width, height) in pixels to which the model resizes images; None if it does not resize them.
     """
 
     tasks: frozenset[Task]
@@ -55,13 +54,13 @@ class Abilities:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of every image or frame of a call.
+    """The settings of a call, the same for every image or frame.
 
     Attributes:
         task: one of :attr:`Abilities.tasks`.
-        words: what the model chooses from; labels of the answer index them. None: the model's own words, or a task
+        words: the words to choose from, which the labels of the results index. None: the model's own words, or a task
             without words.
-        min_score: segments of a lower score need not be returned.
+        min_score: segments with a lower score need not be returned.
     """
 
     task: Task
@@ -71,16 +70,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Prompts:
-    """Where N objects of one image are, in pixels of the original image. At least one field is given.
+    """Prompts for N objects of one image, in pixels of the original image. At least one field is given.
 
     Attributes:
         points: float32 (N, K, 2), x and y from the upper left corner of the first pixel: all clicks on an object so
             far, in their order.
         labels: int8 (N, K): 1 on the object, 0 not on it, -1 padding. None: all 1.
         boxes: float32 (N, 4): x1, y1, x2, y2.
-        masks: bool (N, H, W): the answer so far, which the clicks correct.
-        carry: :attr:`MaskSet.carry` of the answer that `masks` are, if it is still at hand. It may hold more than the
-            masks do, and says how many of the clicks they already answer. None: all clicks are corrections of `masks`.
+        masks: bool (N, H, W): the masks so far, which the clicks correct.
+        carry: :attr:`MaskSet.carry` of the result that `masks` are from, if the caller still has it. It may hold more
+            than the masks, and tells the model which clicks they already include. None: all clicks correct `masks`.
     """
 
     points: np.ndarray | None = None
@@ -90,8 +89,8 @@ class Prompts:
     carry: Any = None
 
     def __len__(self) -> int:
-        """N."""
-        return next(len(given) for given in (self.points, self.boxes, self.masks) if given is not None)
+        """The number of objects, N."""
+        return next(len(field) for field in (self.points, self.boxes, self.masks) if field is not None)
 
 
 @dataclass(frozen=True)
@@ -100,8 +99,8 @@ class MaskSet:
 
     Attributes:
         rles: N compressed COCO run lengths of the original size (:mod:`omgseg.structures.run_lengths`).
-        scores: float32 (N,), 0..1: how good the model thinks a mask is.
-        carry: opaque; for :attr:`Prompts.carry` of the next call on the same objects.
+        scores: float32 (N,), confidence scores in 0..1.
+        carry: data for :attr:`Prompts.carry` of the next call on the same objects; only the model reads it.
     """
 
     rles: list[dict[str, Any]]
@@ -111,89 +110,90 @@ class MaskSet:
 
 @runtime_checkable
 class Segmenter(Protocol):
-    """A loaded model. All others are optional beside it."""
+    """A loaded model. All other protocols are optional."""
 
     abilities: Abilities
     device: torch.device
 
     def group_key(self, size: tuple[int, int]) -> Hashable:
-        """Images (height, width) of equal keys may share a batch."""
+        """The key of an image size (height, width). Images with equal keys may share a batch."""
         ...
 
     def predict(self, images: Sequence[np.ndarray], request: Request) -> list[Segments]:
         """Segment independent images.
 
         Args:
-            images: RGB uint8 (H, W, 3) of one :meth:`group_key`.
-            request: its task is one of :attr:`Abilities.tasks` that needs no prompts.
+            images: RGB uint8 (H, W, 3), all with the same :meth:`group_key`.
+            request: the settings; its task is one of :attr:`Abilities.tasks` without prompts.
 
         Returns:
-            One result per image, of its original size, with the task and the vocabulary of the request; without
-            path, name or pixels, which the caller knows. What a segment is per task, says
-            :class:`~omgseg.structures.Segments`.
+            One result per image, of its original size, with the task and the vocabulary of the request, and without
+            path, name and pixels. :class:`~omgseg.structures.Segments` defines the segments of each task.
 
         Raises:
-            ValueError: words that the model does not have.
+            ValueError: the model does not have a word of the request.
         """
         ...
 
 
 @runtime_checkable
 class PromptableModel(Protocol):
-    """Encodes an image once, then answers prompts on it."""
+    """Encodes an image once, and predicts masks for prompts on it."""
 
     abilities: Abilities
 
     def encode_image(self, image: np.ndarray) -> ImageState:
-        """Encode RGB uint8 (H, W, 3); all that prompts need of it."""
+        """Compute all that prompts need of an image, RGB uint8 (H, W, 3)."""
         ...
 
     def segment_prompts(self, state: ImageState, prompts: Prompts) -> MaskSet:
-        """One mask per object of the prompts, in their order; several candidates are reduced to the best one.
+        """Predict one mask per object, in the order of the prompts; of several candidates the best one.
 
         Args:
-            prompts: coordinates lie inside of the image, boxes have an area, and only fields of
-                :attr:`Abilities.prompts` are given: the caller has checked.
+            state: the encoded image.
+            prompts: checked by the caller: coordinates are inside of the image, boxes have an area, and only fields of
+                :attr:`Abilities.prompts` are given.
         """
         ...
 
 
 @runtime_checkable
 class Proposer(Protocol):
-    """Finds all masks of an encoded image without a prompt. Needs :meth:`PromptableModel.encode_image`."""
+    """Finds all masks of an encoded image without prompts. Needs :meth:`PromptableModel.encode_image`."""
 
     def propose(
         self, state: ImageState, points_per_side: int, min_score: float, max_overlap: float
     ) -> MaskSet:
-        """Masks by falling score; an object and its part are both masks.
+        """Find all masks, by falling score; an object and its part are both masks.
 
         Args:
-            points_per_side: a grid of ``points_per_side`` squared points asks for masks, besides the model's own ways.
-            min_score: masks below are left out.
-            max_overlap: of two masks with a higher IoU the one of the higher score stays.
+            state: the encoded image.
+            points_per_side: side length of the grid of points that prompt for masks; the model may use other ways, too.
+            min_score: masks with a lower score are left out.
+            max_overlap: IoU threshold of NMS.
         """
         ...
 
 
 @runtime_checkable
 class MaskNamer(Protocol):
-    """Says which words fit given masks. Needs :meth:`PromptableModel.encode_image`."""
+    """Classifies masks by words. Needs :meth:`PromptableModel.encode_image`."""
 
     def name_masks(self, state: ImageState, rles: Sequence[dict[str, Any]], words: Vocabulary) -> np.ndarray:
-        """Probabilities float32 (N, C) of the words for masks of the original size; zeros where a mask is too small
-        to be seen."""
+        """Probabilities float32 (N, C) of C words for N masks of the original size; a row is zero if the model cannot
+        name the mask, for example because it is too small."""
         ...
 
 
 @runtime_checkable
 class VideoModel(Protocol):
-    """Segments videos: segments of one identity keep their id over the frames."""
+    """Segments videos: an object keeps its id over the frames."""
 
     clip_size: int
-    """Frames that a stream is best given at a time."""
+    """The best number of frames per :meth:`ClipStream.push`."""
 
     def predict_video(self, frames: Sequence[np.ndarray], request: Request) -> list[Segments]:
-        """A video read out as a whole, exact and as large as the video is long; see :meth:`Segmenter.predict`."""
+        """Segment a video as a whole, exactly; memory grows with its length. See :meth:`Segmenter.predict`."""
         ...
 
     def open_stream(self, request: Request) -> ClipStream:
@@ -202,13 +202,13 @@ class VideoModel(Protocol):
 
 
 class ClipStream(Protocol):
-    """One video, clip by clip; what is kept does not grow with its length."""
+    """One video, clip by clip, in constant memory."""
 
     def push(self, frames: Sequence[np.ndarray]) -> list[Segments]:
         """Segment the next clip.
 
         Args:
-            frames: RGB uint8 (H, W, 3), at least one, all of the size of the first clip's.
+            frames: RGB uint8 (H, W, 3), at least one, all of the size of the first frame of the video.
 
         Returns:
             One result per frame.
@@ -223,7 +223,7 @@ class TrackingModel(Protocol):
     clip_size: int
 
     def track_video(self, frames: Sequence[np.ndarray], masks: np.ndarray, ids: np.ndarray) -> list[Segments]:
-        """Follow objects of the first frame through a video that is read out as a whole.
+        """Follow objects of the first frame through a video as a whole.
 
         Args:
             frames: RGB uint8 (H, W, 3).
@@ -231,12 +231,12 @@ class TrackingModel(Protocol):
             ids: int64 (N,), above 0 and different.
 
         Returns:
-            One result of the task ``vos`` per frame: the objects that are seen, with their ids.
+            One result of the task ``vos`` per frame: the visible objects with their ids.
         """
         ...
 
     def open_tracker(self) -> ObjectStream:
-        """Begin a video; frames come in its order or in the reverse order."""
+        """Begin a video, whose frames are pushed in their order or in the reverse order."""
         ...
 
 
@@ -244,13 +244,13 @@ class ObjectStream(ClipStream, Protocol):
     """One video in which given objects are followed, clip by clip."""
 
     def add(self, masks: np.ndarray, ids: np.ndarray, frame: int = 0) -> None:
-        """Give objects, or correct those that are followed already.
+        """Add objects, or correct the masks of objects that are followed already.
 
         Args:
             masks: bool (N, H, W), in pixels of the original frame.
             ids: int64 (N,), above 0 and different.
-            frame: number of the frame that shows them, in the clip that is pushed next. That frame's result shows
-                them as they were given.
+            frame: index of the frame that shows them, in the clip that is pushed next. The result of this frame holds
+                the masks unchanged.
 
         Raises:
             ValueError: masks and ids do not fit each other or, at the next push, the frames.

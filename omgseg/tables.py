@@ -1,4 +1,4 @@
-"""Tables of text for terminals and Markdown. Imports the standard library only."""
+"""Text tables for terminals and Markdown. Imports the standard library only."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Collection, Sequence
 def markdown_table(
     header: Sequence[object], rows: Sequence[Sequence[object]], right: Collection[int] = ()
 ) -> str:
-    """A Markdown table that reads well as plain text: columns are padded to equal width.
+    """A Markdown table whose columns are padded to equal width, so that it is readable as plain text.
 
     Args:
         header: names of the columns.
-        rows: each as long as the header; None is an empty cell, anything else is shown as ``str`` gives it.
+        rows: each as long as the header; None is an empty cell, other values are shown with ``str``.
         right: indices of the columns that are aligned to the right (numbers).
 
     Returns:
@@ -30,12 +30,12 @@ def markdown_table(
 
 
 def text_table(rows: Sequence[Sequence[object]], right: Collection[int] = (), gap: str = "  ") -> str:
-    """Rows with aligned columns and nothing around them, for terminals.
+    """A table for terminals: aligned columns without lines.
 
     Args:
         rows: all of one length, the header among them if there is one; None is an empty cell.
         right: indices of the columns that are aligned to the right.
-        gap: between two columns.
+        gap: text between two columns.
 
     Returns:
         Lines joined by newlines, without spaces at their ends; empty for no rows.

@@ -18,12 +18,12 @@ RUNNABLE = sorted(file for file in CONFIGS.rglob("*.py") if "_base_" not in file
 def test_a_config_names_only_arguments_that_exist_and_its_model_builds(file):
     config = Config.fromfile(file)
     check_arguments(config)
-    for part in config.model.values():
-        if isinstance(part, dict) and "pretrained" in part:
-            part.pretrained = None
+    for name in ("image_encoder", "text_encoder"):
+        if "pretrained" in config.model.get(name, {}):
+            config.model[name].pretrained = None
     with torch.device("meta"):
         model = MODELS.build(config.model)
-    if config.model.type == "OMGSeg":
+    if "pixel_decoder" in config.model:
         assert model.pixel_decoder.input_convs[0].conv.in_channels == model.image_encoder.channels[-1]
 
 
@@ -37,7 +37,8 @@ def data(tmp_path_factory):
     return generate(tmp_path_factory.mktemp("data") / "data", sizes=TINY)
 
 
-PUBLISHED = [file for file in RUNNABLE if file.parent.name != "toy"]
+PUBLISHED = [file for file in RUNNABLE if file.parent.name not in ("toy", "sam")]
+"""Configs with data; those of SAM only load a model."""
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
 

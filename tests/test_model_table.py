@@ -83,7 +83,7 @@ def test_a_row_is_read_relative_to_its_table(write, tmp_path):
     [
         ({"config": "b.py"}, "row 1, config: .*b.py not found"),
         ({"tasks": ["panoptik"]}, "row 1, tasks: 'panoptik'"),
-        ({"prompts": ["clicks"]}, "row 1, prompts: clicks is none of points"),
+        ({"prompts": ["clicks"]}, "row 1, prompts: unknown clicks; give points"),
         ({"license": "MIT"}, "row 1: unknown field license"),
     ],
 )
