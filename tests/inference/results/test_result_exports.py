@@ -226,11 +226,14 @@ def test_no_name_leads_out_of_the_folder(panoptic, film, words, name, tmp_path):
             writer.add(panoptic(path=f"{name}.jpg"))
             writer.add(video)
     VideoResult.load(video.save(folder / "film.json")).save(folder / "frames")
+    apart = VideoResult([frame.replace(name=f"{name}{t}") for t, frame in enumerate(film)])
+    VideoResult.load(apart.save(folder / "apart.json")).save(folder / "apart")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert [path.name for path in folder.parent.iterdir()] == ["here"]
-    assert {path.name for path in folder.iterdir()} == {"masks", "p.json", "p", "film.json", "frames"}
+    written = {"masks", "p.json", "p", "film.json", "frames", "apart.json", "apart"}
+    assert {path.name for path in folder.iterdir()} == written
     assert len([*(folder / "masks").rglob("*.png")]) == len([*(folder / "p").rglob("*.png")]) == 7
-    assert len([*(folder / "frames").iterdir()]) == 5
+    assert len([*(folder / "frames").iterdir()]) == len([*(folder / "apart").iterdir()]) == 5
     listed = json.loads((folder / "p.json").read_text())["annotations"]
     assert all((folder / "p" / entry["file_name"]).is_file() for entry in listed)
 
