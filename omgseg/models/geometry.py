@@ -149,6 +149,8 @@ def normalize(images: Tensor, image_shapes: list[tuple[int, int]], mean: Tensor,
 
 CHUNK = 8
 """Masks that exist at full resolution at a time: small enough for caches, large enough to keep kernels busy."""
+PIXELS_AT_ONCE = 2**25
+"""Fewer than :data:`CHUNK`, but at least one, where images are so large that these would have more pixels."""
 
 
 @dataclass(frozen=True)
@@ -172,8 +174,9 @@ class MaskGeometry:
 
     def resized_chunks(self, logits: Tensor) -> Iterator[tuple[slice, Tensor]]:
         """Full-size masks a few at a time: pairs of rows of `logits` and (k, H, W)."""
-        for start in range(0, len(logits), CHUNK):
-            rows = slice(start, min(start + CHUNK, len(logits)))
+        chunk = min(CHUNK, max(PIXELS_AT_ONCE // (self.original[0] * self.original[1]), 1))
+        for start in range(0, len(logits), chunk):
+            rows = slice(start, min(start + chunk, len(logits)))
             yield rows, self.resize(logits[rows])
 
 

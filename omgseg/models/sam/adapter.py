@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,31 +13,42 @@ from torch import Tensor
 
 from omgseg.models.checkpoints.loading import CheckpointError, build_for_prediction, read_checkpoint
 from omgseg.models.geometry import MaskGeometry
-from omgseg.models.sam.everything import Found, GridConfig, find_everything
+from omgseg.models.sam.everything import Decode, Found, GridConfig, find_everything
+from omgseg.models.sam.mask_decoder import MaskPrediction
 from omgseg.models.sam.model import SAM, best_candidate, to_model_frame
-from omgseg.models.sam.published import recognise
 from omgseg.protocols import Abilities, MaskSet, Prompts, Request
-from omgseg.registry import SEGMENTERS
+from omgseg.registry import MODELS, SEGMENTERS
 from omgseg.structures import NO_CLASS, Segments, Task, Vocabulary
 from omgseg.structures.run_lengths import encode_masks
 
 MASK_LOGIT = 8.0
 """A mask that comes without its logits is given to the prompt encoder as plus and minus this."""
+PROMPTS_AT_ONCE = 64
+"""Objects that are decoded together: the decoder makes 8 MB of features for each at the published size."""
 
 
 @dataclass(frozen=True)
-class SamState:
-    """An encoded image.
+class EncodedImage:
+    """What prompts need of an image.
 
     Attributes:
         embedding: (1, E, h, w).
         geometry: its sizes.
-        image: RGB uint8 (H, W, 3), which crops of the everything mode are cut from.
+        image: RGB uint8 (H, W, 3), which crops of everything mode are cut from.
     """
 
     embedding: Tensor
     geometry: MaskGeometry
     image: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """:attr:`MaskSet.carry`: the logits (N, 1, m, m) of the masks, and the boxes (N, 4) that they answer, in pixels of
+    the padded input."""
+
+    logits: Tensor
+    boxes: Tensor | None
 
 
 @SEGMENTERS.register_module()
@@ -70,9 +81,7 @@ class SamSegmenter:
         try:
             model, _ = build_for_prediction(config["model"], weights)
         except CheckpointError as error:
-            known = recognise(read_checkpoint(weights)["state_dict"])
-            hint = f"\nThis is the layout of {known[0]}: use {known[1]}" if known else ""
-            raise CheckpointError(f"{error}{hint}") from error
+            raise _explained(error, config["model"], weights) from error
         self._start(model.to(device), dtype, everything, single_mask)
 
     @classmethod
@@ -118,11 +127,19 @@ class SamSegmenter:
         return size
 
     def predict(self, images: Sequence[np.ndarray], request: Request) -> list[Segments]:
+        """See :meth:`Segmenter.predict`; the task is ``everything``, with the points and limits of the config.
+
+        Raises:
+            ValueError: another task.
+        """
+        if request.task is not Task.EVERYTHING:
+            raise ValueError(
+                f"SAM knows no classes: without prompts it does 'everything', not {request.task.value!r}"
+            )
+        grid = replace(self.grid, min_iou=max(self.grid.min_iou, request.min_score))
         results = []
         for image in images:
-            found = self._find(image, replace(self.grid, min_iou=max(self.grid.min_iou, request.min_score)))
-            order = found.iou.argsort(descending=True, stable=True)
-            found = found.select(order)
+            found = self._find(image, grid)
             labels = [NO_CLASS] * len(found.rles)
             results.append(
                 Segments(
@@ -131,72 +148,92 @@ class SamSegmenter:
                     found.rles,
                     labels,
                     _scores(found.iou),
-                    vocabulary=Vocabulary(),
+                    vocabulary=Vocabulary() if request.words is None else request.words,
                 )
             )
         return results
 
-    def encode_image(self, image: np.ndarray) -> SamState:
+    def encode_image(self, image: np.ndarray) -> EncodedImage:
         with self._computing():
             pixels, geometry = self.model.preprocess(image)
-            return SamState(self.model.image_encoder(pixels), geometry, image)
+            return EncodedImage(self.model.image_encoder(pixels), geometry, image)
 
-    def segment_prompts(self, state: SamState, prompts: Prompts) -> MaskSet:
-        points = labels = boxes = masks = None
-        if prompts.points is not None:
-            points = self._place(prompts.points, state)
-            given = np.ones(prompts.points.shape[:2]) if prompts.labels is None else prompts.labels
+    def segment_prompts(self, state: EncodedImage, prompts: Prompts) -> MaskSet:
+        """See :meth:`PromptableModel.segment_prompts`.
+
+        An answer that is corrected goes in as its logits, with the box that it answered, as in the training; a mask
+        from elsewhere as sure logits. The score is the IoU that the model expects.
+        """
+        carry = prompts.carry if prompts.masks is not None else None
+        points = None if prompts.points is None else self._place(prompts.points, state)
+        labels = boxes = None
+        if points is not None:
+            given = np.ones(points.shape[:2]) if prompts.labels is None else prompts.labels
             labels = torch.from_numpy(np.asarray(given, np.int64)).to(self.device)
         if prompts.boxes is not None:
-            corners = prompts.boxes.reshape(-1, 2, 2)
-            boxes = self._place(corners, state).flatten(1)
-        if prompts.carry is not None:
-            masks = prompts.carry.to(self.device)
-        elif prompts.masks is not None:
-            masks = self._mask_prompt(prompts.masks, state.geometry)
-        with self._computing():
-            prediction = self.model.decode(state.embedding, points, labels, boxes, masks)
-            is_ambiguous = boxes is None and masks is None and points is not None and points.shape[1] == 1
-            logits, iou = best_candidate(prediction, is_ambiguous and not self.single_mask)
-            rles = []
-            for _, resized in state.geometry.resized_chunks(logits.float()):
-                rles += encode_masks((resized > 0).cpu().numpy())
-        return MaskSet(rles, _scores(iou), carry=logits.float().unsqueeze(1))
-
-    def propose(self, state: SamState, points_per_side: int, min_score: float, max_overlap: float) -> MaskSet:
-        config = replace(
-            self.grid, points_per_side=points_per_side, min_iou=min_score, max_overlap=max_overlap
+            boxes = self._place(prompts.boxes.reshape(-1, 2, 2), state).flatten(1)
+        elif carry is not None:
+            boxes = carry.boxes
+        is_ambiguous = (
+            boxes is None and prompts.masks is None and points.shape[1] == 1 and not self.single_mask
         )
-        found = self._find(state.image, config, state)
-        found = found.select(found.iou.argsort(descending=True, stable=True))
+        rles, logits, iou = [], [], []
+        with self._computing():
+            for start in range(0, len(prompts), PROMPTS_AT_ONCE):
+                rows = slice(start, start + PROMPTS_AT_ONCE)
+                masks = None
+                if carry is not None:
+                    masks = carry.logits[rows]
+                elif prompts.masks is not None:
+                    masks = self._mask_prompt(prompts.masks[rows], state.geometry)
+                some = (None if given is None else given[rows] for given in (points, labels, boxes))
+                prediction = self.model.decode(state.embedding, *some, masks)
+                chosen, expected = best_candidate(prediction, is_ambiguous)
+                logits.append(chosen.float())
+                iou.append(expected.float())
+                for _, resized in state.geometry.resized_chunks(logits[-1]):
+                    rles += encode_masks((resized > 0).cpu().numpy())
+        carry = _Answered(torch.cat(logits).unsqueeze(1), boxes)
+        return MaskSet(rles, _scores(torch.cat(iou)), carry)
+
+    def propose(
+        self, state: EncodedImage, points_per_side: int, min_score: float, max_overlap: float
+    ) -> MaskSet:
+        """See :meth:`Proposer.propose`: a grid of points, with the other settings of the config. The score of a mask is
+        the IoU that the model expects; overlap is that of the masks' boxes."""
+        grid = replace(self.grid, points_per_side=points_per_side, min_iou=min_score, max_overlap=max_overlap)
+        found = self._find(state.image, grid, state)
         return MaskSet(found.rles, _scores(found.iou))
 
-    def _find(self, image: np.ndarray, config: GridConfig, state: SamState | None = None) -> Found:
-        def encode(pixels: np.ndarray):
-            known = state is not None and pixels.shape == image.shape
-            crop = state if known else self.encode_image(pixels)
+    def _find(self, image: np.ndarray, grid: GridConfig, state: EncodedImage | None = None) -> Found:
+        """All masks by falling score; `state` is the image, if it is encoded already."""
 
-            def decode(points: Tensor):
+        def encode(pixels: np.ndarray) -> tuple[Decode, MaskGeometry]:
+            is_whole = pixels.shape == image.shape
+            crop = state if is_whole and state is not None else self.encode_image(pixels)
+
+            def decode(points: Tensor) -> MaskPrediction:
                 ones = torch.ones(len(points), 1, dtype=torch.long, device=self.device)
                 return self.model.decode(crop.embedding, points.to(self.device).unsqueeze(1), ones)
 
             return decode, crop.geometry
 
         with self._computing():
-            return find_everything(encode, image, config)
+            found = find_everything(encode, image, grid)
+        return found.select(found.iou.argsort(descending=True, stable=True))
 
-    def _place(self, coordinates: np.ndarray, state: SamState) -> Tensor:
+    def _place(self, coordinates: np.ndarray, state: EncodedImage) -> Tensor:
         placed = to_model_frame(coordinates, state.geometry).astype(np.float32)
         return torch.from_numpy(placed).to(self.device)
 
     def _mask_prompt(self, masks: np.ndarray, geometry: MaskGeometry) -> Tensor:
-        """Masks bool (N, H, W) as logits (N, 1, m, m)."""
+        """Masks bool (N, H, W) as logits (N, 1, m, m); what is not image is not in the mask."""
         side, padded = self.model.prompt_encoder.mask_size, geometry.padded[0]
         size = tuple(max(round(length * side / padded), 1) for length in geometry.image)
         prompt = torch.full((len(masks), 1, side, side), -MASK_LOGIT)
         for row, mask in zip(prompt, masks, strict=True):
             small = torch.nn.functional.interpolate(
-                torch.from_numpy(mask)[None, None].float(), size, mode="area"
+                torch.from_numpy(np.ascontiguousarray(mask))[None, None].float(), size, mode="area"
             )
             row[0, : size[0], : size[1]] = (2 * small[0, 0] - 1) * MASK_LOGIT
         return prompt.to(self.device)
@@ -205,3 +242,59 @@ class SamSegmenter:
 def _scores(iou: Tensor) -> np.ndarray:
     """The predicted IoU is not bounded; scores are."""
     return iou.float().clamp(0, 1).cpu().numpy()
+
+
+def _explained(error: CheckpointError, model: Mapping[str, Any], weights: str) -> CheckpointError:
+    """Weights that do not fit, in one sentence if they are those of another published model."""
+    try:
+        held = recognise(read_checkpoint(weights)["state_dict"])
+    except CheckpointError:
+        return error
+    with torch.device("meta"):
+        wanted = recognise(MODELS.build(dict(model)).state_dict())
+    if held is None or held == wanted:
+        return error
+    here = "another model" if wanted is None else wanted.name
+    return CheckpointError(f"{weights} holds {held.name}, the config is that of {here}: use {held.config}")
+
+
+class Published(NamedTuple):
+    """A published model.
+
+    Attributes:
+        name: of the model.
+        config: the config that its weights fit.
+    """
+
+    name: str
+    config: str
+
+
+VIT_CONFIGS = {
+    768: Published("SAM ViT-B", "configs/sam/sam_vit_b.py"),
+    1024: Published("SAM ViT-L", "configs/sam/sam_vit_l.py"),
+    1280: Published("SAM ViT-H", "configs/sam/sam_vit_h.py"),
+}
+"""By the width of the image encoder."""
+MOBILE_SAM = Published("MobileSAM", "projects/mobile_sam/configs/mobile_sam.py")
+EDGE_SAM = Published("EdgeSAM", "projects/edge_sam/configs/edge_sam.py")
+RELATIVES = {
+    "image_encoder.patch_embed.seq.0.c.weight": MOBILE_SAM,
+    "image_encoder.trunk.patch_embed.conv1.conv.weight": MOBILE_SAM,
+    "image_encoder.features.0.0.c.weight": EDGE_SAM,
+    "image_encoder.trunk.stem.conv1.c.weight": EDGE_SAM,
+}
+"""By the name of a tensor that no other has, in the published file and in ours."""
+
+
+def recognise(tensors: Mapping[str, Tensor]) -> Published | None:
+    """The published model that a checkpoint holds; None if it is none of them.
+
+    Args:
+        tensors: a state dict with the published names, or of a model built here.
+    """
+    for name, known in RELATIVES.items():
+        if name in tensors:
+            return known
+    positions = tensors.get("image_encoder.pos_embed")
+    return None if positions is None else VIT_CONFIGS.get(positions.shape[-1])

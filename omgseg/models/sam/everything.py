@@ -20,8 +20,8 @@ from omgseg.structures.run_lengths import decode_masks, encode_masks
 
 EDGE = 20.0
 """Masks whose box ends so near (pixels) to a crop's edge inside of the image are left out: the crop cuts them off."""
-CHUNK = 16
-"""Masks at the size of the crop that exist at a time."""
+PIXELS_AT_ONCE = 2**24
+"""Masks at the size of the crop exist a few at a time: with so many pixels together, or one."""
 
 Box = tuple[int, int, int, int]
 
@@ -122,7 +122,7 @@ def find_everything(encode: Encode, image: np.ndarray, config: GridConfig) -> Fo
     for crop, layer in crop_boxes(size, config.crop_layers, config.crop_overlap):
         x1, y1, x2, y2 = crop
         decode, geometry = encode(image[y1:y2, x1:x2])
-        side = int(config.points_per_side / config.crop_points_divisor**layer)
+        side = max(int(config.points_per_side / config.crop_points_divisor**layer), 1)
         points = point_grid(side) * [x2 - x1, y2 - y1]
         parts = [
             _ask(decode, geometry, batch, crop, size, config)
@@ -150,7 +150,13 @@ def point_grid(side: int) -> np.ndarray:
 
 
 def crop_boxes(size: tuple[int, int], layers: int, overlap: float) -> list[tuple[Box, int]]:
-    """The image itself, then the 4^i crops of each further layer i, with their layer."""
+    """The image itself, then the 4^i crops of each further layer i, with their layer.
+
+    Args:
+        size: (height, width).
+        layers: besides the image.
+        overlap: see :attr:`GridConfig.crop_overlap`.
+    """
     height, width = size
     boxes: list[tuple[Box, int]] = [((0, 0, width, height), 0)]
     for layer in range(1, layers + 1):
@@ -159,7 +165,9 @@ def crop_boxes(size: tuple[int, int], layers: int, overlap: float) -> list[tuple
         crop_width, crop_height = (-(-(shared * (count - 1) + side) // count) for side in (width, height))
         for column, row in product(range(count), repeat=2):
             x, y = (crop_width - shared) * column, (crop_height - shared) * row
-            boxes.append(((x, y, min(x + crop_width, width), min(y + crop_height, height)), layer))
+            box = (x, y, min(x + crop_width, width), min(y + crop_height, height))
+            if box[0] < box[2] and box[1] < box[3]:  # not so in images of a few pixels
+                boxes.append((box, layer))
     return boxes
 
 
@@ -179,7 +187,8 @@ def _ask(
     if config.min_iou > 0:
         rows = rows[iou > config.min_iou]
     found = []
-    for some in rows.split(CHUNK):
+    height, width = geometry.original
+    for some in rows.split(max(PIXELS_AT_ONCE // (height * width), 1)):
         resized = geometry.resize(logits[some].float())
         stable = stability(resized, config.stability_offset)
         masks, boxes = resized > 0, mask_boxes(resized > 0)

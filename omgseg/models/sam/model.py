@@ -83,8 +83,18 @@ class SAM(BaseModel):
         return self.normalize(image.unsqueeze(0), [size]), MaskGeometry((side, side), size, original)
 
     def normalize(self, images: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
-        """uint8 (B, 3, h, w) to float (B, 3, S, S), zero beyond each image's (height, width)."""
+        """uint8 (B, 3, h, w) to float (B, 3, S, S), zero beyond each image's (height, width).
+
+        Raises:
+            ValueError: an image is larger than :attr:`image_size`.
+        """
         side = self.image_size
+        largest = max(max(size) for size in sizes)
+        if largest > side:
+            raise ValueError(
+                f"an image of {largest} pixels does not fit into SAM's square of {side}: resize with "
+                f"image_size=({side}, {side})"
+            )
         normalized = (images - self.pixel_mean) / self.pixel_std
         normalized = F.pad(normalized, (0, side - images.shape[-1], 0, side - images.shape[-2]))
         for image, (height, width) in zip(normalized, sizes, strict=True):

@@ -121,6 +121,8 @@ class FourierPositions(nn.Module):
 
     def forward(self, points: Tensor) -> Tensor:
         """(..., 2), x and y in 0..1, to (..., 2 num_frequencies)."""
-        matrix = self.positional_encoding_gaussian_matrix
-        angles = 2 * math.pi * ((2 * points.to(matrix.dtype) - 1) @ matrix)
+        x, y = self.positional_encoding_gaussian_matrix
+        centred = 2 * points.to(x.dtype).unsqueeze(-1) - 1
+        # not a matrix product: autocast would compute it with 8 bits, which is a few degrees of these angles
+        angles = 2 * math.pi * (centred[..., 0, :] * x + centred[..., 1, :] * y)
         return torch.cat([angles.sin(), angles.cos()], dim=-1)

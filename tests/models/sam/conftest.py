@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from omgseg.models.sam import SAM, SamImageEncoder, SamMaskDecoder, SamPromptEncoder
+from omgseg.registry import MODELS
 
 
 @pytest.fixture(scope="session")
@@ -11,11 +11,13 @@ def golden(golden_dir):
     return torch.load(golden_dir / "sam" / "golden.pt", weights_only=True)
 
 
-def build_sam(config):
-    """A SAM of the sizes that a golden file states."""
+def sam_config(config):
+    """The config's ``model`` of a SAM of the sizes that a golden file states."""
     width = config["prompt_embed_dim"]
-    return SAM(
-        SamImageEncoder(
+    return dict(
+        type="SAM",
+        image_encoder=dict(
+            type="SamImageEncoder",
             image_size=config["img_size"],
             patch_size=config["patch_size"],
             width=config["embed_dim"],
@@ -26,9 +28,16 @@ def build_sam(config):
             global_layers=config["global_attn_indexes"],
             embed_dim=width,
         ),
-        SamPromptEncoder(width, config["img_size"], config["patch_size"], config["mask_in_chans"]),
-        SamMaskDecoder(
-            width,
+        prompt_encoder=dict(
+            type="SamPromptEncoder",
+            embed_dim=width,
+            image_size=config["img_size"],
+            stride=config["patch_size"],
+            mask_channels=config["mask_in_chans"],
+        ),
+        mask_decoder=dict(
+            type="SamMaskDecoder",
+            embed_dim=width,
             num_candidates=config["num_multimask_outputs"],
             depth=config["decoder_depth"],
             num_heads=config["decoder_num_heads"],
@@ -36,7 +45,33 @@ def build_sam(config):
             iou_depth=config["iou_head_depth"],
             iou_hidden_dim=config["iou_head_hidden_dim"],
         ),
-    ).eval()
+    )
+
+
+def build_sam(config):
+    """A SAM of the sizes that a golden file states."""
+    return MODELS.build(sam_config(config)).eval()
+
+
+@pytest.fixture(scope="session")
+def small_config():
+    """A config's ``model`` of a SAM that takes milliseconds."""
+    return dict(
+        type="SAM",
+        image_encoder=dict(
+            type="SamImageEncoder",
+            image_size=64,
+            patch_size=8,
+            width=32,
+            depth=2,
+            num_heads=2,
+            window_size=4,
+            global_layers=(1,),
+            embed_dim=32,
+        ),
+        prompt_encoder=dict(type="SamPromptEncoder", embed_dim=32, image_size=64, stride=8),
+        mask_decoder=dict(type="SamMaskDecoder", embed_dim=32, num_heads=2, mlp_dim=64, iou_hidden_dim=32),
+    )
 
 
 @pytest.fixture(scope="session")
