@@ -5,7 +5,7 @@ _base_ = ["../_base_/models/sam_vit_b.py", "../_base_/runtime.py"]
 toy_root = "{{$OMGSEG_TOY:work_dirs/demo}}/"
 data_root = toy_root + "data/"
 image_size = 128
-max_iters = 600
+max_iters = 1200
 
 model = dict(
     image_encoder=dict(
@@ -21,11 +21,12 @@ model = dict(
     ),
     prompt_encoder=dict(embed_dim=64, image_size=image_size, stride=8),
     mask_decoder=dict(embed_dim=64, num_heads=4, mlp_dim=128, iou_hidden_dim=64),
-    train_cfg=dict(max_objects=6, num_clicks=2),
+    # with the paper's dice of 1 the masks stay empty for long; batches are small, as the number of steps is what lacks
+    train_cfg=dict(max_objects=4, num_clicks=2, dice=5.0),
 )
 
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=0,
     sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(
@@ -45,12 +46,12 @@ train_dataloader = dict(
 )
 optim_wrapper = dict(
     type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=1e-3, weight_decay=0.05),
+    optimizer=dict(type="AdamW", lr=2e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=1.0),
 )
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=100),
-    dict(type="CosineAnnealingLR", by_epoch=False, begin=100, end=max_iters, eta_min=1e-5),
+    dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=50, end=max_iters, eta_min=1e-5),
 ]
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=10 * max_iters)
 default_hooks = dict(logger=dict(interval=50), checkpoint=dict(by_epoch=False, interval=max_iters))

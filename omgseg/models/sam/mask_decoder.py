@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from omgseg.registry import MODELS
 
+PLACE_GAIN = 1.5
+"""Of the initial projections of queries and keys: logits of about 3 between equal positions."""
+
 
 class MaskPrediction(NamedTuple):
     """Of N objects.
@@ -97,6 +100,9 @@ class TwoWayTransformer(nn.Module):
         )
         self.final_attn_token_to_image = Attention(width, width // 2, num_heads)
         self.norm_final_attn = nn.LayerNorm(width)
+        for name, module in self.named_modules():
+            if isinstance(module, Attention) and "self_attn" not in name:
+                module.start_at_own_place()
 
     def forward(self, tokens: Tensor, image: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens (N, T, C) and the image (N or 1, h * w, C) after all layers, (N, T, C) and (N, h * w, C).
@@ -159,6 +165,15 @@ class Attention(nn.Module):
         self.k_proj = nn.Linear(width, inner)
         self.v_proj = nn.Linear(width, inner)
         self.out_proj = nn.Linear(inner, width)
+
+    def start_at_own_place(self) -> None:
+        """Initial weights with which a query attends to keys of its own position.
+
+        Queries and keys are projected alike, so that their products fall with the distance of their Fourier features.
+        A training from nothing else spends its first hundreds of iterations on finding this out.
+        """
+        nn.init.orthogonal_(self.q_proj.weight, PLACE_GAIN)
+        self.k_proj.load_state_dict(self.q_proj.state_dict())
 
     def _heads(self, projected: Tensor) -> Tensor:
         return projected.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
