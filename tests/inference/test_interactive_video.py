@@ -1,6 +1,7 @@
 """Clicks in any frame, followed to both ends of a video."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -135,8 +136,14 @@ def test_the_predictors_image_is_left_alone(video, predictor, film):
     assert predictor.predict(points=[moving(0)]).areas.tolist() == [400]
 
 
-def test_threads_do_not_mix_frames(video):
-    wrong = []
+def test_threads_do_not_mix_frames(video, model, monkeypatch):
+    wrong, encode = [], model.encode_image
+
+    def encode_slowly(image):
+        time.sleep(0.002)  # by then the other threads wait for the model
+        return encode(image)
+
+    monkeypatch.setattr(model, "encode_image", encode_slowly)
 
     def click(index: int) -> None:
         for _ in range(20):
