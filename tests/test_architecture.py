@@ -51,7 +51,6 @@ SHORT_WITH_REASON: dict[str, str] = {
     "omgseg.structures.task": "a concept of its own, re-exported",
     "omgseg.datasets.converters.cityscapes": "one converter per dataset",
     "omgseg.models.mask_queries.refine": "one rule of how clicks correct masks, tested alone",
-    "omgseg.models.sam.published": "a table of published layouts",
     "omgseg.toy.architecture": "what open_clip and timm find by its registered name",
     "omgseg.cli.status": "exit codes, the contract of the command line",
     "omgseg.cli.models": "a command of the command line",

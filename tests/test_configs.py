@@ -37,8 +37,7 @@ def data(tmp_path_factory):
     return generate(tmp_path_factory.mktemp("data") / "data", sizes=TINY)
 
 
-PUBLISHED = [file for file in RUNNABLE if file.parent.name not in ("toy", "sam")]
-"""Configs with data; those of SAM only load a model."""
+PUBLISHED = [file for file in RUNNABLE if file.parent.name != "toy"]
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
 

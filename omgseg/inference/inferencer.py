@@ -502,14 +502,14 @@ def _given_prompts(task: Task, prompts: Mapping[str, Any] | None) -> dict[str, A
             raise ValueError(
                 f"prompts of the task {task.value!r} have no key {key!r}; keys: {', '.join(known)}"
             )
-    given = {key: value for key, value in (prompts or {}).items() if value is not None}
-    if task is Task.VOS and not given:
+    chosen = {key: value for key, value in (prompts or {}).items() if value is not None}
+    if task is Task.VOS and not chosen:
         raise ValueError(
             "the task 'vos' needs prompts={'masks': ...}, the objects in the first frame; or use seg.track"
         )
-    if task is Task.INTERACTIVE and not {"points", "boxes"} & set(given):
+    if task is Task.INTERACTIVE and not {"points", "boxes"} & set(chosen):
         raise ValueError("the task 'interactive' needs prompts={'points': [(x, y), ...]} or {'boxes': [...]}")
-    return given
+    return chosen
 
 
 def _check_batch_size(batch_size: int) -> None:

@@ -229,7 +229,7 @@ def test_what_it_cannot_do_is_named(sam, photo, tmp_path):
         (dict(), "give points"),
         (dict(points=[]), "at least one"),
         (dict(boxes=(5, 5, 5, 9)), "x1 < x2"),
-        (dict(points=[(3, 3)], mask=np.ones((85, 60))), r"\(60, 85\) like the image"),
+        (dict(points=[(3, 3)], mask=np.ones((85, 60))), r"\(60, 85\) of the image"),
     ],
 )
 def test_wrong_prompts_are_named(sam, photo, prompts, message):
