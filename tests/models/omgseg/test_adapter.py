@@ -446,8 +446,8 @@ class TwoMasks(torch.nn.Module):
             mask[:area] = 9.0
         self.masks = self.masks.view(2, *size)
 
-    def decode(self, features, samples, **_) -> list[SimpleNamespace]:
-        masks = self.masks if samples[0].tasks == ("instance",) else torch.full_like(self.masks[:1], -9.0)
+    def decode(self, features, prompts=None, **_) -> list[SimpleNamespace]:
+        masks = self.masks if prompts is None else torch.full_like(self.masks[:1], -9.0)
         return [
             SimpleNamespace(mask_logits=masks[None, :, None], objectness_logits=torch.zeros(1, len(masks)))
         ]
@@ -460,7 +460,7 @@ def test_masks_of_everything_are_compared_exactly_in_bfloat16(config, max_overla
     seg = OMGSegSegmenter.from_model(TwoMasks((257, 300), size), config, torch.bfloat16)
     sizes = dict(ori_shape=size, img_shape=size, batch_input_shape=size, scale_factor=(1.0, 1.0))
     state = EncodedImage(
-        DetDataSample(metainfo=sizes), Features(torch.zeros(1, 1, *size), [], torch.zeros(1), 1)
+        DetDataSample(metainfo=sizes), Features(torch.zeros(1, 1, *size), [], torch.zeros(1), 1, size)
     )
     assert len(seg.propose(state, 1, 0.0, max_overlap).rles) == count
 
