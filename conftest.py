@@ -56,6 +56,32 @@ def golden_pictures(golden_dir) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def answers_as_published(golden_pictures) -> Callable[[nn.Module, torch.Tensor, dict], None]:
+    """``answers_as_published(model, embedding, cases)``: prompts of golden ``cases`` give a model of the SAM family the
+    published tokens, masks and IoU."""
+
+    def same(ours: torch.Tensor, published: torch.Tensor) -> bool:
+        assert ours.shape == published.shape
+        return float((ours - published).abs().max() / published.abs().max()) < 1e-4
+
+    def check(model: nn.Module, embedding: torch.Tensor, cases: dict) -> None:
+        for name, case in cases.items():
+            masks = None
+            if "mask_seed" in case:
+                side = model.prompt_encoder.mask_size
+                masks = torch.from_numpy(golden_pictures.mask_prompt(case["mask_seed"], side))
+            given = case.get("points"), case.get("labels"), case.get("boxes"), masks
+            sparse, _ = model.prompt_encoder(*given)
+            found = model.decode(embedding, *given)
+            assert same(sparse, case["sparse"]), name
+            assert same(found.tokens, case.get("queries", found.tokens)), name
+            assert same(found.logits[:, :, ::7, ::7], case["low_res_sample"]), name
+            assert same(found.iou, case["iou"]), name
+
+    return check
+
+
+@pytest.fixture(scope="session")
 def real_samples_dir() -> Path:
     """Folder with a few real photos, frames and annotations in the official dataset layouts."""
     return _folder_from_environment("OMGSEG_REAL_SAMPLES")

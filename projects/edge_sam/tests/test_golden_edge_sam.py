@@ -48,7 +48,9 @@ def deviation(ours, published):
 
 
 @torch.no_grad()
-def test_the_model_gives_the_published_embedding_and_masks(model, golden, golden_pictures):
+def test_the_model_gives_the_published_embedding_and_masks(
+    model, golden, golden_pictures, answers_as_published
+):
     expected = golden["full"]
     assert sum(tensor.numel() for tensor in model.parameters()) == expected["parameters"]
     picture = golden_pictures.picture(expected["picture"]["seed"], *expected["picture"]["size"])
@@ -60,18 +62,7 @@ def test_the_model_gives_the_published_embedding_and_masks(model, golden, golden
         assert deviation(sample, expected["taps"][f"stage{index}"]["sample"]) < TOLERANCE
     embedding = model.image_encoder(pixels)
     assert deviation(embedding[:, :, 1::8, 3::8], expected["embedding_sample"]) < TOLERANCE
-    for case in expected["cases"].values():
-        masks = None
-        if "mask_seed" in case:
-            masks = torch.from_numpy(
-                golden_pictures.mask_prompt(case["mask_seed"], model.prompt_encoder.mask_size)
-            )
-        given = case.get("points"), case.get("labels"), case.get("boxes"), masks
-        sparse, _ = model.prompt_encoder(*given)
-        assert deviation(sparse, case["sparse"]) < TOLERANCE
-        found = model.decode(embedding, *given)
-        assert deviation(found.logits[:, :, ::7, ::7], case["low_res_sample"]) < TOLERANCE
-        assert deviation(found.iou, case["iou"]) < TOLERANCE
+    answers_as_published(model, embedding, expected["cases"])
 
 
 def test_the_embedding_loss_leaves_the_padding_out(golden):

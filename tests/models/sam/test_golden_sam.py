@@ -99,7 +99,9 @@ def full(golden, golden_pictures):
 
 
 @torch.no_grad()
-def test_the_published_size_has_the_published_embedding_and_masks(full, golden, golden_pictures):
+def test_the_published_size_has_the_published_embedding_and_masks(
+    full, golden, golden_pictures, answers_as_published
+):
     expected = golden["vit_b"]
     assert sum(tensor.numel() for tensor in full.parameters()) == expected["parameters"]
     picture = golden_pictures.picture(expected["picture"]["seed"], *expected["picture"]["size"])
@@ -108,32 +110,15 @@ def test_the_published_size_has_the_published_embedding_and_masks(full, golden, 
     assert deviation(embedding[:, :, 1::8, 3::8], expected["embedding_sample"]) < TOLERANCE
     positions = full.prompt_encoder.dense_positions()
     assert deviation(positions[:, :, ::8, ::8], expected["dense_pe_sample"]) < TOLERANCE
-    for case in expected["cases"].values():
-        if "mask_seed" in case:
-            side = full.prompt_encoder.mask_size
-            case = {
-                **case,
-                "mask_input": torch.from_numpy(golden_pictures.mask_prompt(case["mask_seed"], side)),
-            }
-        check_case(full, embedding, case)
+    answers_as_published(full, embedding, expected["cases"])
 
 
 @torch.no_grad()
-def test_the_published_decoder_alone(full, golden, golden_pictures):
+def test_the_published_decoder_alone(full, golden, golden_pictures, answers_as_published):
     expected = golden["vit_b"]["decoder_alone"]
     shape = expected["embedding_stats"]["shape"]
     embedding = golden_pictures.filled.filled(expected["embedding_name"], tuple(shape)) * 1024
-    for case in expected["cases"].values():
-        check_case(full, embedding, case)
-
-
-def check_case(model, embedding, case):
-    sparse, dense = embed(model, case)
-    assert deviation(sparse, case["sparse"]) < TOLERANCE
-    found = model.mask_decoder(embedding, model.prompt_encoder.dense_positions(), sparse, dense)
-    assert deviation(found.tokens, case["queries"]) < TOLERANCE
-    assert deviation(found.logits[:, :, ::7, ::7], case["low_res_sample"]) < TOLERANCE
-    assert deviation(found.iou, case["iou"]) < TOLERANCE
+    answers_as_published(full, embedding, expected["cases"])
 
 
 def test_sizes_and_coordinates_follow_the_published_rounding(golden):
