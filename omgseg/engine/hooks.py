@@ -95,12 +95,15 @@ class VocabularyHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Put the vocabulary in as JSON and take mmengine's copies of the dataset's ``metainfo`` out: objects of our
         classes would tie the file to the code that wrote it."""
-        vocabulary = self._training or getattr(unwrap(runner.model), "train_vocabulary", None)
+        vocabulary = self._training
+        if vocabulary is None:
+            vocabulary = getattr(unwrap(runner.model), "train_vocabulary", None)
         if vocabulary is None:  # data of another package, with metainfo of its own
             return
         checkpoint["meta"].pop("dataset_meta", None)
         checkpoint["message_hub"]["runtime_info"].pop("dataset_meta", None)
-        checkpoint["meta"][VOCABULARY_KEY] = json.dumps(vocabulary.to_dict())
+        if len(vocabulary):  # data without classes have an empty one
+            checkpoint["meta"][VOCABULARY_KEY] = json.dumps(vocabulary.to_dict())
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Mapping[str, Any]) -> None:
         vocabulary = words_of(checkpoint)

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from omgseg.engine import PicturesHook, read_checkpoint
 from omgseg.registry import DATASETS, MODELS
+from omgseg.structures import Vocabulary
 
 
 @MODELS.register_module(force=True)
@@ -27,6 +28,20 @@ class PlainModel(BaseModel):
     def forward(self, inputs, data_samples=None, mode="tensor"):
         y = self.layer(torch.stack(list(inputs)).float())
         return {"loss": y.square().mean()} if mode == "loss" else [BaseDataElement(value=v) for v in y]
+
+
+@DATASETS.register_module(force=True)
+class ClasslessDataset(Dataset):
+    """As our datasets of prompts: a vocabulary without words."""
+
+    vocabulary = Vocabulary()
+    metainfo = dict(vocabulary=vocabulary)
+
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, index):
+        return {"inputs": torch.tensor([index / 10]), "data_samples": BaseDataElement()}
 
 
 @DATASETS.register_module(force=True)
@@ -65,6 +80,16 @@ def test_the_words_of_a_fixed_models_training_are_remembered(make_runner, tmp_pa
     words = json.loads(read_checkpoint(file)["meta"]["train_vocabulary"])
     assert [entry["name"] for entry in words["categories"]] == ["cat", "dog"]
     make_runner(load_from=str(file), **{"model.type": "PlainModel"}).test()
+
+
+def test_checkpoints_of_data_without_classes_hold_no_objects_of_ours(make_runner, tmp_path):
+    data = {name: dict(type="ClasslessDataset", _delete_=True) for name in PLAIN_DATA}
+    changes = {"model.type": "PlainModel", **data}
+    make_runner(**changes).train()
+    assert "train_vocabulary" not in read_checkpoint(tmp_path / "work" / "epoch_2.pth")["meta"]
+    runner = make_runner(resume=True, **{**changes, "train_cfg.max_epochs": 3})
+    runner.train()
+    assert runner.epoch == 3
 
 
 def test_a_model_that_takes_words_needs_data_that_have_them(make_runner):
