@@ -1,4 +1,8 @@
-"""A small SAM, trained from nothing on the toy world's images."""
+"""A small SAM, trained from nothing on the toy world's images.
+
+One run (seed 0, two cores, 3 min 46 s), mean IoU of the 351 objects of the validation images: with the object's box
+75.9, and 77.6 and 78.9 with one and two corrective points; with its innermost point 68.8, then 73.3 and 75.2.
+"""
 
 _base_ = ["../_base_/models/sam_vit_b.py", "../_base_/runtime.py"]
 
@@ -21,7 +25,7 @@ model = dict(
     ),
     prompt_encoder=dict(embed_dim=64, image_size=image_size, stride=8),
     mask_decoder=dict(embed_dim=64, num_heads=4, mlp_dim=128, iou_hidden_dim=64),
-    # with the paper's dice of 1 the masks stay empty for long; batches are small, as the number of steps is what lacks
+    # A dice weight of 1, the paper's, had learned less after as many steps on 16 training images (one seed).
     train_cfg=dict(max_objects=4, num_clicks=2, dice=5.0),
 )
 

@@ -170,7 +170,6 @@ class Attention(nn.Module):
         """Initial weights with which a query attends to keys of its own position.
 
         Queries and keys are projected alike, so that their products fall with the distance of their Fourier features.
-        A training from nothing else spends its first hundreds of iterations on finding this out.
         """
         nn.init.orthogonal_(self.q_proj.weight, PLACE_GAIN)
         self.k_proj.load_state_dict(self.q_proj.state_dict())
