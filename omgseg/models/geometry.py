@@ -187,3 +187,13 @@ def interpolate(maps: Tensor, size: tuple[int, int]) -> Tensor:
     if not len(maps):
         return maps.new_empty(0, *size)
     return F.interpolate(maps.unsqueeze(0), size, mode="bilinear", align_corners=False).squeeze(0)
+
+
+def mask_boxes(masks: Tensor) -> Tensor:
+    """int64 (N, 4): first and last column and row of bool masks (N, H, W); zeros for an empty one."""
+    boxes = []
+    for inside in (masks.any(1), masks.any(2)):  # columns, rows
+        inside = inside.byte()
+        boxes.append((inside.argmax(1), inside.shape[1] - 1 - inside.flip(1).argmax(1)))
+    (x1, x2), (y1, y2) = boxes
+    return torch.stack([x1, y1, x2, y2], dim=1) * masks.flatten(1).any(1).unsqueeze(1)

@@ -25,6 +25,7 @@ from omgseg.models.mask_queries.refine import refine_mask
 from omgseg.models.omgseg.classifier import text_logits
 from omgseg.models.omgseg.model import Features, OMGSeg
 from omgseg.models.omgseg.streaming import ObjectTracker, VideoStream
+from omgseg.models.precision import predicting
 from omgseg.protocols import PROMPT_KINDS, Abilities, MaskSet, Prompts, Request
 from omgseg.registry import SEGMENTERS
 from omgseg.structures import Segments, Task, Vocabulary
@@ -153,7 +154,7 @@ class OMGSegSegmenter:
 
     def encode_image(self, image: np.ndarray) -> EncodedImage:
         pixels, samples = self._pack([image], Task.INTERACTIVE)
-        with self._computing():
+        with predicting(self.device, self.dtype):
             batch = self.model.data_preprocessor({"inputs": [pixels], "data_samples": samples})
             features = self.model.encode(batch["inputs"], batch["data_samples"])
             return EncodedImage(batch["data_samples"][0], self.model.with_cache(features))
@@ -177,7 +178,7 @@ class OMGSegSegmenter:
             new = [_first_positive_first(of_object) for of_object in new]
         rles: list[dict[str, Any]] = []
         scores: list[float] = []
-        with self._computing():
+        with predicting(self.device, self.dtype):
             points = [click[:2] for of_object in new for click in of_object]
             of_points = self._mask_logits(state, "points", points)
             boxes = [] if prompts.boxes is None or prompts.masks is not None else prompts.boxes
@@ -207,7 +208,7 @@ class OMGSegSegmenter:
         height, width = state.size
         middles = (np.arange(points_per_side, dtype=np.float32) + 0.5) / points_per_side
         grid = np.stack(np.meshgrid(middles * width, middles * height, indexing="ij"), -1).reshape(-1, 2)
-        with self._computing():
+        with predicting(self.device, self.dtype):
             of_points = self._decode_prompts(state, "points", grid)
             (output,) = self.model.decode(state.features, every_layer=False, with_classes=False)
             of_queries = output.mask_logits[0, :, 0].float()
@@ -236,7 +237,7 @@ class OMGSegSegmenter:
         sample, feature = state.sample, state.features.last_feature
         height, width = sample.batch_input_shape[:2]
         cells = []
-        with self._computing():
+        with predicting(self.device, self.dtype):
             for rle in rles:  # one by one: only CLIP's small map of each stays
                 mask = torch.from_numpy(decode_masks([rle], state.size)).to(feature.device).float()
                 mask = interpolate(mask, tuple(sample.img_shape[:2]))
@@ -286,7 +287,7 @@ class OMGSegSegmenter:
         samples[0].gt_instances = InstanceData(
             masks=torch.from_numpy(np.ascontiguousarray(masks, bool)), instances_ids=torch.as_tensor(ids)
         )
-        with self._computing():
+        with predicting(self.device, self.dtype):
             (video,) = self.model.test_step({"inputs": [pixels], "data_samples": [_as_video(samples)]})
             return _to_frames(video.video_data_samples, Request(Task.VOS), None)
 
@@ -304,13 +305,6 @@ class OMGSegSegmenter:
         return torch.from_numpy(pixels), samples
 
     @contextmanager
-    def _computing(self) -> Iterator[None]:
-        """Without gradients, in the precision of the model."""
-        short = torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
-        with torch.no_grad(), short:
-            yield
-
-    @contextmanager
     def _answering(self, request: Request) -> Iterator[Vocabulary]:
         """The model with the words and the limit of a request; gives its words.
 
@@ -324,7 +318,7 @@ class OMGSegSegmenter:
                 "vocabulary='coco'"
             )
         config = self.model.test_config
-        with self._computing():
+        with predicting(self.device, self.dtype):
             self.model.set_vocabulary(words)
             self.model.test_config = replace(config, min_score=request.min_score)
             try:
@@ -363,7 +357,7 @@ class OMGSegTracker:
 
     def push(self, frames: Sequence[np.ndarray]) -> list[Segments]:
         pixels, samples = self._segmenter._pack(frames, Task.VOS)
-        with self._segmenter._computing():
+        with predicting(self._segmenter.device, self._segmenter.dtype):
             samples = self._steps.push(pixels, samples)
             found = _to_frames(samples, Request(Task.VOS), None, self._start)
         self._start += len(frames)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from omgseg.models.checkpoints.loading import CheckpointError, build_for_prediction, read_checkpoint
 from omgseg.models.geometry import MaskGeometry
+from omgseg.models.precision import predicting
 from omgseg.models.sam.everything import Decode, Found, GridConfig, find_everything
 from omgseg.models.sam.mask_decoder import MaskPrediction
 from omgseg.models.sam.model import SAM, best_candidate, to_model_frame
@@ -117,12 +117,6 @@ class SamSegmenter:
     def device(self) -> torch.device:
         return self.model.pixel_mean.device
 
-    @contextmanager
-    def _computing(self) -> Iterator[None]:
-        short = torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
-        with torch.no_grad(), short:
-            yield
-
     def group_key(self, size: tuple[int, int]) -> Hashable:
         return size
 
@@ -154,7 +148,7 @@ class SamSegmenter:
         return results
 
     def encode_image(self, image: np.ndarray) -> EncodedImage:
-        with self._computing():
+        with predicting(self.device, self.dtype):
             pixels, geometry = self.model.preprocess(image)
             return EncodedImage(self.model.image_encoder(pixels), geometry, image)
 
@@ -178,7 +172,7 @@ class SamSegmenter:
             boxes is None and prompts.masks is None and points.shape[1] == 1 and not self.single_mask
         )
         rles, logits, iou = [], [], []
-        with self._computing():
+        with predicting(self.device, self.dtype):
             for start in range(0, len(prompts), PROMPTS_AT_ONCE):
                 rows = slice(start, start + PROMPTS_AT_ONCE)
                 masks = None
@@ -218,7 +212,7 @@ class SamSegmenter:
 
             return decode, crop.geometry
 
-        with self._computing():
+        with predicting(self.device, self.dtype):
             found = find_everything(encode, image, grid)
         return found.select(found.iou.argsort(descending=True, stable=True))
 

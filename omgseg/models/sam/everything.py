@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import nms
 
-from omgseg.models.geometry import MaskGeometry
+from omgseg.models.geometry import MaskGeometry, mask_boxes
 from omgseg.models.sam.mask_decoder import MaskPrediction
 from omgseg.models.sam.model import to_model_frame
 from omgseg.structures.run_lengths import decode_masks, encode_masks
@@ -191,7 +191,8 @@ def _ask(
     for some in rows.split(max(PIXELS_AT_ONCE // (height * width), 1)):
         resized = geometry.resize(logits[some].float())
         stable = stability(resized, config.stability_offset)
-        masks, boxes = resized > 0, mask_boxes(resized > 0)
+        masks = resized > 0
+        boxes = mask_boxes(masks)
         kept = ~ends_at_crop(boxes, crop, size)
         if config.min_stability > 0:
             kept &= stable >= config.min_stability
@@ -228,16 +229,6 @@ def stability(logits: Tensor, offset: float, threshold: float = 0.0) -> Tensor:
     """IoU (N,) of the masks (N, H, W) at a higher and at a lower threshold; NaN where both are empty."""
     inner = (logits > threshold + offset).flatten(1).sum(1)
     return inner / (logits > threshold - offset).flatten(1).sum(1)
-
-
-def mask_boxes(masks: Tensor) -> Tensor:
-    """int64 (N, 4): first and last column and row of bool masks (N, H, W); zeros for an empty one."""
-    boxes = []
-    for inside in (masks.any(1), masks.any(2)):  # columns, rows
-        inside = inside.byte()
-        boxes.append((inside.argmax(1), inside.shape[1] - 1 - inside.flip(1).argmax(1)))
-    (x1, x2), (y1, y2) = boxes
-    return torch.stack([x1, y1, x2, y2], dim=1) * masks.flatten(1).any(1).unsqueeze(1)
 
 
 def ends_at_crop(boxes: Tensor, crop: Box, size: tuple[int, int], tolerance: float = EDGE) -> Tensor:

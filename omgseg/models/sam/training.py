@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
+from omgseg.models.geometry import mask_boxes
 from omgseg.models.sam.mask_decoder import MaskPrediction
 from omgseg.models.sam.prompt_encoder import IGNORED, LOWER_RIGHT, PADDING, UPPER_LEFT
 
@@ -128,13 +129,7 @@ def random_points(masks: Tensor) -> tuple[Tensor, Tensor]:
 
 def noisy_boxes(masks: Tensor) -> Tensor:
     """Boxes (N, 4) around masks (N, H, W), each side moved as a user's hand would."""
-    sides = []
-    for inside in (masks.any(1), masks.any(2)):
-        inside = inside.byte()
-        first = inside.argmax(1)
-        sides.append((first, inside.shape[1] - inside.flip(1).argmax(1)))
-    (x1, x2), (y1, y2) = sides
-    boxes = torch.stack([x1, y1, x2, y2], dim=1).float()
+    boxes = (mask_boxes(masks) + masks.new_tensor([0, 0, 1, 1], dtype=torch.long)).float()
     size = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
     noise = torch.randn_like(boxes) * BOX_NOISE * size
     limit = torch.minimum(torch.full_like(size, MAX_BOX_NOISE), size / 2 - 0.5).clamp(min=0)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from omgseg.models.geometry import mask_boxes
 from omgseg.models.sam.everything import (
     Found,
     GridConfig,
     crop_boxes,
     ends_at_crop,
     find_everything,
-    mask_boxes,
     point_grid,
     remove_regions,
     stability,

@@ -1,0 +1,21 @@
+"""How models behind the seam compute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def predicting(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Compute without gradients; in float32, or in a shorter type through autocast.
+
+    Args:
+        device: of the model.
+        dtype: with which it was loaded.
+    """
+    short = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+    with torch.no_grad(), short:
+        yield
