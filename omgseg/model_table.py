@@ -23,7 +23,7 @@ from omgseg.structures import Task
 FILE = "models.json"
 _PACKAGE = Path(__file__).parent
 _REQUIRED = ("name", "title", "config", "weights", "licence", "tasks", "prompts", "parameters")
-_OPTIONAL = ("megabytes", "sha256", "open_vocabulary", "figures", "paper", "note")
+_OPTIONAL = ("megabytes", "sha256", "open_vocabulary", "figures", "paper", "note", "known_by")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class ModelEntry:
         figures: the results of its paper, such as ``{"COCO PQ": 53.8}``.
         paper: address of the paper.
         note: what else users should know before they choose the model.
+        known_by: tensors of its weights, with the shapes that no other model of the table has; empty if there are none.
     """
 
     name: str
@@ -61,6 +62,7 @@ class ModelEntry:
     figures: Mapping[str, float] = field(default_factory=dict, hash=False)
     paper: str | None = None
     note: str | None = None
+    known_by: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
 
 
 def configs_dir() -> Path:
@@ -113,6 +115,20 @@ def find_model(name: str) -> ModelEntry:
     raise FileNotFoundError(
         f"{name!r} is neither a model nor a file or folder here{hint} (`omgseg models` lists them)"
     )
+
+
+def recognise(shapes: Mapping[str, tuple[int, ...]]) -> ModelEntry | None:
+    """The model of the table whose weights these are, by :attr:`ModelEntry.known_by`; None if it is none of them.
+
+    Args:
+        shapes: name to shape of all tensors.
+    """
+    fitting = [
+        entry
+        for entry in list_models()
+        if entry.known_by and all(shapes.get(name) == shape for name, shape in entry.known_by.items())
+    ]
+    return max(fitting, key=lambda entry: len(entry.known_by), default=None)
 
 
 @functools.cache
@@ -173,4 +189,6 @@ def _entry(file: Path, number: int, row: Any) -> ModelEntry:
         raise ValueError(f"{where}, tasks: {error}") from error
     if unknown := sorted(set(row["prompts"]) - set(PROMPT_KINDS)):
         raise ValueError(f"{where}, prompts: unknown {', '.join(unknown)}; give {', '.join(PROMPT_KINDS)}")
-    return ModelEntry(**{**row, "config": config, "tasks": tasks, "prompts": frozenset(row["prompts"])})
+    known_by = {name: tuple(shape) for name, shape in row.get("known_by", {}).items()}
+    prompts = frozenset(row["prompts"])
+    return ModelEntry(**{**row, "config": config, "tasks": tasks, "prompts": prompts, "known_by": known_by})

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "model_table": {"messages", "protocols", "structures"},
     "projects": {"model_table"},
     "recipes": set(),
-    "models": GROUND | {"protocols"},
+    "models": GROUND | {"protocols", "model_table"},
     "datasets": GROUND,
     "evaluation": GROUND,
     "visualization": GROUND,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from omgseg.model_table import find_model, is_local, list_models, read_table
+from omgseg.model_table import find_model, is_local, list_models, read_table, recognise
 from omgseg.protocols import PROMPT_KINDS
 from omgseg.registry import MODELS
 from omgseg.structures import Task
@@ -56,6 +56,18 @@ def test_a_row_agrees_with_its_config(entry):
     with torch.device("meta"):
         model = MODELS.build(config.model)
     assert sum(parameter.numel() for parameter in model.parameters()) == entry.parameters
+
+
+@pytest.mark.parametrize("entry", [e for e in list_models() if e.known_by], ids=lambda entry: entry.name)
+def test_a_model_is_recognised_by_its_tensors(entry):
+    with torch.device("meta"):
+        tensors = MODELS.build(Config.fromfile(entry.config).model).state_dict()
+    known = recognise({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+    assert known.config == entry.config
+
+
+def test_tensors_of_no_model_are_not_recognised():
+    assert recognise({}) is None and recognise({"image_encoder.pos_embed": (1, 64, 64, 7)}) is None
 
 
 def test_a_name_finds_its_config_and_weights():

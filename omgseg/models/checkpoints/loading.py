@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
+from omgseg.model_table import recognise
 from omgseg.models.checkpoints.hub import SCHEME
 from omgseg.models.checkpoints.published import convert_state_dict, is_published_layout
 from omgseg.models.checkpoints.reading import read_file, tensors_of
@@ -166,11 +167,29 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str, s
 
     Raises:
         CheckpointError: keys are missing or unexpected, shapes differ, values are unusable (NaN, integers for real
-            numbers), or nothing fits. Lists all of them.
+            numbers), or nothing fits. Names the model of the table whose weights they are, or lists all of them.
     """
-    report = load_state(model, weights, strict=False)
+    try:
+        report = load_state(model, weights, strict=False)
+    except RuntimeError as error:  # of torch, where shapes differ under names that the model translates
+        message = _of_another(model, weights, source) or f"{source} does not fit the model: {error}"
+        raise CheckpointError(message) from error
     if report.mismatched or report.unusable or not report.loaded or (strict and not report.is_clean):
-        raise CheckpointError(f"{source} does not fit the model:\n{report}")
+        raise CheckpointError(
+            _of_another(model, weights, source) or f"{source} does not fit the model:\n{report}"
+        )
+
+
+def _of_another(model: nn.Module, weights: Mapping[str, Tensor], source: str) -> str | None:
+    """One sentence about weights that are those of another model of the table; None if they are not."""
+    held, wanted = (
+        recognise({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+        for tensors in (weights, model.state_dict())
+    )
+    if held is None or (wanted is not None and held.config == wanted.config):
+        return None
+    here = "another model" if wanted is None else wanted.name
+    return f"{source} holds {held.name}, the config is that of {here}: use {held.config}"
 
 
 def guard_mmengine_loading() -> None:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from omgseg.models.checkpoints.loading import CheckpointError, build_for_prediction, read_checkpoint
+from omgseg.models.checkpoints.loading import build_for_prediction
 from omgseg.models.geometry import MaskGeometry
 from omgseg.models.precision import predicting
 from omgseg.models.sam.everything import Decode, Found, GridConfig, find_everything
 from omgseg.models.sam.mask_decoder import MaskPrediction
 from omgseg.models.sam.model import SAM, best_candidate, to_model_frame
 from omgseg.protocols import Abilities, MaskSet, Prompts, Request
-from omgseg.registry import MODELS, SEGMENTERS
+from omgseg.registry import SEGMENTERS
 from omgseg.structures import NO_CLASS, Segments, Task, Vocabulary
 from omgseg.structures.run_lengths import encode_masks
 
@@ -66,7 +66,7 @@ class SamSegmenter:
 
     Raises:
         FileNotFoundError: the weights are missing.
-        CheckpointError: the file is not a checkpoint, or one of another model of the family, which it names.
+        CheckpointError: the file is not a checkpoint, or one of another model.
     """
 
     def __init__(
@@ -78,10 +78,7 @@ class SamSegmenter:
         everything: Mapping[str, Any] | None = None,
         single_mask: bool = False,
     ) -> None:
-        try:
-            model, _ = build_for_prediction(config["model"], weights)
-        except CheckpointError as error:
-            raise _explained(error, config["model"], weights) from error
+        model, _ = build_for_prediction(config["model"], weights)
         self._start(model.to(device), dtype, everything, single_mask)
 
     @classmethod
@@ -236,59 +233,3 @@ class SamSegmenter:
 def _scores(iou: Tensor) -> np.ndarray:
     """The predicted IoU is not bounded; scores are."""
     return iou.float().clamp(0, 1).cpu().numpy()
-
-
-def _explained(error: CheckpointError, model: Mapping[str, Any], weights: str) -> CheckpointError:
-    """Weights that do not fit, in one sentence if they are those of another published model."""
-    try:
-        held = recognise(read_checkpoint(weights)["state_dict"])
-    except CheckpointError:
-        return error
-    with torch.device("meta"):
-        wanted = recognise(MODELS.build(dict(model)).state_dict())
-    if held is None or held == wanted:
-        return error
-    here = "another model" if wanted is None else wanted.name
-    return CheckpointError(f"{weights} holds {held.name}, the config is that of {here}: use {held.config}")
-
-
-class Published(NamedTuple):
-    """A published model.
-
-    Attributes:
-        name: of the model.
-        config: the config that its weights fit.
-    """
-
-    name: str
-    config: str
-
-
-VIT_CONFIGS = {
-    768: Published("SAM ViT-B", "configs/sam/sam_vit_b.py"),
-    1024: Published("SAM ViT-L", "configs/sam/sam_vit_l.py"),
-    1280: Published("SAM ViT-H", "configs/sam/sam_vit_h.py"),
-}
-"""By the width of the image encoder."""
-MOBILE_SAM = Published("MobileSAM", "projects/mobile_sam/configs/mobile_sam.py")
-EDGE_SAM = Published("EdgeSAM", "projects/edge_sam/configs/edge_sam.py")
-RELATIVES = {
-    "image_encoder.patch_embed.seq.0.c.weight": MOBILE_SAM,
-    "image_encoder.trunk.patch_embed.conv1.conv.weight": MOBILE_SAM,
-    "image_encoder.features.0.0.c.weight": EDGE_SAM,
-    "image_encoder.trunk.stem.conv1.c.weight": EDGE_SAM,
-}
-"""By the name of a tensor that no other has, in the published file and in ours."""
-
-
-def recognise(tensors: Mapping[str, Tensor]) -> Published | None:
-    """The published model that a checkpoint holds; None if it is none of them.
-
-    Args:
-        tensors: a state dict with the published names, or of a model built here.
-    """
-    for name, known in RELATIVES.items():
-        if name in tensors:
-            return known
-    positions = tensors.get("image_encoder.pos_embed")
-    return None if positions is None else VIT_CONFIGS.get(positions.shape[-1])

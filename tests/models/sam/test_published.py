@@ -5,54 +5,55 @@ import torch
 from mmengine.config import Config
 
 import omgseg
+from omgseg.model_table import find_model
 from omgseg.models.checkpoints.loading import CheckpointError
-from omgseg.models.sam.adapter import recognise
 from omgseg.registry import MODELS
 
-CONFIGS = {
-    "SAM ViT-B": "configs/sam/sam_vit_b.py",
-    "SAM ViT-L": "configs/sam/sam_vit_l.py",
-    "SAM ViT-H": "configs/sam/sam_vit_h.py",
-    "MobileSAM": "projects/mobile_sam/configs/mobile_sam.py",
-    "EdgeSAM": "projects/edge_sam/configs/edge_sam.py",
-}
-TELLING = {
-    "SAM ViT-B": {"image_encoder.pos_embed": (1, 2, 2, 768)},
-    "SAM ViT-L": {"image_encoder.pos_embed": (1, 2, 2, 1024)},
-    "SAM ViT-H": {"image_encoder.pos_embed": (1, 2, 2, 1280)},
-    "MobileSAM": {"image_encoder.patch_embed.seq.0.c.weight": (32, 3, 3, 3)},
-    "EdgeSAM": {"image_encoder.features.0.0.c.weight": (24, 3, 3, 3)},
-}
-"""A tensor of each, enough to know it by."""
 
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_each_config_builds_the_model_that_is_recognised(name):
-    config = Config.fromfile(CONFIGS[name])
-    with torch.device("meta"):
-        tensors = MODELS.build(config.model).state_dict()
-    known = recognise(tensors)
-    assert known.name == name and known.config == CONFIGS[name]
-    assert recognise({key: torch.empty(shape) for key, shape in TELLING[name].items()}) == known
+def save_telling(name, file):
+    """A checkpoint with the tensors that a model is known by."""
+    torch.save({key: torch.zeros(shape) for key, shape in find_model(name).known_by.items()}, file)
 
 
 @pytest.mark.parametrize(
     ("held", "wanted"),
     [
-        ("SAM ViT-L", "SAM ViT-B"),
-        ("SAM ViT-B", "SAM ViT-H"),
-        ("MobileSAM", "SAM ViT-B"),
-        ("SAM ViT-B", "MobileSAM"),
-        ("EdgeSAM", "MobileSAM"),
-        ("MobileSAM", "EdgeSAM"),
+        ("sam-vit-h", "sam-vit-b"),
+        ("sam-vit-b", "mobile-sam"),
+        ("mobile-sam", "edge-sam"),
     ],
 )
 def test_a_checkpoint_of_another_model_is_named_in_one_sentence(held, wanted, tmp_path):
     file = tmp_path / "weights.pth"
-    torch.save({key: torch.zeros(shape) for key, shape in TELLING[held].items()}, file)
+    save_telling(held, file)
     with pytest.raises(CheckpointError) as caught:
-        omgseg.load(CONFIGS[wanted], file, "cpu")
-    assert str(caught.value) == (f"{file} holds {held}, the config is that of {wanted}: use {CONFIGS[held]}")
+        omgseg.load(find_model(wanted).config, file, "cpu")
+    assert str(caught.value) == (
+        f"{file} holds {held}, the config is that of {wanted}: use {find_model(held).config}"
+    )
+
+
+def test_a_published_model_in_a_config_of_ones_own_is_named(small_config, tmp_path):
+    file = tmp_path / "weights.pth"
+    save_telling("sam-vit-b", file)
+    with pytest.raises(
+        CheckpointError, match=r"holds sam-vit-b, the config is that of another model: use .*\.py$"
+    ):
+        omgseg.load({"model": small_config}, file, "cpu")
+
+
+def test_a_size_that_nobody_published_is_told_by_its_tensors(tmp_path):
+    """Under published names, which the model translates before torch compares shapes."""
+    file = tmp_path / "weights.pth"
+    torch.save(
+        {
+            "image_encoder.patch_embed.seq.0.c.weight": torch.zeros(7, 3, 3, 3),
+            "image_encoder.layers.0.blocks.0.conv1.c.weight": torch.zeros(7, 3, 1, 1),
+        },
+        file,
+    )
+    with pytest.raises(CheckpointError, match=r"weights\.pth does not fit the model: (?s:.*)size mismatch"):
+        omgseg.load("mobile-sam", file, "cpu")
 
 
 def test_a_checkpoint_of_no_known_model_is_told_by_its_tensors(small_config, tmp_path):
@@ -76,13 +77,13 @@ def test_a_bare_state_dict_loads_by_path(small_config, tmp_path):
     assert all(torch.equal(tensor, tensors[name]) for name, tensor in loaded.model.state_dict().items())
 
 
-@pytest.mark.parametrize("name", ["MobileSAM", "EdgeSAM"])
+@pytest.mark.parametrize("name", ["mobile-sam", "edge-sam"])
 def test_the_small_relatives_load_by_path(name, tmp_path):
-    config = Config.fromfile(CONFIGS[name])
+    config = Config.fromfile(find_model(name).config)
     tensors = MODELS.build(config.model).state_dict()
     file = tmp_path / "published.pt"
     torch.save(tensors, file)
-    loaded = omgseg.load(CONFIGS[name], file, "cpu")
+    loaded = omgseg.load(find_model(name).config, file, "cpu")
     assert all(torch.equal(tensor, tensors[key]) for key, tensor in loaded.model.state_dict().items())
 
 
