@@ -11,8 +11,8 @@ examples:
   omgseg predict street.jpg --run RUN --vocabulary "car, person" --stuff "road, sky" --format png json
   omgseg predict photos/ --run RUN --vocabulary coco --format coco panoptic  one COCO file for all
   omgseg predict frames/ --run RUN --video --task instance --format mp4 youtube-vis
-  omgseg predict photo.jpg --run RUN --task interactive --points 320,200 60,75   one object per point
-  omgseg predict photo.jpg --run RUN --task interactive --points 320,200 60,75 --labels 1 0   one object
+  omgseg predict photo.jpg --run RUN --points 320,200 60,75                 one object per point
+  omgseg predict photo.jpg --run RUN --points 320,200 60,75 --labels 1 0    one object
   omgseg predict frames/ --run RUN --task vos --first-mask objects.png      follow objects through a video
   omgseg predict 0 --run RUN                                                the camera, into results/camera0.mp4
   omgseg predict photo.jpg --model NAME --vocabulary coco                   a published model, see `omgseg models`
@@ -84,7 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task",
         choices=TASKS,
-        help=f"default: the first of {', '.join(TASKS[:4])} that the model offers",
+        help=f"default: interactive with --points or --boxes, else the first of {', '.join(TASKS[:4])} that the model "
+        "offers",
     )
     parser.add_argument(
         "--format", nargs="+", default=[], choices=FORMATS, metavar="F", help=", ".join(FORMATS)
@@ -163,7 +164,10 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of :meth:`OMGSegInferencer.stream`."""
     prompts: dict[str, Any] = {name: getattr(args, name) for name in ("points", "labels", "boxes")}
     prompts = {name: value for name, value in prompts.items() if value is not None}
-    if (args.task == "interactive") != bool({"points", "boxes"} & set(prompts)):
+    has_prompts = bool({"points", "boxes"} & set(prompts))
+    if has_prompts and args.task is None:
+        args.task = "interactive"
+    if (args.task == "interactive") != has_prompts:
         raise UsageError("--task interactive needs --points or --boxes, and the other tasks take none")
     if "labels" in prompts and len(prompts["labels"]) != len(prompts.get("points", ())):
         raise UsageError("--labels needs one label, 1 or 0, per point of --points")

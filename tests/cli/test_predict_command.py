@@ -133,12 +133,12 @@ def test_unreadable_inputs_are_counted_and_the_others_done(run, model, photos, t
 
 
 def test_clicks_and_boxes(run, model, photos, tmp_path):
-    image = ["predict", photos / "1.png", "--task", "interactive", "--format", "json", *model]
+    image = ["predict", photos / "1.png", "--format", "json", *model]
     assert run(*image, "--points", "30,20", "80,50", "--out", tmp_path / "each")[0] == 0
     assert len(SegmentationResult.load(tmp_path / "each" / "1.json")) == 2
     assert run(*image, "--points", "30,20", "80,50", "--labels", "1", "0", "--out", tmp_path / "one")[0] == 0
     assert len(SegmentationResult.load(tmp_path / "one" / "1.json")) == 1
-    assert run(*image, "--boxes", "1,2,50,60", "--out", tmp_path / "box")[0] == 0
+    assert run(*image, "--task", "interactive", "--boxes", "1,2,50,60", "--out", tmp_path / "box")[0] == 0
     assert len(SegmentationResult.load(tmp_path / "box" / "1.json")) == 1
 
 
@@ -160,11 +160,9 @@ def test_objects_of_the_first_frame(run, model, frames, tmp_path):
         (["EMPTY"], "has no images"),
         (["PHOTO", "--format", "mp4"], "is an image, which cannot be written as mp4"),
         (["PHOTO", "--task", "interactive"], "needs --points or --boxes"),
-        (["PHOTO", "--points", "1,1"], "the other tasks take none"),
-        (
-            ["PHOTO", "--points", "1,1", "--task", "interactive", "--labels", "1", "0"],
-            "one label, 1 or 0, per point",
-        ),
+        (["PHOTO", "--points", "1,1", "--task", "panoptic"], "the other tasks take none"),
+        (["PHOTO", "--labels", "1"], "one label, 1 or 0, per point"),
+        (["PHOTO", "--points", "1,1", "--labels", "1", "0"], "one label, 1 or 0, per point"),
         (["PHOTO", "--task", "vos"], "needs --first-mask"),
         (["PHOTO", "--task", "vos", "--first-mask", "nothing.png"], "nothing.png not found"),
         (["PHOTO", "--min-score", "7"], "must be between 0 and 1"),
