@@ -13,7 +13,7 @@ from torch import Tensor
 from omgseg.models.checkpoints.loading import build_for_prediction
 from omgseg.models.geometry import MaskGeometry
 from omgseg.models.precision import predicting
-from omgseg.models.sam.everything import Decode, Found, GridConfig, find_everything
+from omgseg.models.sam.everything import Decode, Found, GridConfig, find_everything, stability
 from omgseg.models.sam.mask_decoder import MaskPrediction
 from omgseg.models.sam.model import SAM, best_candidate, to_model_frame
 from omgseg.protocols import Abilities, MaskSet, Prompts, Request
@@ -63,10 +63,13 @@ class SamSegmenter:
         everything: fields of :class:`GridConfig`; what a call says goes first.
         single_mask: answer a single click, too, with the mask for unambiguous prompts, as published evaluations do, and
             not with the best of three.
+        scores: what masks are scored and chosen by: ``"iou"``, the IoU that the model expects; or ``"stability"`` of
+            the decoder's logits, for models that are not trained to expect an IoU.
 
     Raises:
         FileNotFoundError: the weights are missing.
         CheckpointError: the file is not a checkpoint, or one of another model.
+        ValueError: `scores` is unknown.
     """
 
     def __init__(
@@ -77,9 +80,10 @@ class SamSegmenter:
         dtype: torch.dtype = torch.float32,
         everything: Mapping[str, Any] | None = None,
         single_mask: bool = False,
+        scores: str = "iou",
     ) -> None:
         model, _ = build_for_prediction(config["model"], weights)
-        self._start(model.to(device), dtype, everything, single_mask)
+        self._start(model.to(device), dtype, everything, single_mask, scores)
 
     @classmethod
     def from_model(
@@ -89,19 +93,27 @@ class SamSegmenter:
 
         Args:
             model: in eval mode.
-            config: its ``segmenter`` may hold ``everything`` and ``single_mask``.
+            config: its ``segmenter`` may hold ``everything``, ``single_mask`` and ``scores``.
             dtype: of the computation.
         """
         segmenter = cls.__new__(cls)
-        options = config.get("segmenter") or {}
-        segmenter._start(model, dtype, options.get("everything"), options.get("single_mask", False))
+        options = {key: value for key, value in (config.get("segmenter") or {}).items() if key != "type"}
+        segmenter._start(model, dtype, **options)
         return segmenter
 
     def _start(
-        self, model: SAM, dtype: torch.dtype, everything: Mapping[str, Any] | None, single_mask: bool
+        self,
+        model: SAM,
+        dtype: torch.dtype,
+        everything: Mapping[str, Any] | None = None,
+        single_mask: bool = False,
+        scores: str = "iou",
     ) -> None:
+        if scores not in ("iou", "stability"):
+            raise ValueError(f"segmenter.scores is 'iou' or 'stability', not {scores!r}")
         self.model = model
         self.single_mask = single_mask
+        self.scores = scores
         self.dtype = dtype
         self.grid = GridConfig(**(everything or {}))
         self.abilities = Abilities(
@@ -153,7 +165,7 @@ class SamSegmenter:
         """See :meth:`PromptableModel.segment_prompts`.
 
         An answer that is corrected goes in as its logits, with the box that it answered, as in the training; a mask
-        from elsewhere as sure logits. The score is the IoU that the model expects.
+        from elsewhere as sure logits.
         """
         carry = prompts.carry if prompts.masks is not None else None
         points = None if prompts.points is None else self._place(prompts.points, state)
@@ -178,7 +190,7 @@ class SamSegmenter:
                 elif prompts.masks is not None:
                     masks = self._mask_prompt(prompts.masks[rows], state.geometry)
                 some = (None if given is None else given[rows] for given in (points, labels, boxes))
-                prediction = self.model.decode(state.embedding, *some, masks)
+                prediction = self._decode(state.embedding, *some, masks)
                 chosen, expected = best_candidate(prediction, is_ambiguous)
                 logits.append(chosen.float())
                 iou.append(expected.float())
@@ -190,8 +202,8 @@ class SamSegmenter:
     def propose(
         self, state: EncodedImage, points_per_side: int, min_score: float, max_overlap: float
     ) -> MaskSet:
-        """See :meth:`Proposer.propose`: a grid of points, with the other settings of the config. The score of a mask is
-        the IoU that the model expects; overlap is that of the masks' boxes."""
+        """See :meth:`Proposer.propose`: a grid of points, with the other settings of the config; overlap is that of the
+        masks' boxes."""
         grid = replace(self.grid, points_per_side=points_per_side, min_iou=min_score, max_overlap=max_overlap)
         found = self._find(state.image, grid, state)
         return MaskSet(found.rles, _scores(found.iou))
@@ -205,13 +217,21 @@ class SamSegmenter:
 
             def decode(points: Tensor) -> MaskPrediction:
                 ones = torch.ones(len(points), 1, dtype=torch.long, device=self.device)
-                return self.model.decode(crop.embedding, points.to(self.device).unsqueeze(1), ones)
+                return self._decode(crop.embedding, points.to(self.device).unsqueeze(1), ones)
 
             return decode, crop.geometry
 
         with predicting(self.device, self.dtype):
             found = find_everything(encode, image, grid)
         return found.select(found.iou.argsort(descending=True, stable=True))
+
+    def _decode(self, embedding: Tensor, *prompts: Tensor | None) -> MaskPrediction:
+        """See :meth:`SAM.decode`; ``iou`` holds the scores of the config."""
+        prediction = self.model.decode(embedding, *prompts)
+        if self.scores == "iou":
+            return prediction
+        stable = stability(prediction.logits.float(), self.grid.stability_offset)
+        return prediction._replace(iou=stable.nan_to_num())
 
     def _place(self, coordinates: np.ndarray, state: EncodedImage) -> Tensor:
         placed = to_model_frame(coordinates, state.geometry).astype(np.float32)

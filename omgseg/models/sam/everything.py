@@ -35,7 +35,7 @@ class GridConfig:
         points_per_batch: decoded at a time.
         min_iou: masks need a higher predicted IoU; 0: all.
         min_stability: masks need at least this :func:`stability`; 0: all.
-        stability_offset: of the thresholds that are compared, in logits.
+        stability_offset: distance of the two thresholds of :func:`stability` from 0, in logits.
         max_overlap: of two masks of a crop whose boxes overlap more (IoU), the one of the higher IoU stays.
         crop_layers: layer i asks 4^i crops of the image as well.
         crop_max_overlap: as `max_overlap`, between crops: the one of the smaller crop stays.
@@ -226,9 +226,9 @@ def _uncrop(mask: np.ndarray, crop: Box, size: tuple[int, int]) -> np.ndarray:
 
 
 def stability(logits: Tensor, offset: float, threshold: float = 0.0) -> Tensor:
-    """IoU (N,) of the masks (N, H, W) at a higher and at a lower threshold; NaN where both are empty."""
-    inner = (logits > threshold + offset).flatten(1).sum(1)
-    return inner / (logits > threshold - offset).flatten(1).sum(1)
+    """IoU (...) of the masks (..., H, W) at a higher and at a lower threshold; NaN where both are empty."""
+    inner = (logits > threshold + offset).sum((-2, -1))
+    return inner / (logits > threshold - offset).sum((-2, -1))
 
 
 def ends_at_crop(boxes: Tensor, crop: Box, size: tuple[int, int], tolerance: float = EDGE) -> Tensor:

@@ -7,3 +7,5 @@ _base_ = ["../../../configs/sam/sam_vit_b.py"]
 custom_imports = dict(imports=["omgseg.projects.edge_sam"])
 
 model = dict(image_encoder=dict(_delete_=True, type="EdgeSamImageEncoder"))
+# The IoU head is not distilled.
+segmenter = dict(scores="stability")

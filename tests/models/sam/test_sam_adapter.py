@@ -9,6 +9,8 @@ import omgseg
 from omgseg import InteractiveVideo, OMGSegInferencer
 from omgseg.inference import InteractivePredictor, UnsupportedRequest
 from omgseg.models.sam.adapter import SamSegmenter
+from omgseg.models.sam.everything import stability
+from omgseg.models.sam.model import to_model_frame
 from omgseg.protocols import PROMPT_KINDS, PromptableModel, Prompts, Proposer, Request, TrackingModel
 from omgseg.registry import MODELS
 from omgseg.structures import Task
@@ -237,3 +239,24 @@ def test_wrong_prompts_are_named(sam, photo, prompts, message):
     predictor.set_image(photo)
     with pytest.raises(ValueError, match=message):
         predictor.predict(**prompts)
+
+
+@pytest.mark.golden
+def test_stability_takes_the_place_of_the_expected_iou(disc_sam, golden, marker, golden_pictures):
+    image = golden_pictures.picture(3, 90, 120)
+    options = dict(type="SamSegmenter", scores="stability", everything=dict(min_stability=0.0))
+    stable = type(disc_sam).from_model(marker, {"segmenter": options})
+    state = stable.encode_image(image)
+    clicks = np.float32([[[30, 30]], [[90, 60]]])
+    with torch.no_grad():
+        placed = torch.from_numpy(to_model_frame(clicks, state.geometry)).float()
+        prediction = marker.decode(state.embedding, placed, torch.ones(2, 1))
+    expected = stability(prediction.logits[:, 1:], 1.0).nan_to_num().max(1).values
+    found = stable.segment_prompts(state, Prompts(clicks))
+    np.testing.assert_allclose(found.scores, expected, atol=1e-5)
+    assert not np.allclose(found.scores, disc_sam.segment_prompts(state, Prompts(clicks)).scores, atol=1e-3)
+    everything = stable.propose(state, 4, 0.0, 1.0).scores
+    best = stable.propose(state, 4, float(np.median(everything)), 1.0).scores
+    assert 0 < len(best) < len(everything) and (best > np.median(everything)).all()
+    with pytest.raises(ValueError, match="segmenter.scores is 'iou' or 'stability', not 'area'"):
+        type(disc_sam).from_model(marker, {"segmenter": dict(scores="area")})
