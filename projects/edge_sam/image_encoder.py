@@ -54,7 +54,11 @@ class EdgeSamImageEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (B, 3, S, S) to embeddings (B, E, S / 16, S / 16)."""
-        *_, stage2, stage3 = self.stages(images)
+        return self.fuse(self.stages(images))
+
+    def fuse(self, stages: list[Tensor]) -> Tensor:
+        """The embeddings of what :meth:`stages` gives."""
+        *_, stage2, stage3 = stages
         coarse = F.interpolate(
             self.fuse_stage3(stage3), stage2.shape[-2:], mode=self.upsample, align_corners=False
         )

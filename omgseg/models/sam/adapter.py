@@ -169,7 +169,7 @@ class SamSegmenter:
         """
         carry = prompts.carry if prompts.masks is not None else None
         points = None if prompts.points is None else self._place(prompts.points, state)
-        labels = boxes = None
+        labels = None
         if points is not None:
             given = np.ones(points.shape[:2]) if prompts.labels is None else prompts.labels
             labels = torch.from_numpy(np.asarray(given, np.int64)).to(self.device)
@@ -177,6 +177,10 @@ class SamSegmenter:
             boxes = self._place(prompts.boxes.reshape(-1, 2, 2), state).flatten(1)
         elif carry is not None:
             boxes = carry.boxes
+        elif prompts.masks is None:
+            boxes = self._boxes_of_clicks(state, points, labels)
+        else:
+            boxes = None
         is_ambiguous = (
             boxes is None and prompts.masks is None and points.shape[1] == 1 and not self.single_mask
         )
@@ -224,6 +228,10 @@ class SamSegmenter:
         with predicting(self.device, self.dtype):
             found = find_everything(encode, image, grid)
         return found.select(found.iou.argsort(descending=True, stable=True))
+
+    def _boxes_of_clicks(self, state: EncodedImage, points: Tensor, labels: Tensor) -> Tensor | None:
+        """Boxes (N, 4) that a model gives to clicks (N, K, 2) without one, in pixels of the padded input; NaN: none."""
+        return None
 
     def _decode(self, embedding: Tensor, *prompts: Tensor | None) -> MaskPrediction:
         """See :meth:`SAM.decode`; ``iou`` holds the scores of the config."""

@@ -67,7 +67,7 @@ class SamPromptEncoder(nn.Module):
         Args:
             points: (N, K, 2), x and y in pixels of the padded input.
             labels: (N, K): 1 on the object, 0 not on it, :data:`PADDING`, :data:`IGNORED`.
-            boxes: (N, 4), x1, y1, x2, y2.
+            boxes: (N, 4), x1, y1, x2, y2; NaN: this object has none, and both corners become padding.
             masks: (N, 1, `mask_size`, `mask_size`), logits.
 
         Returns:
@@ -81,6 +81,7 @@ class SamPromptEncoder(nn.Module):
                 tokens.append(self.not_a_point_embed.weight.expand(len(points), 1, -1))
         if boxes is not None:
             corners = torch.tensor([UPPER_LEFT, LOWER_RIGHT], device=boxes.device).expand(len(boxes), 2)
+            corners = corners.masked_fill(boxes.isnan().any(1, keepdim=True), PADDING)
             tokens.append(self.embed_points(boxes.view(-1, 2, 2), corners))
         width = self.no_mask_embed.embedding_dim
         sparse = torch.cat(tokens, dim=1) if tokens else masks.new_zeros(len(masks), 0, width)

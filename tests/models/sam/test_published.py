@@ -21,6 +21,8 @@ def save_telling(name, file):
         ("sam-vit-h", "sam-vit-b"),
         ("sam-vit-b", "mobile-sam"),
         ("mobile-sam", "edge-sam"),
+        ("edge-sam", "edge-sam-rpn"),
+        ("edge-sam-rpn", "edge-sam"),
     ],
 )
 def test_a_checkpoint_of_another_model_is_named_in_one_sentence(held, wanted, tmp_path):
