@@ -108,6 +108,9 @@ def _link_repository(folder: Path) -> None:
     for name in ("tools", "requirements", "setup.py", "Makefile"):
         (folder / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "configs", folder / "configs")
+    shutil.copytree(
+        ROOT / "projects", folder / "projects", ignore=shutil.ignore_patterns("tests", "__pycache__")
+    )
     joint = folder / "configs" / "toy" / "joint.py"
     text = joint.read_text()
     for old, new in SMALLER.items():
