@@ -7,7 +7,9 @@ import torch
 
 import omgseg
 from omgseg import InteractiveVideo, OMGSegInferencer
+from omgseg.cli.main import main
 from omgseg.inference import InteractivePredictor, UnsupportedRequest
+from omgseg.model_table import find_model
 from omgseg.models.sam.adapter import SamSegmenter
 from omgseg.models.sam.everything import stability
 from omgseg.models.sam.model import to_model_frame
@@ -228,17 +230,65 @@ def test_what_it_cannot_do_is_named(sam, photo, tmp_path):
         (dict(points=[(3, 3)], labels=[0]), "negative points"),
         (dict(points=[(3, 3)], labels=[1, 0]), "one number per point"),
         (dict(labels=[1]), "give points"),
+        (dict(labels=[1], boxes=(5, 5, 9, 9)), "labels belong to points; give points"),
         (dict(), "give points"),
         (dict(points=[]), "at least one"),
         (dict(boxes=(5, 5, 5, 9)), "x1 < x2"),
+        (dict(boxes=(5, 9, 8, 9)), "y1 < y2"),
+        (dict(boxes=(5, 5, 86, 9)), "outside of the image of 85x60"),
+        (dict(boxes=[]), "at least one"),
         (dict(points=[(3, 3)], mask=np.ones((85, 60))), r"\(60, 85\) of the image"),
     ],
 )
 def test_wrong_prompts_are_named(sam, photo, prompts, message):
-    predictor = InteractivePredictor(sam)
+    predictor = OMGSegInferencer(sam).interactive
     predictor.set_image(photo)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as caught:
         predictor.predict(**prompts)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("prompts", [dict(points=[]), dict(boxes=[]), dict()])
+def test_no_objects_are_named(sam, photo, prompts):
+    predictor = OMGSegInferencer(sam).interactive
+    predictor.set_image(photo)
+    with pytest.raises(ValueError, match="at least one|give either points"):
+        predictor.predict_many(**prompts)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--points", "85,3"], 1, "point (85, 3) lies outside of the image of 85x60 pixels"),
+        (["--boxes", "5,5,5,9"], 1, "x1 < x2 and y1 < y2"),
+        (["--labels", "1"], 2, "--labels needs one label, 1 or 0, per point of --points"),
+        (["--task", "interactive"], 2, "--task interactive needs --points or --boxes"),
+        (["--task", "panoptic"], 2, "does not offer the task 'panoptic'"),
+        (
+            ["--points", "3,3", "--weights", "OTHER"],
+            2,
+            "holds mobile-sam, the config is that of another model: use ",
+        ),
+        (["--task", "vos", "--first-mask", "PHOTO"], 2, "does not offer the task 'vos'"),
+    ],
+)
+def test_the_command_names_mistakes_in_one_line(
+    small_config, photo, tmp_path, capsys, arguments, status, message
+):
+    image, config, other = tmp_path / "photo.png", tmp_path / "sam.py", tmp_path / "other.pth"
+    cv2.imwrite(str(image), photo)
+    config.write_text(f"model = {small_config!r}\n")
+    known_by = find_model("mobile-sam").known_by
+    torch.save({name: torch.zeros(shape) for name, shape in known_by.items()}, other)
+    places = {"OTHER": str(other), "PHOTO": str(image)}
+    arguments = [places.get(argument, argument) for argument in arguments]
+    weights = [] if "--weights" in arguments else ["--weights", "none"]
+    out = str(tmp_path / "out")
+    assert (
+        main(["predict", str(image), "--config", str(config), *weights, "--out", out, *arguments]) == status
+    )
+    errors = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
+    assert len(errors) == 1 and message in errors[0]
 
 
 @pytest.mark.golden
