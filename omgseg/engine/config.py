@@ -19,6 +19,7 @@ from mmengine.registry import FUNCTIONS, LOOPS, OPTIM_WRAPPERS, OPTIMIZERS, PARA
 from mmengine.runner import Runner
 
 from omgseg import registry
+from omgseg.datasets.embedding_cache import EmbeddingCacheError
 from omgseg.messages import did_you_mean
 from omgseg.models.checkpoints.loading import CheckpointError
 
@@ -298,10 +299,16 @@ LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the program with one line where a file, a key or a checkpoint is not what the user meant."""
+    """End the program with one line where a file, a key, a checkpoint or a cache is not what the user meant."""
     try:
         yield
-    except (CheckpointError, ConfigError, FileExistsError, FileNotFoundError) as error:
+    except (
+        CheckpointError,
+        ConfigError,
+        EmbeddingCacheError,
+        FileExistsError,
+        FileNotFoundError,
+    ) as error:
         sys.exit(f"{type(error).__name__}: {error}")
 
 

@@ -6,13 +6,14 @@ numbers come from ``np.random``, which mmengine seeds in every loader process.
 """
 
 from omgseg.datasets.transforms.geometry import LargeScaleJitter, PseudoClip, RandomFlip, Resize
-from omgseg.datasets.transforms.loading import LoadFrames, LoadSegments, SampleFrames
+from omgseg.datasets.transforms.loading import LoadFrames, LoadSegments, LoadTeacherEmbedding, SampleFrames
 from omgseg.datasets.transforms.packing import PackClip, SamplePrompts
 
 __all__ = [
     "LargeScaleJitter",
     "LoadFrames",
     "LoadSegments",
+    "LoadTeacherEmbedding",
     "PackClip",
     "PseudoClip",
     "RandomFlip",

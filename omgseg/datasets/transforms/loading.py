@@ -9,8 +9,11 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from omgseg.datasets.embedding_cache import FILL, EmbeddingCache, EmbeddingCacheError
 from omgseg.datasets.segments import FrameMasks, mask_boxes, read_segments
+from omgseg.files import file_sha256
 from omgseg.registry import TRANSFORMS
+from omgseg.structures.images import scaled_shape
 from omgseg.structures.label_png import image_size, load_image, require_regular
 
 
@@ -193,3 +196,42 @@ def align_rows(frames: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray,
     for t, (frame_masks, frame_ids) in enumerate(frames):
         masks[[row[index] for index in frame_ids.tolist()], t] = frame_masks
     return masks, ids
+
+
+@TRANSFORMS.register_module()
+class LoadTeacherEmbedding(BaseTransform):
+    """Read a teacher's embedding of the (first) frame, which is that of the whole image: it belongs after the resizing,
+    and flips and crops do not go with it.
+
+    Adds ``teacher_embedding``, a float16 tensor (E, h, w), and ``teacher``, the SHA-256 of the teacher's weights. The
+    file is read a second time for its key, while the system still has it in memory: 1 ms for a photo of 1 MB.
+
+    Args:
+        cache: folder that ``tools/teacher_embeddings.py`` has filled.
+
+    Raises:
+        FileNotFoundError: the folder is no cache.
+        EmbeddingCacheError: the image is not in it, or a shard is damaged.
+        ValueError: the frame was cropped, flipped, or resized to another size than the teacher's.
+    """
+
+    def __init__(self, cache: str) -> None:
+        self.cache = EmbeddingCache(cache)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        path, teacher = results["frames"][0]["img_path"], self.cache.teacher
+        size = (teacher.image_size, teacher.image_size)
+        if results["flip"] or tuple(results["img_shape"]) != scaled_shape(results["ori_shape"], size):
+            raise ValueError(
+                f"{path}: the embeddings of {self.cache.folder} are of whole images of {size[0]} pixels; give the "
+                f"dataset image_size={size}, and its pipeline Resize instead of crops and flips"
+            )
+        try:
+            results["teacher_embedding"] = self.cache[file_sha256(path)]
+        except KeyError:
+            raise EmbeddingCacheError(
+                f"{path} is not in {self.cache.folder}: it was added or changed since the teacher's embeddings were "
+                f"computed; run {FILL} with the config of this training"
+            ) from None
+        results["teacher"] = teacher.sha256
+        return results

@@ -94,7 +94,8 @@ class PackClip(BaseTransform):
     ``TrackDataSample`` of T of them for a clip. A frame with ground truth has ``gt_instances`` with
     ``labels`` (N,), ``masks`` bool (N, H, W), ``instances_ids`` (N,) and ``bboxes`` float32 (N, 4), those of the
     annotations where they were read (``gt_boxes``), else around the masks; rows are aligned over the frames of a clip.
-    Sampled prompts are ``data_sample.prompts``, on the same rows.
+    Sampled prompts are ``data_sample.prompts``, on the same rows. A teacher's embedding of the (first) frame is
+    ``data_sample.teacher_embedding``, and ``teacher`` says whose it is (SHA-256 of its weights).
     Masks are those of the first frames, as many as there are, or those of the frames ``gt_frames``.
     """
 
@@ -129,6 +130,9 @@ class PackClip(BaseTransform):
             )
         if "prompts" in results and t == 0:
             sample.prompts = InstanceData(**{k: torch.from_numpy(v) for k, v in results["prompts"].items()})
+        if "teacher_embedding" in results and t == 0:
+            sample.set_field(results["teacher_embedding"], "teacher_embedding", dtype=torch.Tensor)
+            sample.set_metainfo({"teacher": results["teacher"]})
         return sample
 
 
