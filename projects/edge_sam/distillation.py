@@ -1,4 +1,4 @@
-"""What the student learns from the teacher: embeddings, and masks where they disagree (arXiv:2312.06660, section 3)."""
+"""What the student learns from the teacher's masks, where they disagree (arXiv:2312.06660, section 3)."""
 
 from __future__ import annotations
 
@@ -12,39 +12,12 @@ FEWEST_WRONG = 10
 """Wrong pixels per point that is drawn; where there are fewer, the masks agree."""
 
 
-def valid_cells(sizes: list[tuple[int, int]], side: int, grid: tuple[int, int]) -> Tensor:
-    """How much of a cell lies in the image: float32 (B, *grid), fractional at its border.
-
-    Args:
-        sizes: (height, width) of the images in a padded square.
-        side: of the square, in pixels.
-        grid: (rows, columns) of cells.
-    """
-    inside = torch.zeros(len(sizes), 1, side, side)
-    for plane, (height, width) in zip(inside, sizes, strict=True):
-        plane[:, :height, :width] = 1.0
-    return F.interpolate(inside, grid, mode="bilinear", align_corners=False)[:, 0]
-
-
-def embedding_loss(student: Tensor, teacher: Tensor, valid: Tensor) -> Tensor:
-    """Mean squared error of embeddings (B, E, h, w): over channels and valid cells, then over images.
-
-    Each image is averaged over its own valid cells. The published code also pairs it with those of the other images of
-    the batch, by a broadcast that its paper does not mention.
-
-    Args:
-        valid: bool (B, h, w).
-    """
-    error = (student - teacher).square().mean(1) * valid
-    return (error.sum((1, 2)) / valid.sum((1, 2))).mean()
-
-
 def mask_losses(student: Tensor, teacher: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
     """Cross-entropy and dice of the student's masks against the teacher's.
 
     Args:
         student, teacher: logits (N, M, h, w); the teacher's mask is where its logits are above 0.
-        valid: (N, 1 or M, h, w), see :func:`valid_cells`.
+        valid: (N, 1 or M, h, w), see :func:`~omgseg.models.sam.distillation.valid_cells`.
 
     Returns:
         Cross-entropy: mean over the valid pixels of an object's masks, then over objects. Dice, smoothed by 1: mean

@@ -6,13 +6,12 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from omgseg.models.sam.distillation import embedding_loss, valid_cells
 from omgseg.projects.edge_sam.distillation import (
     best_by_teacher,
     disagreement,
     draw_corrections,
-    embedding_loss,
     mask_losses,
-    valid_cells,
 )
 from omgseg.registry import MODELS
 
