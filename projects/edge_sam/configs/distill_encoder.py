@@ -1,8 +1,8 @@
 """Stage 1 of EdgeSAM: its encoder learns the embeddings of SAM ViT-H, on 1 % of SA-1B (put 10 of its shards there).
 
-Published: AdamW, learning rate 0.1 for a batch of 512, here for the published batch of 8 on each of 8 GPUs; weight decay
-0.01, gradient clip 5, 10 epochs, synchronised batch norm, no mixed precision, RepViT-M1 pre-trained on ImageNet. The
-published list of images does not go by shards.
+Published: AdamW, learning rate 0.1 for a batch of 512, here for the published batch of 8 on each of 8 GPUs; weight
+decay 0.01, gradient clip 5, 10 epochs, synchronised batch norm, no mixed precision, RepViT-M1 pre-trained on ImageNet.
+The published list of images does not go by shards.
 """
 
 _base_ = ["../../../configs/_base_/models/sam_vit_b.py", "../../../configs/_base_/runtime.py"]

@@ -2,8 +2,8 @@
 there); the decoder is SAM's, and frozen.
 
 Published: the data, the teacher, the loss (mean squared error), less than a day on one GPU. The training code is not
-published, and optimizer, learning rate, batch, epochs and where TinyViT starts from could not be verified: those here are
-chosen.
+published, and optimizer, learning rate, batch, epochs and where TinyViT starts from could not be verified: those here
+are chosen.
 """
 
 _base_ = ["../../../configs/_base_/models/sam_vit_b.py", "../../../configs/_base_/runtime.py"]

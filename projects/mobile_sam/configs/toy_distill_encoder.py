@@ -1,4 +1,4 @@
-"""Decoupled distillation of a small MobileSAM on the toy world's images: its encoder learns the embeddings of configs/toy/sam.py."""
+"""A small MobileSAM on the toy world's images: its encoder learns the embeddings of configs/toy/sam.py."""
 
 _base_ = ["../../../configs/toy/sam.py"]
 custom_imports = dict(imports=["omgseg.projects.mobile_sam"])
