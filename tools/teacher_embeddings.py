@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,6 +87,7 @@ class Run:
         """The files whose embeddings the cache lacks. Files are read only where it has some."""
         if not len(self.writer.cache):
             return files
+        say(f"comparing images with the {len(self.writer.cache)} embeddings of {self.writer.cache.folder}")
         with ThreadPoolExecutor(max(self.workers, 1)) as pool:
             keys = pool.map(_key_or_none, files)
             return [
@@ -286,7 +288,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = Config.fromfile(args.config)
     merge_options(config, args.cfg_options or {})
     if torch.distributed.is_torchelastic_launched():
-        torch.distributed.init_process_group("gloo")  # only numbers are exchanged
+        # only numbers are exchanged, and whoever is ready early waits for the others
+        torch.distributed.init_process_group("gloo", timeout=timedelta(days=30))
         if torch.accelerator.is_available():
             torch.accelerator.set_device_index(
                 int(os.environ["LOCAL_RANK"]) % torch.accelerator.device_count()

@@ -76,13 +76,18 @@ class EmbeddingCache:
         self.teacher = _read_teacher(self.folder)
         if self.teacher is None:
             raise FileNotFoundError(f"{folder} holds no embeddings of a teacher; run {FILL}")
+        self._changed: int | None = None
         self._shards: list[str] = []
         self._prefixes = np.zeros(0, np.uint64)
         self._numbers = np.zeros(0, np.int32)
         self.refresh()
 
     def refresh(self) -> None:
-        """Take in the shards that were written since."""
+        """Take in the shards that were written since; cheap where the folder has not changed."""
+        changed = self.folder.stat().st_mtime_ns
+        if changed == self._changed:
+            return
+        self._changed = changed
         known = set(self._shards)
         new = sorted(path.name for path in self.folder.glob(_SHARDS) if path.name not in known)
         if not new:
@@ -116,7 +121,7 @@ class EmbeddingCache:
                 with safe_open(path, "pt") as shard:
                     if key not in shard.keys():
                         continue
-                    embedding = shard.get_tensor(key).clone()  # not a view of the whole file
+                    embedding = shard.get_tensor(key)
                     checksum = (shard.metadata() or {}).get(key)
             except (SafetensorError, OSError) as error:
                 raise _damaged(path, str(error)) from error
@@ -207,15 +212,24 @@ class EmbeddingWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was added since the last shard."""
+        """Write what was added since the last shard.
+
+        Raises:
+            EmbeddingCacheError: it cannot be written, as when the disk is full; these embeddings are lost.
+        """
         if not self._open:
             return
-        name = hashlib.sha256("".join(sorted(self._open)).encode()).hexdigest()[:32]
-        checksums = {key: _checksum(embedding) for key, embedding in self._open.items()}
-        with whole_file(self.cache.folder / f"{name}.safetensors") as temporary:
-            save_file(self._open, temporary, metadata=checksums)
-        written, self._open = self._open, {}
-        for key in written:
+        shard, self._open = self._open, {}
+        name = hashlib.sha256("".join(sorted(shard)).encode()).hexdigest()[:32]
+        checksums = {key: _checksum(embedding) for key, embedding in shard.items()}
+        try:
+            with whole_file(self.cache.folder / f"{name}.safetensors") as temporary:
+                save_file(shard, temporary, metadata=checksums)
+        except (SafetensorError, OSError) as error:
+            raise EmbeddingCacheError(
+                f"{self.cache.folder}: a shard cannot be written ({error}); make room or repair it, then run {FILL}"
+            ) from error
+        for key in shard:
             self._release(key)
 
     def _release(self, key: str) -> None:

@@ -66,6 +66,12 @@ def test_only_what_is_missing_is_claimed(tmp_path):
     assert len(EmbeddingCache(tmp_path)) == 6
 
 
+def test_what_another_writer_has_written_meanwhile_is_not_claimed(tmp_path):
+    with EmbeddingWriter(tmp_path, TEACHER) as writer:
+        fill(tmp_path, range(5))
+        assert [writer.claim(key_of(number)) for number in (4, 5)] == [False, True]
+
+
 def test_a_key_with_the_beginning_of_another_is_its_own(tmp_path):
     keys = ["0" * 16 + "1" * 48, "0" * 16 + "2" * 48]
     for number, key in enumerate(keys):
@@ -147,6 +153,24 @@ def test_a_damaged_shard_is_named_with_the_fix(tmp_path):
     path.unlink()
     fill(tmp_path, range(4))
     assert len(EmbeddingCache(tmp_path)) == 4
+
+
+def test_a_full_disk_ends_the_work_with_one_sentence_and_no_half_shard(tmp_path, monkeypatch):
+    fill(tmp_path, range(2))
+
+    def save_half(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("omgseg.datasets.embedding_cache.save_file", save_half)
+        with pytest.raises(
+            EmbeddingCacheError, match=f"{tmp_path}: a shard cannot be written .*No space left"
+        ):
+            fill(tmp_path, range(5))
+    assert len(shards(tmp_path)) == 1 and not list(tmp_path.glob(".*.tmp"))
+    fill(tmp_path, range(5))
+    assert len(EmbeddingCache(tmp_path)) == 5
 
 
 def test_a_folder_of_another_teacher_is_not_added_to(tmp_path):

@@ -3,8 +3,11 @@
 import json
 import multiprocessing
 import os
+import runpy
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -119,9 +122,6 @@ def start(root):
 
 
 def run_tool(root):
-    import runpy
-    import sys
-
     torch.set_num_threads(1)
     sys.argv = ["teacher_embeddings.py", "student.py"]
     runpy.run_path(str(root / "tools/teacher_embeddings.py"), run_name="__main__")
@@ -174,6 +174,23 @@ def test_killed_runs_and_runs_at_the_same_time_give_the_same_set(here, filled, f
     assert same(contents(here), contents(filled))
     keys = sum(len(EmbeddingCache(here / "cache")._keys_of(p.name)) for p in here.glob("cache/*.safetensors"))
     assert keys == COUNT  # none twice
+
+
+def test_processes_of_torchrun_take_their_parts(here, filled, root):
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    done = subprocess.run(
+        [*launch, str(root / "tools/teacher_embeddings.py"), "student.py"],
+        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"{COUNT} images; 0 of them are in cache, {COUNT} are missing"
+    assert f"{COUNT} KiB of the " in lines[1] and lines[1].endswith(" in 2 processes")
+    assert lines[2].startswith(f"{COUNT} embeddings computed in ") and len(lines) == 3
+    assert same(contents(here), contents(filled))
 
 
 def test_damaged_shards_and_changed_images_are_computed_again(here, filled, fill, capsys):

@@ -57,6 +57,8 @@ def test_the_encoder_learns_and_the_rest_is_the_teachers(student, teacher_file):
         assert name.startswith("image_encoder.") or torch.equal(tensor, tensors[name])
     assert not torch.equal(student.image_encoder.pos_embed, tensors["image_encoder.pos_embed"])
     assert not student.mask_decoder.training and student.image_encoder.training
+    trained = {name.partition(".")[0] for name, p in student.named_parameters() if p.requires_grad}
+    assert trained == {"image_encoder"}
 
 
 def test_the_padding_does_not_count(student):
