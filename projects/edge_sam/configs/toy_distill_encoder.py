@@ -5,7 +5,7 @@ custom_imports = dict(imports=["omgseg.projects.edge_sam"])
 
 __side = _base_.image_size
 __weights = f"work_dirs/sam/iter_{_base_.max_iters}.pth"
-max_iters = 800
+max_iters = 500
 
 teacher = dict(config="configs/toy/sam.py", weights=__weights, cache="work_dirs/teacher_embeddings/toy_sam")
 model = dict(
