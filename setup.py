@@ -95,6 +95,7 @@ setup(
             "tensorboard>=2.17",
         ],
         "docs": ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.30"],
+        "export": ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.5.4", "torch>=2.7"],
         "ray": ["ray[data]>=2.40"],
         "web": ["gradio>=6.31,<7"],
     },

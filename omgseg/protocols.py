@@ -14,7 +14,7 @@ gradients, in the precision with which they were loaded.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -24,6 +24,7 @@ from omgseg.structures import Segments, Task, Vocabulary
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor, nn
 
 PROMPT_KINDS = ("points", "labels", "boxes", "masks")
 """The possible values in :attr:`Abilities.prompts`; fields of :class:`Prompts`."""
@@ -106,6 +107,29 @@ class MaskSet:
     rles: list[dict[str, Any]]
     scores: np.ndarray
     carry: Any = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class ExportGraph:
+    """A part of a model that is exported as one ONNX file.
+
+    Attributes:
+        name: the file's name without its suffix, which says what the part does.
+        module: in eval mode. It takes the inputs in their order, and returns a tensor, or a tuple of tensors.
+        inputs: the meaning of each input by its name, in one line: units, order of the axes, values of labels.
+        outputs: the same for what the module returns.
+        axes: the names of the axes of any size, by input and index; an equal name is an equal size. All other sizes
+            are those of the first call.
+        calls: examples of the inputs. The first is traced, with at least 2 on every axis of any size; the results of
+            all are compared with PyTorch's, so at least one should differ from the first in these axes.
+    """
+
+    name: str
+    module: nn.Module
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    axes: Mapping[str, Mapping[int, str]]
+    calls: Sequence[tuple[Tensor, ...]]
 
 
 @runtime_checkable
@@ -255,4 +279,13 @@ class ObjectStream(ClipStream, Protocol):
         Raises:
             ValueError: masks and ids do not fit each other or, at the next push, the frames.
         """
+        ...
+
+
+@runtime_checkable
+class Exportable(Protocol):
+    """Can be written as ONNX graphs, which run without this package."""
+
+    def export_graphs(self) -> list[ExportGraph]:
+        """The parts of the model, in float32, in the order in which a program calls them."""
         ...

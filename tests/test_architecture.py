@@ -56,6 +56,7 @@ SHORT_WITH_REASON: dict[str, str] = {
     "omgseg.cli.models": "a command of the command line",
     "omgseg.cli.check": "a command of the command line",
     "omgseg.cli.web": "a command of the command line",
+    "omgseg.cli.export": "a command of the command line",
 }
 """Modules under ``CHAPTER_LINES`` with a single importer that are right as they are, and why."""
 

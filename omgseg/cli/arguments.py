@@ -22,6 +22,21 @@ NO_WORDS = 'the weights do not hold the words of a training; give some, e.g. --v
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """The model, and where and how it computes."""
+    group = add_model_files(parser)
+    group.add_argument(
+        "--device", default="auto", help="cpu, cuda:1, ...; default: the accelerator if there is one"
+    )
+    group.add_argument(
+        "--dtype",
+        default="auto",
+        choices=("auto", "float32", "bfloat16"),
+        help="precision; default: bfloat16 on accelerators that support it, else float32",
+    )
+
+
+def add_model_files(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """The model alone, for :func:`model_files`; returns the group of its arguments."""
     group = parser.add_argument_group("model")
     group.add_argument(
         "--model",
@@ -38,15 +53,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         help="file of weights, or hf://owner/repository/file; 'none': random weights, for a first test. "
         f"Default: those of the name, the run's newest, or ${WEIGHTS_VARIABLE} with ${CONFIG_VARIABLE}",
     )
-    group.add_argument(
-        "--device", default="auto", help="cpu, cuda:1, ...; default: the accelerator if there is one"
-    )
-    group.add_argument(
-        "--dtype",
-        default="auto",
-        choices=("auto", "float32", "bfloat16"),
-        help="precision; default: bfloat16 on accelerators that support it, else float32",
-    )
+    return group
 
 
 def add_word_arguments(parser: argparse.ArgumentParser) -> None:

@@ -33,6 +33,9 @@ PACKAGES = (
 OPTIONAL = {
     "gradio": "omgseg web",
     "ray": "omgseg label --engine ray",
+    "onnx": "omgseg export",
+    "onnxscript": "omgseg export",
+    "onnxruntime": "omgseg export",
     "pandas": "results as tables",
     "supervision": "results for supervision",
 }

@@ -152,6 +152,7 @@ def _print_abilities(model: Any) -> None:
     from omgseg.inference.abilities import abilities_of
     from omgseg.protocols import (
         PROMPT_KINDS,
+        Exportable,
         MaskNamer,
         PromptableModel,
         Proposer,
@@ -174,6 +175,7 @@ def _print_abilities(model: Any) -> None:
         "tracking": _yes(isinstance(model, TrackingModel), "follows given objects through a video"),
         "everything": _yes(isinstance(model, Proposer), "finds all masks without prompts"),
         "names": _yes(isinstance(model, MaskNamer), "names masks"),
+        "export": _yes(isinstance(model, Exportable), "can be written as ONNX (omgseg export)"),
         "test size": f"images are resized {size}" if abilities.test_size else f"images are taken {size}",
     }
     print("abilities:")

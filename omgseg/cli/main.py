@@ -11,10 +11,18 @@ import sys
 from collections.abc import Sequence
 
 import omgseg
-from omgseg.cli import check, info, label, models, predict, web
+from omgseg.cli import check, export, info, label, models, predict, web
 from omgseg.cli.status import INTERRUPTED, OK, SOME_FAILED, USAGE, UsageError, one_line
 
-COMMANDS = {"predict": predict, "label": label, "models": models, "info": info, "check": check, "web": web}
+COMMANDS = {
+    "predict": predict,
+    "label": label,
+    "export": export,
+    "models": models,
+    "info": info,
+    "check": check,
+    "web": web,
+}
 DESCRIPTION = """\
 Segment images and videos by words, clicks or tracking, with many models.
 
@@ -22,6 +30,7 @@ Segment images and videos by words, clicks or tracking, with many models.
   omgseg predict film.mp4 --run RUN --vocabulary "dog, red kite"   a video, with your own words
   omgseg label photos/ --out coco.json --run RUN                   annotations for a folder of images
   omgseg web --run RUN                                             the same in the browser
+  omgseg export --run RUN --out onnx                               the model as ONNX, for programs without PyTorch
   omgseg models                                                    the models that have a name
   omgseg info RUN                                                  abilities, cost and words of a model
   omgseg check                                                     what is installed on this machine

@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from omgseg.protocols import Abilities
+import torch
+
+from omgseg.protocols import Abilities, ExportGraph
 from omgseg.registry import SEGMENTERS
 from omgseg.structures import Task
 from tests.fakes import AnswersPrompts, FakeSegmenter, FindsEverything
@@ -62,3 +64,37 @@ class DeadlyFake(FakeSegmenter):
             self.died.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return super().predict(images, request)
+
+
+@SEGMENTERS.register_module(force=True)
+class ExportableFake(FakeSegmenter):
+    """Exports one graph: the brightness of an image.
+
+    Args:
+        error: added to the brightness in what is exported, and not in what PyTorch computes.
+    """
+
+    def __init__(self, error: float | str = 0.0, **options: Any) -> None:
+        super().__init__(**options)
+        self.error = error
+
+    def export_graphs(self):
+        return [
+            ExportGraph(
+                name="brightness",
+                module=_Brightness(self.error),
+                inputs={"image": "RGB"},
+                outputs={"brightness": "of the pixels"},
+                axes={"image": {0: "height", 1: "width"}},
+                calls=[(torch.rand(size),) for size in ((4, 6, 3), (5, 2, 3))],
+            )
+        ]
+
+
+class _Brightness(torch.nn.Module):
+    def __init__(self, error: float | str) -> None:
+        super().__init__()
+        self.error = float(error)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return image.mean(2) + (self.error if torch.compiler.is_exporting() else 0.0)

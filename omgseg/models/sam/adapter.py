@@ -14,9 +14,10 @@ from omgseg.models.checkpoints.loading import build_for_prediction
 from omgseg.models.geometry import MaskGeometry
 from omgseg.models.precision import predicting
 from omgseg.models.sam.everything import Decode, Found, GridConfig, find_everything, stability
+from omgseg.models.sam.export import sam_graphs
 from omgseg.models.sam.mask_decoder import MaskPrediction
 from omgseg.models.sam.model import SAM, best_candidate, to_model_frame
-from omgseg.protocols import Abilities, MaskSet, Prompts, Request
+from omgseg.protocols import Abilities, ExportGraph, MaskSet, Prompts, Request
 from omgseg.registry import SEGMENTERS
 from omgseg.structures import NO_CLASS, Segments, Task, Vocabulary
 from omgseg.structures.run_lengths import encode_masks
@@ -211,6 +212,10 @@ class SamSegmenter:
         grid = replace(self.grid, points_per_side=points_per_side, min_iou=min_score, max_overlap=max_overlap)
         found = self._find(state.image, grid, state)
         return MaskSet(found.rles, _scores(found.iou))
+
+    def export_graphs(self) -> list[ExportGraph]:
+        """See :meth:`Exportable.export_graphs`."""
+        return sam_graphs(self.model)
 
     def _find(self, image: np.ndarray, grid: GridConfig, state: EncodedImage | None = None) -> Found:
         """All masks by falling score; `state` is the image, if it is encoded already."""

@@ -78,7 +78,8 @@ class SamMaskDecoder(nn.Module):
             dense: (N, E, h, w), or (1, E, 1, 1): no mask prompt.
         """
         learned = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
-        tokens = torch.cat([learned.expand(len(sparse), -1, -1), sparse], dim=1)
+        # not len(sparse), which is a constant in an exported graph
+        tokens = torch.cat([learned.expand(sparse.shape[0], -1, -1), sparse], dim=1)
         height, width = embedding.shape[-2:]
         image = (embedding + dense).flatten(2).transpose(1, 2)
         tokens, image = self.transformer(tokens, image, positions.flatten(2).transpose(1, 2))
