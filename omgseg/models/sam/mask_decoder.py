@@ -83,12 +83,32 @@ class SamMaskDecoder(nn.Module):
         height, width = embedding.shape[-2:]
         image = (embedding + dense).flatten(2).transpose(1, 2)
         tokens, image = self.transformer(tokens, image, positions.flatten(2).transpose(1, 2))
-        upscaled = self.output_upscaling(image.transpose(1, 2).unflatten(2, (height, width)))
         kernels = torch.stack(
             [mlp(tokens[:, 1 + index]) for index, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
         )
-        logits = (kernels @ upscaled.flatten(2)).unflatten(2, upscaled.shape[-2:])
+        logits = self._masks(image.unflatten(1, (height, width)), kernels)
         return MaskPrediction(logits, self.iou_prediction_head(tokens[:, 0]), tokens)
+
+    def _masks(self, image: Tensor, kernels: Tensor) -> Tensor:
+        """Logits (N, M + 1, 4 h, 4 w): the upscaled image (N, h, w, E) times kernels (N, M + 1, E / 8).
+
+        A transposed convolution whose stride is its kernel's size is a linear layer that gives the pixels of a cell.
+        So channels stay last, and only the masks, not the features, are brought into the order of an image.
+        """
+        to_quarters, norm, activation, to_sixteenths, _ = self.output_upscaling
+        quarters = F.layer_norm(
+            cell_pixels(image, to_quarters), norm.weight.shape, norm.weight, norm.bias, norm.eps
+        )
+        pixels = activation(cell_pixels(activation(quarters), to_sixteenths))  # (N, h, w, 2, 2, 2, 2, E / 8)
+        logits = (kernels @ pixels.flatten(1, -2).transpose(1, 2)).unflatten(2, pixels.shape[1:-1])
+        return logits.permute(0, 1, 2, 4, 6, 3, 5, 7).flatten(5, 7).flatten(2, 4)
+
+
+def cell_pixels(cells: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
+    """What a transposed convolution, kernel and stride 2, gives for cells (..., C): (..., 2, 2, D), rows first."""
+    weight = layer.weight.permute(2, 3, 1, 0)  # (2, 2, D, C)
+    pixels = F.linear(cells, weight.flatten(0, 2), layer.bias.repeat(4))
+    return pixels.unflatten(-1, weight.shape[:3])
 
 
 class TwoWayTransformer(nn.Module):

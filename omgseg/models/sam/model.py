@@ -21,6 +21,9 @@ from omgseg.registry import MODELS
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
+CELLS_AT_ONCE = 2**14
+"""Prompts are decoded a few at a time, with so many cells of the embedding together, or one: their features then stay
+small enough that the processor's caches help and that freed memory is used again, not asked from the system anew."""
 
 
 @MODELS.register_module()
@@ -174,8 +177,16 @@ class SAM(BaseModel):
             embedding: (1, E, h, w), or one image's for each prompt (N, E, h, w).
             points, labels, boxes, masks: in pixels of the padded input.
         """
-        sparse, dense = self.prompt_encoder(points, labels, boxes, masks)
-        return self.mask_decoder(embedding, self.prompt_encoder.dense_positions(), sparse, dense)
+        positions = self.prompt_encoder.dense_positions()
+        count = len(next(given for given in (points, boxes, masks) if given is not None))
+        at_once = max(CELLS_AT_ONCE // positions[0, 0].numel(), 1)
+        parts = []
+        for start in range(0, max(count, 1), at_once):
+            rows = slice(start, start + at_once)
+            prompts = (None if given is None else given[rows] for given in (points, labels, boxes, masks))
+            image = embedding if len(embedding) == 1 else embedding[rows]
+            parts.append(self.mask_decoder(image, positions, *self.prompt_encoder(*prompts)))
+        return MaskPrediction(*(torch.cat(fields) for fields in zip(*parts, strict=True)))
 
 
 def fitted_size(size: tuple[int, int], side: int) -> tuple[int, int]:

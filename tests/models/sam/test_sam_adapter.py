@@ -310,3 +310,19 @@ def test_stability_takes_the_place_of_the_expected_iou(disc_sam, golden, marker,
     assert 0 < len(best) < len(everything) and (best > np.median(everything)).all()
     with pytest.raises(ValueError, match="segmenter.scores is 'iou' or 'stability', not 'area'"):
         type(disc_sam).from_model(marker, {"segmenter": dict(scores="area")})
+
+
+@torch.no_grad()
+def test_prompts_decoded_a_few_at_a_time_have_the_masks_of_all_together(small_config, monkeypatch):
+    model = MODELS.build(small_config).eval()
+    torch.manual_seed(0)
+    boxes = torch.rand(5, 4) * 64
+    masks = torch.randn(5, 1, 32, 32)
+    for embedding in (torch.randn(1, 32, 8, 8), torch.randn(5, 32, 8, 8)):
+        together = model.decode(embedding, boxes=boxes, masks=masks)
+        monkeypatch.setattr("omgseg.models.sam.model.CELLS_AT_ONCE", 2 * 8 * 8)
+        apart = model.decode(embedding, boxes=boxes, masks=masks)
+        monkeypatch.undo()
+        assert len(apart.logits) == len(boxes)
+        for some, expected in zip(apart, together, strict=True):
+            torch.testing.assert_close(some, expected, atol=1e-5, rtol=1e-4)
