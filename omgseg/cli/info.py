@@ -75,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
     if parts is None:
         print(f"cost: cannot be measured ({reason})")
         return OK
-    _print_parts(parts, size, classes)
+    asked = f"{classes} classes" if words or model.abilities.open_vocabulary else "one point"
+    _print_parts(parts, size, asked)
     print()
     _print_memory(parts)
     return OK
@@ -120,8 +121,8 @@ def _parse_size(text: str) -> tuple[int, int]:
     return width, height
 
 
-def _print_parts(parts: list[PartCost], size: tuple[int, int], classes: int) -> None:
-    print(f"one image of {size[0]}x{size[1]} pixels (width x height), {classes} classes:")
+def _print_parts(parts: list[PartCost], size: tuple[int, int], asked: str) -> None:
+    print(f"one image of {size[0]}x{size[1]} pixels (width x height), {asked}:")
     print(f"  {'part':<16}{'parameters':>12}{'trainable':>12}{'GFLOPs':>10}{'activations':>13}")
     for part in parts:
         print(

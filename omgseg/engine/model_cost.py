@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from omgseg.models.omgseg.model import OMGSeg
+from omgseg.models.sam.model import SAM
 from omgseg.registry import MODELS
 
 TILE = 64
@@ -30,7 +31,7 @@ class PartCost:
     """The cost of one part of a model.
 
     Attributes:
-        name: attribute of :class:`OMGSeg`.
+        name: attribute of the model.
         parameters, trainable: numbers of them.
         flops: operations of one image, a multiplication and an addition counted as two. Matrix products, convolutions
             and attention count, all the rest does not.
@@ -48,17 +49,27 @@ def model_cost(model_config: dict[str, Any], image_size: tuple[int, int], num_cl
     """The cost of one image, part by part.
 
     Args:
-        model_config: config of an :class:`OMGSeg`. No weights are read.
-        image_size: (height, width), padded as the model's preprocessor does.
+        model_config: config of an :class:`OMGSeg` or of a :class:`SAM`. No weights are read.
+        image_size: (height, width), padded as the model's preprocessor does. A SAM always sees its own square, and is
+            asked with one point.
         num_classes: words to classify with; each has one synonym.
     """
     config = ConfigDict(model_config).copy()
-    for encoder in ("image_encoder", "text_encoder"):
-        config[encoder] = dict(config[encoder], pretrained=None)
+    if "text_encoder" in config:
+        for encoder in ("image_encoder", "text_encoder"):
+            config[encoder] = dict(config[encoder], pretrained=None)
     with torch.device("meta"):
         model = MODELS.build(config).eval()
     parameters = {name: _count(part) for name, part in model.named_children()}
     model.requires_grad_(False)
+    ran = _run_sam(model) if isinstance(model, SAM) else _run_omg(model, image_size, num_classes)
+    return [
+        PartCost(name, *numbers, *ran.get(name, (0, 0))) for name, numbers in parameters.items() if numbers[0]
+    ]
+
+
+def _run_omg(model: OMGSeg, image_size: tuple[int, int], num_classes: int) -> dict[str, tuple[int, int]]:
+    """(operations, peak bytes) of each part of a model on the meta device."""
     encoder = model.image_encoder
     divisor = model.data_preprocessor.size_divisor
     height, width = (math.ceil(side / divisor) * divisor for side in image_size)
@@ -78,9 +89,20 @@ def model_cost(model_config: dict[str, Any], image_size: tuple[int, int], num_cl
         words = torch.zeros(num_classes, 1, encoder.embed_dim)
         classifier = _on_cpu(model.classifier)
         ran["classifier"], _ = _follow(lambda: classifier(*zeros, words))
-    return [
-        PartCost(name, *numbers, *ran.get(name, (0, 0))) for name, numbers in parameters.items() if numbers[0]
-    ]
+    return ran
+
+
+def _run_sam(model: SAM) -> dict[str, tuple[int, int]]:
+    """As :func:`_run_omg`, of an image and one point."""
+    ran: dict[str, tuple[int, int]] = {}
+    with torch.no_grad(), torch.device("meta"):
+        image = torch.zeros(1, 3, model.image_size, model.image_size)
+        point, label = torch.zeros(1, 1, 2), torch.ones(1, 1, dtype=torch.long)
+        ran["image_encoder"], embedding = _follow(lambda: model.image_encoder(image))
+        ran["prompt_encoder"], (sparse, dense) = _follow(lambda: model.prompt_encoder(point, label))
+        positions = model.prompt_encoder.dense_positions()
+        ran["mask_decoder"], _ = _follow(lambda: model.mask_decoder(embedding, positions, sparse, dense))
+    return ran
 
 
 def _count(part: nn.Module) -> tuple[int, int]:

@@ -92,3 +92,11 @@ def test_check_fails_where_something_is_missing(run, monkeypatch):
     status, out, error = run("check")
     assert status == 1
     assert "timm missing" in error and re.search("timm +MISSING", out)
+
+
+def test_a_sam_is_costed_with_one_point(run, request):
+    status, out, error = run("info", request.config.rootpath / "configs" / "toy" / "sam.py")
+    assert status == 0, error
+    assert "128x128 pixels (width x height), one point:" in out
+    rows = {words[0]: words for words in map(str.split, out.splitlines()) if words}
+    assert float(rows["image_encoder"][5]) > 0 and "mask_decoder" in rows

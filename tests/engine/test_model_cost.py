@@ -63,3 +63,18 @@ def test_peak_of_the_tensors_that_are_alive_at_once():
 
     (_, peak), _ = costs._follow(run)
     assert peak == 2 * 4000 + 4
+
+
+def test_a_sam_is_asked_with_one_point():
+    """Operations of the same parts on real tensors."""
+    config = Config.fromfile(TOY.with_name("sam.py")).model
+    parts = {part.name: part for part in model_cost(config, (48, 64), num_classes=1)}
+    model = MODELS.build(config).eval().requires_grad_(False)
+    point, label = torch.zeros(1, 1, 2), torch.ones(1, 1, dtype=torch.long)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as encoder:
+        embedding = model.image_encoder(torch.zeros(1, 3, model.image_size, model.image_size))
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as decoder:
+        model.decode(embedding, point, label)
+    assert parts["image_encoder"].flops == encoder.get_total_flops() > 0
+    assert parts["prompt_encoder"].flops + parts["mask_decoder"].flops == decoder.get_total_flops() > 0
+    assert sum(part.parameters for part in parts.values()) == sum(p.numel() for p in model.parameters())
