@@ -93,6 +93,7 @@ setup(
             "ruff>=0.17",
             "supervision>=0.25",
             "tensorboard>=2.17",
+            "transformers>=5.20,<6",
         ],
         "docs": ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.30"],
         "export": ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.5.4", "torch>=2.7"],

@@ -5,11 +5,7 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import statistics
 import sys
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -32,8 +28,7 @@ from benchmarks.head_sides import (
     pixel_features,
     scene,
 )
-from benchmarks.processes import run_fresh
-from omgseg.engine.benchmarks import peak_bytes, reset_peak
+from benchmarks.processes import NO_HEAP, Run, Timing, alternate, growth_of, run_fresh
 from omgseg.models.geometry import MaskGeometry
 from omgseg.models.mask_queries.losses import ClipTargets, SetCriterion
 from omgseg.models.mask_queries.output import DecoderOutput
@@ -41,7 +36,6 @@ from omgseg.models.mask_queries.readout import PanopticConfig, read_panoptic, se
 from omgseg.tables import markdown_table
 
 SIDES = ("ours", "mmdet")
-Run = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -316,38 +310,9 @@ def _deviation(ours: Tensor, theirs: Tensor) -> float:
     return ((ours - theirs).abs().max() / theirs.abs().max()).item()
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Medians.
-
-    Attributes:
-        seconds: on the clock.
-        cpu_seconds: of the processors, waiting of threads for each other included.
-    """
-
-    seconds: float
-    cpu_seconds: float
-
-
 def take_turns(case: Case, sizes: HeadSizes, repeats: int) -> dict[str, Timing]:
-    """Median times of each side, after one run each that does not count."""
-    runs = {side: case.prepare(side, sizes) for side in SIDES}
-    measured: dict[str, list[Timing]] = {side: [] for side in SIDES}
-    for repeat in range(repeats + 1):
-        for side, run in runs.items():
-            gc.collect()
-            clock, cpu = time.perf_counter(), time.process_time()
-            run()
-            timing = Timing(time.perf_counter() - clock, time.process_time() - cpu)
-            if repeat:
-                measured[side].append(timing)
-    return {
-        side: Timing(
-            statistics.median(timing.seconds for timing in timings),
-            statistics.median(timing.cpu_seconds for timing in timings),
-        )
-        for side, timings in measured.items()
-    }
+    """Median times of each side, see :func:`alternate`."""
+    return alternate({side: case.prepare(side, sizes) for side in SIDES}, repeats)
 
 
 def peak_growth(case: str, side: str, sizes: HeadSizes, threads: int) -> int:
@@ -359,24 +324,13 @@ def peak_growth(case: str, side: str, sizes: HeadSizes, threads: int) -> int:
         RuntimeError: the process failed; the message ends with its own.
     """
     arguments = [case, side, str(threads), sizes.to_json()]
-    # freed blocks return to the system at once: else the C library's heap, not the case, decides over half of it
-    variables = {"MALLOC_MMAP_THRESHOLD_": "131072"}
-    return int(run_fresh(__spec__.name, arguments, f"the memory of {case}, {side},", **variables))
-
-
-def _growth_of(run: Run) -> int:
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)  # else what setting up has freed would hide a part of the growth
-    reset_peak()
-    before = peak_bytes()
-    run()
-    return peak_bytes() - before
+    return int(run_fresh(__spec__.name, arguments, f"the memory of {case}, {side},", **NO_HEAP))
 
 
 def main(case: str, side: str, threads: str, sizes: str) -> None:
     torch.set_num_threads(int(threads))
     CASES[case].prepare(side, TINY)()
-    print(_growth_of(CASES[case].prepare(side, HeadSizes.from_json(sizes))))
+    print(growth_of(CASES[case].prepare(side, HeadSizes.from_json(sizes))))
 
 
 def run_checks(sizes: HeadSizes) -> dict[str, dict[str, Any]]:

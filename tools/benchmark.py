@@ -3,6 +3,7 @@
     python tools/benchmark.py head --json head.json
     python tools/benchmark.py metrics --json metrics.json
     python tools/benchmark.py use --run work_dirs/demo/train --json use.json
+    python tools/benchmark.py sam --json sam.json
 
 head: decoder, read-out and losses against mmdet's Mask2FormerHead and MaskFormerFusionHead, with the same weights and
     sizes, in one process, taking turns. Time is the median; memory is the growth of the high-water mark of a fresh
@@ -14,6 +15,11 @@ use: of a trained model, seconds for a whole image (panoptic) and for setting an
     milliseconds of a click, and its share of a whole image in the same run; medians. Frames per second of a stream, and
     the memory of its process after 50 frames and at the end: equal where it is flat. Pictures are generated, or of
     --picture.
+sam: of SAM ViT-B and ViT-L, MobileSAM and EdgeSAM at their size, and of transformers' SamModel with the weights of our
+    ViT-B, taking turns: time and memory of the image encoder, of the decoder with 1 and 64 points, and of everything
+    mode; parameters and multiply-additions. Medians; memory is that of a fresh process per model and part. Also checks
+    that both ViT-B give the same masks. Weights are random and not read. Needs transformers, Linux, 12 GB of memory
+    and about 20 minutes.
 """
 
 from __future__ import annotations
@@ -28,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is i
 
 import torch
 
-from benchmarks import metrics, use
+from benchmarks import metrics, sam, use
 from benchmarks.head import CASES, run_case, run_checks, table
 from benchmarks.head_sides import HeadSizes
 from benchmarks.processes import environment
@@ -38,8 +44,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(required=True, metavar="{head,metrics,use}")
-    for name, module in (("metrics", metrics), ("use", use)):
+    commands = parser.add_subparsers(required=True, metavar="{head,metrics,sam,use}")
+    for name, module in (("metrics", metrics), ("sam", sam), ("use", use)):
         command = commands.add_parser(name, help="see above")
         command.set_defaults(run=module.run)
         module.add_arguments(command)

@@ -1,0 +1,241 @@
+"""The sides of the SAM benchmark: models of the family from their configs, and transformers' ``SamModel``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from pycocotools import mask as coco_mask
+from torch import Tensor
+
+from benchmarks.use import make_picture
+from omgseg.inference.loading import read_config
+from omgseg.models.sam.adapter import SamSegmenter
+from omgseg.models.sam.everything import point_grid
+from omgseg.models.sam.model import SAM
+from omgseg.protocols import Request
+from omgseg.registry import MODELS
+from omgseg.structures import Task
+from omgseg.structures.run_lengths import as_text
+
+PUBLISHED_DECODER_EPS = 1e-5
+"""Of the layer norms in SAM's transformer; the default of ``SamMaskDecoderConfig`` is 1e-6."""
+TRANSFORMERS_NAMES = (
+    (r"^image_encoder\.patch_embed\.proj\.", "vision_encoder.patch_embed.projection."),
+    (r"^image_encoder\.blocks\.", "vision_encoder.layers."),
+    (r"^image_encoder\.neck\.0\.", "vision_encoder.neck.conv1."),
+    (r"^image_encoder\.neck\.1\.", "vision_encoder.neck.layer_norm1."),
+    (r"^image_encoder\.neck\.2\.", "vision_encoder.neck.conv2."),
+    (r"^image_encoder\.neck\.3\.", "vision_encoder.neck.layer_norm2."),
+    (r"^image_encoder\.", "vision_encoder."),
+    (r"^prompt_encoder\.pe_layer\..*", "shared_image_embedding.positional_embedding"),
+    (r"\.point_embeddings\.", ".point_embed."),
+    (r"\.mask_downscaling\.0\.", ".mask_embed.conv1."),
+    (r"\.mask_downscaling\.1\.", ".mask_embed.layer_norm1."),
+    (r"\.mask_downscaling\.3\.", ".mask_embed.conv2."),
+    (r"\.mask_downscaling\.4\.", ".mask_embed.layer_norm2."),
+    (r"\.mask_downscaling\.6\.", ".mask_embed.conv3."),
+    (r"\.norm(\d|_final_attn)\.", r".layer_norm\1."),
+    (r"\.output_upscaling\.0\.", ".upscale_conv1."),
+    (r"\.output_upscaling\.1\.", ".upscale_layer_norm."),
+    (r"\.output_upscaling\.3\.", ".upscale_conv2."),
+    (r"(iou_prediction_head|mlps\.\d+)\.layers\.0\.", r"\1.proj_in."),
+    (r"(iou_prediction_head|mlps\.\d+)\.layers\.1\.", r"\1.layers.0."),
+    (r"(iou_prediction_head|mlps\.\d+)\.layers\.2\.", r"\1.proj_out."),
+)
+"""Regular expressions of the published names, which are ours, and transformers' names; applied in this order."""
+TINY = dict(
+    type="SAM",
+    image_encoder=dict(
+        type="SamImageEncoder",
+        image_size=64,
+        patch_size=8,
+        width=32,
+        depth=2,
+        num_heads=2,
+        window_size=3,  # does not divide the grid
+        global_layers=[1],
+        embed_dim=32,
+    ),
+    prompt_encoder=dict(type="SamPromptEncoder", embed_dim=32, image_size=64, stride=8),
+    mask_decoder=dict(type="SamMaskDecoder", embed_dim=32, num_heads=2, mlp_dim=64, iou_hidden_dim=32),
+)
+"""A config's ``model`` that takes milliseconds."""
+
+
+CALM = 0.05
+"""How much the embedding of :func:`build` depends on the picture."""
+SHARPNESS = 10.0
+"""Standard deviation of its logits."""
+MIN_IOU, MIN_STABILITY = 0.88, 0.8
+"""Limits of everything mode: half of the candidates have more than this expected IoU, by the choice of a bias."""
+
+
+class Side(Protocol):
+    """What is measured of a model; the picture fits into its square without resizing."""
+
+    def encode(self, picture: np.ndarray) -> Tensor:
+        """RGB uint8 (H, W, 3) to (1, E, h, w)."""
+
+    def decode(self, embedding: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Points (N, 2) in pixels to logits (N, 3, 4 h, 4 w) and expected IoU (N, 3)."""
+
+    def everything(self, picture: np.ndarray, side: int) -> list[dict[str, Any]]:
+        """Run lengths of all masks, asked for with side * side points."""
+
+
+class Ours(Side):
+    """A model of this package."""
+
+    def __init__(self, model: SAM) -> None:
+        self.model = model
+
+    @torch.no_grad()
+    def encode(self, picture: np.ndarray) -> Tensor:
+        return self.model.image_encoder(self.model.preprocess(picture)[0])
+
+    @torch.no_grad()
+    def decode(self, embedding: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        labels = torch.ones(len(points), 1, dtype=torch.long)
+        prediction = self.model.decode(embedding, points.unsqueeze(1), labels)
+        return prediction.logits[:, 1:], prediction.iou[:, 1:]
+
+    def everything(self, picture: np.ndarray, side: int) -> list[dict[str, Any]]:
+        grid = dict(points_per_side=side, min_iou=MIN_IOU, min_stability=MIN_STABILITY)
+        segmenter = SamSegmenter.from_model(self.model, dict(segmenter=dict(everything=grid)))
+        return segmenter.predict([picture], Request(Task.EVERYTHING))[0].rles
+
+
+class Transformers(Side):
+    """``SamModel`` with the weights of one of ours, its defaults, and its mask-generation pipeline."""
+
+    def __init__(self, model: SAM) -> None:
+        from transformers import SamImageProcessor, pipeline
+
+        self.model = to_transformers(model)
+        side = model.image_size
+        square = dict(height=side, width=side)
+        self.processor = SamImageProcessor(size=dict(longest_edge=side), pad_size=square)
+        self.pipeline = pipeline(
+            "mask-generation", model=self.model, image_processor=self.processor, device="cpu"
+        )
+
+    @torch.no_grad()
+    def encode(self, picture: np.ndarray) -> Tensor:
+        pixels = self.processor(images=picture, return_tensors="pt")["pixel_values"]
+        return self.model.get_image_embeddings(pixels)
+
+    @torch.no_grad()
+    def decode(self, embedding: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        prompts = points.float()[None, :, None]
+        found = self.model(image_embeddings=embedding, input_points=prompts)
+        return found.pred_masks[0], found.iou_scores[0]
+
+    def everything(self, picture: np.ndarray, side: int) -> list[dict[str, Any]]:
+        found = self.pipeline(
+            Image.fromarray(picture),
+            points_per_crop=side,
+            pred_iou_thresh=MIN_IOU,
+            stability_score_thresh=MIN_STABILITY,
+            output_rle_mask=True,
+        )
+        return [as_text(coco_mask.frPyObjects(rle, *rle["size"])) for rle in found["rle_mask"]]
+
+
+def build(model_config: Mapping[str, Any]) -> SAM:
+    """A model with weights that are the same every time, whose masks are blobs of all sizes, as trained ones are.
+
+    The masks of other random weights are noise, and everything mode would spend its time on their run lengths.
+    """
+    torch.manual_seed(0)
+    model = MODELS.build(dict(model_config)).eval()
+    decoder = model.mask_decoder
+    embedding = _calm_embedding(model)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():  # zeros and ones would agree under any name
+            if parameter.ndim == 1 or "rel_pos" in name:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        model.image_encoder.neck[3].weight.mul_(CALM)
+        for layer in (decoder.output_upscaling[0], decoder.output_upscaling[3]):  # pixels of a cell are alike
+            layer.weight.copy_(layer.weight.mean((2, 3), keepdim=True))
+        seen: list[Tensor] = []
+        hook = decoder.transformer.register_forward_hook(lambda *call: seen.append(call[2][1]))
+        side = Ours(model)
+        side.decode(embedding, _calibration_points(model))
+        hook.remove()
+        cells = torch.cat(seen).transpose(1, 2).unflatten(2, embedding.shape[2:])
+        decoder.output_upscaling[3].bias.sub_(decoder.output_upscaling[:4](cells).mean((0, 2, 3)))
+        logits, iou = side.decode(embedding, _calibration_points(model))
+        decoder.iou_prediction_head.layers[-1].bias.add_(MIN_IOU - iou.median())
+        for mlp in decoder.output_hypernetworks_mlps:
+            mlp.layers[-1].weight.mul_(SHARPNESS / logits.std())
+            mlp.layers[-1].bias.mul_(SHARPNESS / logits.std())
+    return model
+
+
+def _calm_embedding(model: SAM) -> Tensor:
+    """As the image encoder would give it."""
+    cells = model.image_size // model.image_encoder.stride
+    return CALM * torch.randn(1, model.image_encoder.embed_dim, cells, cells)
+
+
+def _calibration_points(model: SAM) -> Tensor:
+    return torch.from_numpy(point_grid(4) * model.image_size)
+
+
+def to_transformers(model: SAM) -> Any:
+    """``transformers.SamModel`` of the same sizes and weights, with its default way to compute attention."""
+    from transformers import SamConfig, SamModel
+
+    encoder, decoder = model.image_encoder, model.mask_decoder
+    width, hidden = encoder.pos_embed.shape[-1], encoder.embed_dim
+    layer, window = decoder.transformer.layers[0], max(block.window_size for block in encoder.blocks)
+    size = dict(image_size=encoder.image_size, patch_size=encoder.stride)
+    config = SamConfig(
+        vision_config=dict(
+            **size,
+            hidden_size=width,
+            output_channels=hidden,
+            num_hidden_layers=len(encoder.blocks),
+            num_attention_heads=encoder.blocks[0].attn.num_heads,
+            mlp_dim=encoder.blocks[0].mlp.lin1.out_features,
+            window_size=window,
+            global_attn_indexes=[n for n, block in enumerate(encoder.blocks) if not block.window_size],
+            num_pos_feats=hidden // 2,
+        ),
+        prompt_encoder_config=dict(**size, hidden_size=hidden),
+        mask_decoder_config=dict(
+            hidden_size=hidden,
+            mlp_dim=layer.mlp.lin1.out_features,
+            num_attention_heads=layer.self_attn.num_heads,
+            num_hidden_layers=len(decoder.transformer.layers),
+            iou_head_hidden_dim=decoder.iou_prediction_head.layers[0].out_features,
+            layer_norm_eps=PUBLISHED_DECODER_EPS,
+        ),
+    )
+    theirs = SamModel(config).eval()
+    weights = {transformers_name(name): tensor for name, tensor in model.state_dict().items()}
+    positions = weights["shared_image_embedding.positional_embedding"]
+    theirs.load_state_dict(weights | {"prompt_encoder.shared_embedding.positional_embedding": positions})
+    return theirs
+
+
+def transformers_name(name: str) -> str:
+    """The name of a published tensor in transformers."""
+    for pattern, replacement in TRANSFORMERS_NAMES:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def read_model(config: str) -> SAM:
+    """The model of a config file, with weights of :func:`build`."""
+    return build(read_config(config).model)
+
+
+def picture_for(model: SAM) -> np.ndarray:
+    """RGB uint8, 4 : 3, as wide as the model's square: no side has to resize it."""
+    return make_picture((model.image_size, model.image_size * 3 // 4))
