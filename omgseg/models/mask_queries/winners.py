@@ -7,7 +7,7 @@ possible one wins no pixel of that group, and is left out exactly.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -133,48 +133,52 @@ _AT_A_TIME = 16
 """Masks whose bounds are computed together: few enough for caches."""
 
 
-def winning_queries(logits: Tensor, scores: Tensor, geometry: MaskGeometry) -> tuple[Tensor, Tensor]:
+def winning_queries(
+    logits: Tensor,
+    scores: Tensor,
+    geometry: MaskGeometry,
+    activation: Callable[[Tensor], Tensor] = torch.sigmoid,
+) -> tuple[Tensor, Tensor]:
     """The query with the highest score x mask probability at each pixel; the first one of equals.
 
     Args:
         logits: (K, h, w), mask logits.
         scores: (K,), above 0.
         geometry: sizes.
+        activation: makes probabilities of resized logits; elementwise, rising, not below 0.
 
     Returns:
         Row of the winner, int32 (H, W), and whether the pixel lies in the winner's own mask, bool (H, W).
     """
     least, greatest = _bounds(logits)
     scores = scores.view(-1, 1, 1)
-    reached = (scores * least.sigmoid()).amax(0)
-    possible = scores * greatest.sigmoid() * (1 + _SLACK) >= reached
+    reached = (scores * activation(least)).amax(0)
+    possible = scores * activation(greatest) * (1 + _SLACK) >= reached
     rows = torch.empty(geometry.original, dtype=torch.int32, device=logits.device)
     inside = torch.empty(geometry.original, dtype=torch.bool, device=logits.device)
     for block in blocks(geometry, logits.shape[-2:]):
         candidates = possible[(slice(None), *_groups(block))].flatten(1).any(1).nonzero().squeeze(1)
-        probability = block.resize(logits, candidates).sigmoid_()
+        probability = activation(block.resize(logits, candidates))
         _, row = (probability * scores[candidates]).max(0)
         rows[block.result] = candidates[row].int()
         inside[block.result] = probability.gather(0, row.unsqueeze(0)).squeeze(0) >= 0.5
     return rows, inside
 
 
-def mask_areas(logits: Tensor, geometry: MaskGeometry) -> Tensor:
-    """Pixels (K,) where the mask probability is at least one half.
-
-    Args:
-        logits: (K, h, w).
-    """
+def mask_areas(
+    logits: Tensor, geometry: MaskGeometry, activation: Callable[[Tensor], Tensor] = torch.sigmoid
+) -> Tensor:
+    """Pixels (K,) where the mask probability is at least one half; see :func:`winning_queries`."""
     least, greatest = _bounds(logits)
     areas = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
     for block in blocks(geometry, logits.shape[-2:]):
         groups = _groups(block)
-        full = least[(slice(None), *groups)].flatten(1).amin(1) >= 0
-        empty = greatest[(slice(None), *groups)].flatten(1).amax(1) < -_SLACK
+        full = activation(least[(slice(None), *groups)].flatten(1).amin(1)) >= 0.5
+        empty = activation(greatest[(slice(None), *groups)].flatten(1).amax(1)) < 0.5 - _SLACK
         partial = (~(full | empty)).nonzero().squeeze(1)
         size = [index.stop - index.start for index in block.result]
         areas += full * (size[0] * size[1])
-        areas[partial] += (block.resize(logits, partial).sigmoid_() >= 0.5).flatten(1).sum(1)
+        areas[partial] += (activation(block.resize(logits, partial)) >= 0.5).flatten(1).sum(1)
     return areas
 
 
