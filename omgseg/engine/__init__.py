@@ -13,6 +13,7 @@ from omgseg.engine.hooks import (
 )
 from omgseg.engine.picture_hooks import CurvesHook, DumpHook, PicturesHook
 from omgseg.engine.runner import Runner, unwrap
+from omgseg.models.checkpoints.hub import is_model_location, model_folder
 from omgseg.models.checkpoints.loading import CheckpointError, load_weights, read_checkpoint, words_of
 
 __all__ = [
@@ -32,8 +33,10 @@ __all__ = [
     "Runner",
     "VocabularyHook",
     "check_arguments",
+    "is_model_location",
     "load_weights",
     "merge_options",
+    "model_folder",
     "read_checkpoint",
     "words_of",
     "unwrap",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -222,16 +223,30 @@ def build_for_prediction(
     Raises:
         FileNotFoundError, CheckpointError: see :func:`read_checkpoint` and :func:`load_weights`.
     """
-    loaded = {} if weights is None else read_checkpoint(weights)
     if weights is None:
-        print_log(
-            "NO CHECKPOINT: all weights are random. Masks and labels mean nothing; give a checkpoint for real results",
-            logger="current",
-            level=logging.WARNING,
-        )
+        with random_weights():
+            return MODELS.build(dict(config)).eval(), {}
+    loaded = read_checkpoint(weights)
+    with _same_every_time():
+        model = MODELS.build(dict(config))
+    load_weights(model, loaded["state_dict"], str(weights))
+    return model.eval(), loaded
+
+
+@contextmanager
+def random_weights() -> Iterator[None]:
+    """For a model that is built without a checkpoint: the same weights every time, and a warning."""
+    print_log(
+        "NO CHECKPOINT: all weights are random. Masks and labels mean nothing; give a checkpoint for real results",
+        logger="current",
+        level=logging.WARNING,
+    )
+    with _same_every_time():
+        yield
+
+
+@contextmanager
+def _same_every_time() -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = MODELS.build(dict(config))
-    if loaded:
-        load_weights(model, loaded["state_dict"], str(weights))
-    return model.eval(), loaded
+        yield
