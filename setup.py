@@ -97,6 +97,7 @@ setup(
         ],
         "docs": ["mkdocs-material>=9.6", "mkdocstrings[python]>=0.30"],
         "export": ["onnx>=1.17", "onnxruntime>=1.20", "onnxscript>=0.5.4", "torch>=2.7"],
+        "guests": ["transformers>=5.20,<6"],
         "ray": ["ray[data]>=2.40"],
         "web": ["gradio>=6.31,<7"],
     },

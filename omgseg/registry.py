@@ -22,7 +22,9 @@ LOOPS = _child("loop", root.LOOPS, "omgseg.engine")
 RUNNERS = _child("runner", root.RUNNERS, "omgseg.engine")
 VISUALIZERS = _child("visualizer", root.VISUALIZERS, "omgseg.visualization")
 SEGMENTERS = Registry(
-    "segmenter", scope="omgseg", locations=["omgseg.models.omgseg.adapter", "omgseg.models.sam.adapter"]
+    "segmenter",
+    scope="omgseg",
+    locations=["omgseg.models.omgseg.adapter", "omgseg.models.sam.adapter", "omgseg.guests.loading"],
 )
 """What :func:`omgseg.load` builds: callables ``(config, weights, device, dtype, **options)`` that return a loaded
 :class:`~omgseg.protocols.Segmenter`; ``options`` are the other keys of the config's ``segmenter``."""

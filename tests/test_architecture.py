@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "evaluation": GROUND,
     "visualization": GROUND,
     "engine": GROUND | {"protocols", "models", "datasets", "evaluation", "visualization"},
+    "guests": GROUND | {"protocols", "models", "datasets"},
     "inference": GROUND | {"protocols", "model_table", "datasets", "evaluation", "visualization", "engine"},
     "labelling": GROUND | {"protocols", "model_table", "inference"},
     "web": GROUND | {"protocols", "model_table", "inference", "visualization"},

@@ -44,13 +44,15 @@ def add_model_files(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         "--config",
         dest="config",
         metavar="NAME|RUN|CONFIG",
-        help="a name of `omgseg models`; the work folder of a training, whose newest weights are used; or a config "
-        f"file, with --weights. Default: ${CONFIG_VARIABLE}",
+        help="a name of `omgseg models`; the work folder of a training, whose newest weights are used; a config file, "
+        "with --weights; or a guest: hf:owner/name of the Hugging Face hub, or a folder with its files. "
+        f"Default: ${CONFIG_VARIABLE}",
     )
     group.add_argument(
         "--weights",
         metavar="FILE",
-        help="file of weights, or hf://owner/repository/file; 'none': random weights, for a first test. "
+        help="file of weights, or hf://owner/repository/file; hf:owner/name downloads a guest; 'none': random weights, "
+        "for a first test. "
         f"Default: those of the name, the run's newest, or ${WEIGHTS_VARIABLE} with ${CONFIG_VARIABLE}",
     )
     return group
@@ -122,8 +124,8 @@ def locate(config: str, weights: str | None, needs_weights: bool = True) -> tupl
     path = Path(config).expanduser()
     if needs_weights and weights is None and path.is_file():
         raise UsageError(f"{path} is a config: give --weights FILE, or --weights {NONE} for random ones")
-    if weights not in (None, NONE, "random") and "://" not in weights:
-        if not Path(weights).expanduser().is_file():
+    if weights not in (None, NONE, "random") and not weights.startswith("hf:") and "://" not in weights:
+        if not Path(weights).expanduser().exists():
             raise UsageError(f"--weights {weights} not found")
     try:
         with user_errors():

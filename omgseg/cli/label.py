@@ -198,6 +198,10 @@ def _weights_digest(weights: str | None) -> str:
     if weights is None:
         return "random"
     path = Path(weights).expanduser()
+    if path.is_dir():  # of a guest, with its configs
+        files = [file for file in sorted(path.iterdir()) if file.suffix in (".json", ".safetensors")]
+        listed = "\n".join(f"{file.name} {file_sha256(file)}" for file in files)
+        return f"sha256:{hashlib.sha256(listed.encode()).hexdigest()}"
     return f"sha256:{file_sha256(path)}" if path.is_file() else weights
 
 

@@ -13,7 +13,14 @@ from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
 
-from omgseg.engine import ConfigError, check_arguments, read_checkpoint, words_of
+from omgseg.engine import (
+    ConfigError,
+    check_arguments,
+    is_model_location,
+    model_folder,
+    read_checkpoint,
+    words_of,
+)
 from omgseg.engine.run_folder import newest_checkpoint
 from omgseg.messages import did_you_mean
 from omgseg.protocols import Segmenter
@@ -23,6 +30,8 @@ from omgseg.structures import Vocabulary
 ConfigOrRun = Config | Mapping[str, Any] | str | Path
 RANDOM = "random"
 """Value of `weights` for a model with random weights; nothing is read or downloaded."""
+GUEST_CONFIG = "config.json"
+"""In a folder of the layout of transformers: the config of a guest, whose weights lie beside it."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -41,11 +50,13 @@ def load(
     be a callable, or the dotted path of one.
 
     Args:
-        config_or_run: a name of the table of models (``omgseg models`` lists them), a config file, a config, or the
-            work folder of ``tools/train.py``.
-        weights: a file, ``hf://owner/repository/file`` (which is downloaded unless the cache has it), or ``"random"``.
-            None: for a name the published weights, if they are in the cache; for a work folder the newest checkpoint;
-            for a config random weights, with a warning. Only weights that are given here are downloaded.
+        config_or_run: a name of the table of models (``omgseg models`` lists them), a config file, a config, the
+            work folder of ``tools/train.py``; or a guest (:mod:`omgseg.guests`): ``hf:owner/name`` of the hub, or a
+            folder with a ``config.json`` of transformers.
+        weights: a file, ``hf://owner/repository/file`` (which is downloaded unless the cache has it), or ``"random"``;
+            for a guest a folder, or ``hf:owner/name``. None: for a name the published weights, if they are in the
+            cache; for a work folder the newest checkpoint; for a guest what lies beside its config; for a config
+            random weights, with a warning. Only weights that are given here are downloaded.
         device: where to compute, e.g. ``"cpu"``, ``"cuda:1"``; ``"auto"``: the accelerator if there is one.
         dtype: ``"float32"``, ``"bfloat16"`` (autocast) or ``"auto"``: bfloat16 on an accelerator that computes with it.
         scale: (width, height) to which images are resized, instead of the config's test size.
@@ -55,6 +66,7 @@ def load(
 
     Raises:
         FileNotFoundError: the name is unknown; or the config, the work folder or the weights do not exist.
+        ImportError: the model is a guest, and transformers is not installed.
         ConfigError: the config has neither a model nor a segmenter, or an argument that a class does not take; or the
             model takes no `scale`.
         CheckpointError: the weights are damaged, or belong to another model.
@@ -76,7 +88,8 @@ def locate_model(
     """Locate the config and the weights of a model; for the arguments see :func:`load`.
 
     Returns:
-        A config file, or the given config; and the weights, None for random ones. :func:`load` takes both.
+        A config file, or the given config; and the weights, a file or a guest's folder, None for random ones.
+        :func:`load` takes both.
 
     Raises:
         FileNotFoundError: the name is unknown; the file does not exist; the folder has no config or no checkpoint; or
@@ -85,6 +98,10 @@ def locate_model(
     """
     random = weights is not None and str(weights) == RANDOM
     chosen_weights = None if random else weights
+    if is_model_location(chosen_weights):
+        chosen_weights = model_folder(str(chosen_weights), download=True)
+    if is_model_location(config_or_run):
+        config_or_run = model_folder(str(config_or_run), download=False)
     if isinstance(config_or_run, Mapping | Config):
         return config_or_run, chosen_weights
     if not isinstance(config_or_run, str | Path) or not str(config_or_run):
@@ -93,6 +110,8 @@ def locate_model(
             f"not {config_or_run!r}"
         )
     path = Path(config_or_run).expanduser()
+    if (path / GUEST_CONFIG).is_file():
+        return path / GUEST_CONFIG, path if weights is None else chosen_weights
     if path.is_dir():
         return config_of_run(path), newest_checkpoint(path) if weights is None else chosen_weights
     if path.is_file():
@@ -133,7 +152,7 @@ def config_of_run(folder: Path) -> Path:
     if not configs:
         raise FileNotFoundError(
             f"folder {folder} has no config (*.py), so it is not the work folder of a training; give a config file, "
-            "or the folder that tools/train.py --work-dir wrote"
+            f"the folder that tools/train.py --work-dir wrote, or that of a guest, with its {GUEST_CONFIG}"
         )
     return configs[-1]
 
@@ -149,7 +168,9 @@ def read_config(config: ConfigOrRun) -> Config:
     if isinstance(config, str | Path) and not Path(config).is_file():
         raise FileNotFoundError(f"config {config} not found")
     try:
-        if isinstance(config, str | Path):
+        if isinstance(config, str | Path) and Path(config).name == GUEST_CONFIG:
+            config = Config(dict(segmenter=dict(type="load_guest")), filename=str(config))
+        elif isinstance(config, str | Path):
             config = Config.fromfile(config)
         else:
             filename = config.filename if isinstance(config, Config) else None

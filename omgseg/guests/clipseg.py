@@ -1,0 +1,81 @@
+"""CLIPSeg: any phrase to a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from omgseg.guests.guest import ImageGuest, Loaded
+from omgseg.models.geometry import interpolate
+from omgseg.models.precision import predicting
+from omgseg.protocols import Abilities, Request
+from omgseg.structures import Segments, Task
+from omgseg.structures.run_lengths import encode_map
+
+PHRASES_AT_ONCE = 16
+"""Phrases that are decoded together for an image."""
+
+
+class CLIPSegGuest(ImageGuest):
+    """CLIPSeg (arXiv:2112.10003): semantic segmentation with words at call time.
+
+    A pixel belongs to the phrase of the highest probability, or to none if all are below one half. The score of a
+    segment is the mean probability in it. An image is encoded once for all phrases.
+    """
+
+    def __init__(self, loaded: Loaded) -> None:
+        super().__init__(loaded, loaded.image_processor())
+        self.tokenizer = loaded.tokenizer()
+        self.abilities = Abilities(frozenset({Task.SEMANTIC}), open_vocabulary=True, test_size=self.test_size)
+
+    def predict(self, images: Sequence[np.ndarray], request: Request) -> list[Segments]:
+        if not request.words:
+            raise ValueError(
+                "no words: CLIPSeg knows none of its own; give some, e.g. vocabulary=['dog', 'car']"
+            )
+        with predicting(self.device, self.dtype):
+            phrases = self._embed(request.words.names)
+            layers = self._encode(images)
+            return [
+                self._segments([layer[row : row + 1] for layer in layers], phrases, image.shape[:2], request)
+                for row, image in enumerate(images)
+            ]
+
+    def _embed(self, names: Sequence[str]) -> Tensor:
+        """Embeddings (N, D) of phrases."""
+        tokens = self.tokenizer(list(names), padding=True, truncation=True, return_tensors="pt").to(
+            self.device
+        )
+        return self.network.get_conditional_embeddings(len(names), tokens.input_ids, tokens.attention_mask)
+
+    def _encode(self, images: Sequence[np.ndarray]) -> list[Tensor]:
+        """The layers of the image encoder that the decoder reads, (B, L, D) each."""
+        output = self.network.clip.vision_model(
+            **self.preprocess(images), output_hidden_states=True, interpolate_pos_encoding=True
+        )
+        return [output.hidden_states[layer + 1] for layer in self.network.extract_layers]
+
+    def _segments(
+        self, layers: Sequence[Tensor], phrases: Tensor, size: tuple[int, int], request: Request
+    ) -> Segments:
+        best = torch.zeros(size, device=self.device)
+        labels = torch.full(size, -1, device=self.device)
+        for start in range(0, len(phrases), PHRASES_AT_ONCE):
+            some = phrases[start : start + PHRASES_AT_ONCE]
+            logits = self.network.decoder([layer.expand(len(some), -1, -1) for layer in layers], some).logits
+            maps = logits.view(len(some), *logits.shape[-2:]).float()
+            values, places = interpolate(maps, size).sigmoid().max(0)
+            better = values > best
+            labels = torch.where(better, places + start, labels)
+            best = torch.where(better, values, best)
+        labels = labels.where(best >= 0.5, labels.new_tensor(-1)).cpu().numpy()
+        present = [label for label in np.unique(labels).tolist() if label >= 0]
+        scores = np.array([best.cpu().numpy()[labels == label].mean() for label in present], np.float32)
+        kept = [row for row, score in enumerate(scores) if score >= request.min_score]
+        present = [present[row] for row in kept]
+        return Segments(
+            request.task, size, encode_map(labels, present), present, scores[kept], vocabulary=request.words
+        )

@@ -1,0 +1,199 @@
+"""Guests with tiny random networks."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+transformers = pytest.importorskip("transformers")
+
+WORDS = {0: "person", 1: "sky-other-merged", 2: "car", 3: "road", 4: "dog"}
+"""Of a panoptic label set: three things, two kinds of stuff."""
+TASKS = ("panoptic", "instance", "semantic")
+BACKBONE = transformers.SwinConfig(
+    image_size=32,
+    embed_dim=8,
+    depths=[1, 1, 1, 1],
+    num_heads=[1, 1, 2, 2],
+    window_size=4,
+    out_features=["stage1", "stage2", "stage3", "stage4"],
+)
+QUERIES = 12
+SIZE = {"shortest_edge": 64, "longest_edge": 96}
+
+
+def mask2former() -> tuple:
+    config = transformers.Mask2FormerConfig(
+        backbone_config=BACKBONE,
+        feature_size=32,
+        mask_feature_size=32,
+        hidden_dim=32,
+        encoder_feedforward_dim=16,
+        dim_feedforward=16,
+        encoder_layers=1,
+        decoder_layers=2,
+        num_attention_heads=2,
+        num_queries=QUERIES,
+        id2label=WORDS,
+    )
+    return transformers.Mask2FormerForUniversalSegmentation(config), transformers.Mask2FormerImageProcessor(
+        size=SIZE
+    )
+
+
+def maskformer() -> tuple:
+    decoder = transformers.DetrConfig(
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=2,
+        encoder_ffn_dim=16,
+        decoder_ffn_dim=16,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        num_queries=QUERIES,
+    )
+    backbone = transformers.MaskFormerSwinConfig(**BACKBONE.to_diff_dict())
+    config = transformers.MaskFormerConfig(
+        backbone_config=backbone,
+        decoder_config=decoder,
+        fpn_feature_size=32,
+        mask_feature_size=32,
+        id2label=WORDS,
+    )
+    return transformers.MaskFormerForInstanceSegmentation(config), transformers.MaskFormerImageProcessor(
+        size=SIZE
+    )
+
+
+def oneformer() -> tuple:
+    config = transformers.OneFormerConfig(
+        backbone_config=BACKBONE,
+        conv_dim=32,
+        mask_dim=32,
+        hidden_dim=32,
+        encoder_feedforward_dim=16,
+        dim_feedforward=16,
+        encoder_layers=1,
+        decoder_layers=3,
+        query_dec_layers=1,
+        num_attention_heads=2,
+        num_queries=QUERIES,
+        text_encoder_width=16,
+        text_encoder_context_length=16,
+        text_encoder_num_layers=1,
+        text_encoder_vocab_size=len(tokens()),
+        text_encoder_proj_layers=1,
+        text_encoder_n_ctx=4,
+        task_seq_len=16,
+        max_seq_len=16,
+        id2label=WORDS,
+    )
+    processor = transformers.OneFormerImageProcessor(size=SIZE)
+    return transformers.OneFormerForUniversalSegmentation(config), processor, tokenizer()
+
+
+def eomt() -> tuple:
+    config = transformers.EomtConfig(**VIT, num_register_tokens=0)
+    return transformers.EomtForUniversalSegmentation(config), eomt_processor()
+
+
+def eomt_dinov3() -> tuple:
+    config = transformers.EomtDinov3Config(**VIT, num_register_tokens=2)
+    return transformers.EomtDinov3ForUniversalSegmentation(config), eomt_processor()
+
+
+VIT = dict(
+    hidden_size=16,
+    num_hidden_layers=3,
+    num_attention_heads=2,
+    intermediate_size=16,
+    image_size=64,
+    patch_size=8,
+    num_blocks=1,
+    num_upscale_blocks=1,
+    num_queries=QUERIES,
+    id2label=WORDS,
+)
+
+
+def eomt_processor(**options) -> object:
+    return transformers.EomtImageProcessor(
+        size={"shortest_edge": 64, "longest_edge": 64}, do_pad=True, **options
+    )
+
+
+def segformer() -> tuple:
+    config = transformers.SegformerConfig(
+        depths=[1, 1, 1, 1],
+        hidden_sizes=[8, 8, 16, 16],
+        num_attention_heads=[1, 1, 2, 2],
+        decoder_hidden_size=16,
+        id2label={number: f"{WORDS.get(number, 'class')} {number}" for number in range(20)},
+    )
+    processor = transformers.SegformerImageProcessor(size={"height": 64, "width": 64})
+    return transformers.SegformerForSemanticSegmentation(config), processor
+
+
+def clipseg() -> tuple:
+    small = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=3, num_attention_heads=2)
+    words = len(tokens())
+    config = transformers.CLIPSegConfig(
+        text_config=dict(
+            small,
+            vocab_size=words,
+            max_position_embeddings=16,
+            eos_token_id=words - 1,
+            bos_token_id=words - 2,
+        ),
+        vision_config=dict(small, image_size=64, patch_size=16),
+        projection_dim=16,
+        extract_layers=[0, 1, 2],
+        reduce_dim=8,
+        decoder_num_attention_heads=2,
+        decoder_intermediate_size=16,
+    )
+    processor = transformers.ViTImageProcessor(size={"height": 64, "width": 64})
+    return transformers.CLIPSegForImageSegmentation(config), processor, tokenizer()
+
+
+def tokens() -> dict[str, int]:
+    """A CLIP vocabulary of single letters."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    return {word: number for number, word in enumerate(words)}
+
+
+def tokenizer() -> object:
+    return transformers.CLIPTokenizer(vocab=tokens(), merges=[], model_max_length=16)
+
+
+MASK_QUERIES = {
+    "mask2former": mask2former,
+    "maskformer": maskformer,
+    "oneformer": oneformer,
+    "eomt": eomt,
+    "eomt_dinov3": eomt_dinov3,
+}
+GUESTS = {**MASK_QUERIES, "segformer": segformer, "clipseg": clipseg}
+
+
+def decide(network: torch.nn.Module) -> None:
+    """Queries of random networks name no class with confidence, and their masks are alike; make both differ."""
+    for name, parameter in network.named_parameters():
+        if parameter.ndim == 2 and len(parameter) == len(WORDS) + 1:
+            parameter.data *= 60
+        elif "mask_embed" in name or "mask_head" in name or "queries" in name or name == "query.weight":
+            parameter.data *= 4
+
+
+def copied(folder: Path, target: Path, without: tuple[str, ...] = (), **config: object) -> Path:
+    """A copy of a folder without some files, and with other values in its config.json."""
+    target.mkdir()
+    for file in folder.iterdir():
+        if file.name not in without:
+            (target / file.name).write_bytes(file.read_bytes())
+    if config:
+        content = json.loads((folder / "config.json").read_text()) | config
+        (target / "config.json").write_text(json.dumps(content))
+    return target
