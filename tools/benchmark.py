@@ -4,6 +4,7 @@
     python tools/benchmark.py metrics --json metrics.json
     python tools/benchmark.py use --run work_dirs/demo/train --json use.json
     python tools/benchmark.py sam --json sam.json
+    python tools/benchmark.py guests --json guests.json
 
 head: decoder, read-out and losses against mmdet's Mask2FormerHead and MaskFormerFusionHead, with the same weights and
     sizes, in one process, taking turns. Time is the median; memory is the growth of the high-water mark of a fresh
@@ -20,6 +21,8 @@ sam: of SAM ViT-B and ViT-L, MobileSAM and EdgeSAM at their size, and of transfo
     mode; parameters and multiply-additions. Medians; memory is that of a fresh process per model and part. Also checks
     that both ViT-B give the same masks. Weights are random and not read. Needs transformers, Linux, 12 GB of memory
     and about 20 minutes.
+guests: seconds of the read-outs of Mask2Former and EoMT, and of those of transformers' image processors, on the same
+    made-up outputs. Needs the extra omgseg[guests], about 3 GB of memory and half a minute.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is i
 
 import torch
 
-from benchmarks import metrics, sam, use
+from benchmarks import guests, metrics, sam, use
 from benchmarks.head import CASES, run_case, run_checks, table
 from benchmarks.head_sides import HeadSizes
 from benchmarks.processes import environment
@@ -44,8 +47,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(required=True, metavar="{head,metrics,sam,use}")
-    for name, module in (("metrics", metrics), ("sam", sam), ("use", use)):
+    commands = parser.add_subparsers(required=True, metavar="{head,metrics,sam,use,guests}")
+    for name, module in (("metrics", metrics), ("sam", sam), ("use", use), ("guests", guests)):
         command = commands.add_parser(name, help="see above")
         command.set_defaults(run=module.run)
         module.add_arguments(command)
