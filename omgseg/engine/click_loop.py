@@ -22,13 +22,12 @@ from omgseg.evaluation.functional.interactive import (
     REDUCTION,
     ModelFrame,
     centre_of,
-    draw_corrections,
     mask_overlaps,
     next_click,
-    wrong_pixels,
 )
 from omgseg.protocols import ImageState, MaskSet, PromptableModel, Prompts
 from omgseg.registry import LOOPS, SEGMENTERS
+from omgseg.structures.prompts import draw_corrections, wrong_pixels
 from omgseg.structures.run_lengths import decode_masks
 
 
@@ -221,9 +220,10 @@ class _Truth:
 
     def corrections(self, masks: np.ndarray, generator: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
         """One point for each of the masks, float32 (N, 1, 2) in pixels of the image, and its label int8 (N, 1)."""
-        missing, excess = wrong_pixels(self.frame.reduce_answer(masks), self._reduced, self.frame.valid)
-        pixels, labels = draw_corrections(missing, excess, 1, generator)
-        return self.frame.to_image(pixels * REDUCTION), labels
+        answers = self.frame.reduce_answer(masks), self._reduced, self.frame.valid
+        wrong = wrong_pixels(*(torch.from_numpy(array) for array in answers))
+        pixels, labels = (drawn.numpy() for drawn in draw_corrections(*wrong, generator=generator))
+        return self.frame.to_image(pixels * REDUCTION), labels.astype(np.int8)
 
 
 @LOOPS.register_module()

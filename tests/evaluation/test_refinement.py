@@ -8,12 +8,11 @@ from omgseg.evaluation.functional.interactive import (
     ModelFrame,
     cascaded_distance,
     centre_of,
-    draw_corrections,
     mask_overlaps,
     mean_iou,
     select_candidates,
-    wrong_pixels,
 )
+from omgseg.structures.prompts import wrong_pixels
 
 
 @pytest.fixture(scope="module")
@@ -39,30 +38,6 @@ def test_a_centre_does_not_depend_on_what_is_around():
     assert centre_of(mask) == (15, 10)
     assert centre_of(mask[5:16, 10:21]) == (5, 5), "the border is an edge"
     assert centre_of(np.zeros((4, 4), bool)) == (0, 0)
-
-
-@pytest.mark.golden
-def test_the_published_corrections(golden):
-    want = golden["distillation"]["disagreement"]
-    predicted, truth = want["student"].numpy(), want["teacher"].numpy()
-    missing, excess = wrong_pixels(predicted, truth, want["valid_down"][:, 0].numpy())
-    assert np.array_equal(missing, want["false_negative"]) and np.array_equal(excess, want["false_positive"])
-    for drawn in (name for name in want if name.startswith("drawn_")):
-        points, labels = want[drawn]["points"].numpy(), want[drawn]["labels"].numpy()
-        found = draw_corrections(missing, excess, points.shape[1], torch.Generator().manual_seed(0))
-        assert np.array_equal(found[0], points)
-        assert np.array_equal(found[1], np.maximum(labels, -1)), "a published -2 is a padding"
-
-
-def test_points_are_drawn_from_all_wrong_pixels():
-    truth, predicted = np.zeros((2, 1, 20, 20), bool)
-    truth[:, :2] = predicted[:, 10:15] = True  # 40 are missing, 100 too much
-    missing, excess = wrong_pixels(predicted, truth)
-    points, labels = draw_corrections(missing, excess, 14, torch.Generator().manual_seed(3))
-    assert np.array_equal(truth[0][points[0, :, 1], points[0, :, 0]], labels[0] == 1)
-    assert 0 < (labels == 1).sum() < 10, "2 of 7"
-    points, labels = draw_corrections(missing, excess, 15, torch.Generator())
-    assert not points.any() and (labels == -1).all(), "140 wrong pixels are too few for 15 points"
 
 
 @pytest.mark.golden
@@ -105,7 +80,8 @@ def _check_next_point(frame, placed, logits, calls, call):
         for other in calls
         if other["image"] == call["image"] and other["iteration"] == call["iteration"] + 1
     )
-    missing, excess = wrong_pixels(logits[:, 0].numpy() > 0, frame.reduce(placed), frame.valid)
+    truth, valid = (torch.from_numpy(array) for array in (frame.reduce(placed), frame.valid))
+    missing, excess = wrong_pixels(logits[:, 0] > 0, truth, valid)
     scale = frame.side // logits.shape[-1]
     points = (following["points"][:, -1] / scale).long().tolist()
     for row, ((x, y), label) in enumerate(zip(points, following["labels"][:, -1].tolist(), strict=True)):

@@ -1,7 +1,8 @@
 """Interactive segmentation: where a user would click next, and the IoU of one mask per prompt.
 
 Two protocols: the click that corrects the largest error (:func:`next_click`), and that of the small SAMs, which
-works in the padded square that a SAM sees (:class:`ModelFrame`, :func:`centre_of`, :func:`draw_corrections`).
+works in the padded square that a SAM sees (:class:`ModelFrame`, :func:`centre_of`, and the corrections of
+:mod:`omgseg.structures.prompts`).
 """
 
 from __future__ import annotations
@@ -144,55 +145,6 @@ def centre_of(mask: np.ndarray) -> tuple[int, int]:
     distances = cascaded_distance(mask[top : rows[-1] + 1, left : columns[-1] + 1])
     y, x = np.unravel_index(distances.argmax(), distances.shape)
     return int(x) + left, int(y) + top
-
-
-NO_POINT = -1
-"""Label of a point that is none."""
-MIN_WRONG = 10
-"""Wrong pixels for each point to draw; with fewer a mask is left as it is."""
-
-
-def wrong_pixels(
-    predicted: np.ndarray, ground_truth: np.ndarray, valid: np.ndarray | float = 1.0
-) -> tuple[np.ndarray, np.ndarray]:
-    """What is missing in predicted masks, and what is too much.
-
-    Args:
-        predicted, ground_truth: bool (..., H, W).
-        valid: 1 in the image, 0 in the padding, between them at the edge; there only what is too much counts.
-
-    Returns:
-        bool (..., H, W) each.
-    """
-    truth = ground_truth * valid
-    differ = predicted * valid != truth
-    return differ & (truth == 1), differ & (truth == 0)
-
-
-def draw_corrections(
-    missing: np.ndarray, excess: np.ndarray, count: int, generator: torch.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw points uniformly from all wrong pixels of each mask, with replacement.
-
-    Args:
-        missing, excess: bool (N, H, W), see :func:`wrong_pixels`.
-        count: points per mask.
-        generator: of random numbers, on the CPU.
-
-    Returns:
-        Pixels int64 (N, count, 2), x and y, and labels int8 (N, count): 1 where something is missing, 0 where it is too
-        much. Masks with fewer than ``MIN_WRONG * count`` wrong pixels get (0, 0) with the label ``NO_POINT``.
-    """
-    points = np.zeros((len(missing), count, 2), np.int64)
-    labels = np.full((len(missing), count), NO_POINT, np.int8)
-    for row, (lacks, exceeds) in enumerate(zip(missing, excess, strict=True)):
-        y, x = np.nonzero(lacks | exceeds)
-        if len(y) < MIN_WRONG * count:
-            continue
-        chosen = torch.randint(len(y), (count,), generator=generator).numpy()
-        points[row] = np.stack([x[chosen], y[chosen]], axis=1)
-        labels[row] = lacks[y[chosen], x[chosen]]
-    return points, labels
 
 
 CANDIDATE_RULES = ("score", "area", "oracle")

@@ -9,8 +9,6 @@ from mmengine.config import Config
 from omgseg.models.sam.distillation import embedding_loss, valid_cells
 from omgseg.projects.edge_sam.distillation import (
     best_by_teacher,
-    disagreement,
-    draw_corrections,
     mask_losses,
 )
 from omgseg.registry import MODELS
@@ -81,26 +79,6 @@ def test_mask_losses(golden):
     entropy, dice = mask_losses(case["student"], case["teacher"], case["valid_down"])
     assert float(entropy) == pytest.approx(case["bce"], rel=1e-5)
     assert float(dice) == pytest.approx(case["dice"], rel=1e-5)
-
-
-def test_corrections_come_from_the_disagreement(golden):
-    case = golden["distillation"]["disagreement"]
-    too_much, too_little = disagreement(case["student"], case["teacher"], case["valid_down"][:, 0])
-    assert torch.equal(too_much, case["false_positive"])
-    assert torch.equal(too_little, case["false_negative"])
-    drawn = {
-        int(key.removeprefix("drawn_")): value for key, value in case.items() if key.startswith("drawn_")
-    }
-    assert drawn
-    for count, expected in drawn.items():
-        points, labels = draw_corrections(too_much, too_little, count)
-        assert torch.equal(labels == -2, expected["labels"] == -2)
-        for row in range(len(points)):
-            for (x, y), label in zip(points[row].long().tolist(), labels[row].tolist(), strict=True):
-                if label == -2:
-                    assert (x, y) == (0, 0)
-                else:
-                    assert (too_little if label else too_much)[row, y, x]
 
 
 def test_the_teacher_chooses_the_mask(golden):
