@@ -193,6 +193,36 @@ def _of_another(model: nn.Module, weights: Mapping[str, Tensor], source: str) ->
     return f"{source} holds {held.name}, the config is that of {here}: use {held.config}"
 
 
+def leave_out_of_checkpoints(module: nn.Module) -> None:
+    """Make `module` omit its weights from state dicts while it can supply them itself.
+
+    The module has an attribute ``has_own_source`` (bool): its weights are those of the source it is built
+    from. While that is true, ``state_dict()`` of any model around it holds nothing of the module, and loading
+    such a state dict leaves the module as it is, without a report of missing keys. A state dict that does
+    hold weights of the module is loaded as usual; from then on the weights may differ from the source, so
+    they are written again.
+    """
+    module.register_state_dict_post_hook(_omit)
+    module.register_load_state_dict_pre_hook(_supply)
+
+
+def _omit(module: nn.Module, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any]) -> None:
+    if module.has_own_source:
+        for name in [name for name in state_dict if name.startswith(prefix)]:
+            del state_dict[name]
+
+
+def _supply(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+    if not module.has_own_source:
+        return
+    if any(name.startswith(prefix) for name in state_dict):
+        module.has_own_source = False
+        return
+    module.has_own_source = False
+    state_dict.update(module.state_dict(prefix=prefix, keep_vars=True))
+    module.has_own_source = True
+
+
 def guard_mmengine_loading() -> None:
     """Route every file that mmengine loads by itself (``init_cfg=dict(type="Pretrained")``) through our reader."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,40 +16,10 @@ from open_clip.timm_model import TimmModel
 from timm.models.convnext import ConvNeXt
 from torch import Tensor, nn
 
-from omgseg.models.checkpoints.loading import load_state
+from omgseg.models.checkpoints.loading import leave_out_of_checkpoints, load_state
 from omgseg.models.checkpoints.reading import read_state_dict
 from omgseg.models.omgseg.clip_weights import clip_config, locate_weights, pixel_statistics
 from omgseg.registry import MODELS
-
-
-def leave_out_of_checkpoints(module: nn.Module) -> None:
-    """Make `module` omit its weights from state dicts while it can supply them itself.
-
-    The module has an attribute ``has_own_source`` (bool): its weights are those of the source it is built
-    from. While that is true, ``state_dict()`` of any model around it holds nothing of the module, and loading
-    such a state dict leaves the module as it is, without a report of missing keys. A state dict that does
-    hold weights of the module is loaded as usual; from then on the weights may differ from the source, so
-    they are written again.
-    """
-    module.register_state_dict_post_hook(_omit)
-    module.register_load_state_dict_pre_hook(_supply)
-
-
-def _omit(module: nn.Module, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any]) -> None:
-    if module.has_own_source:
-        for name in [name for name in state_dict if name.startswith(prefix)]:
-            del state_dict[name]
-
-
-def _supply(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
-    if not module.has_own_source:
-        return
-    if any(name.startswith(prefix) for name in state_dict):
-        module.has_own_source = False
-        return
-    for tensors in (module.named_parameters(), module.named_buffers()):
-        state_dict.update({prefix + name: tensor for name, tensor in tensors})
-
 
 MAX_LOGIT_SCALE = 100.0
 """CLIP clamps its learned logit scale here (Radford et al. 2021, section 2.5)."""
