@@ -122,8 +122,8 @@ def teacher_embeddings(data_samples: list[DetDataSample], sha256: str | None = N
     for sample in data_samples:
         if "teacher_embedding" not in sample:
             raise ValueError(
-                "a sample has no embedding of the teacher: add dict(type='LoadTeacherEmbedding', cache=...) before "
-                "PackClip to the pipeline of the dataset"
+                "a sample has no embedding of the teacher: fill a cache with tools/teacher_embeddings.py, and add "
+                "dict(type='LoadTeacherEmbedding', cache=...) before PackClip to the pipeline of the dataset"
             )
         if sha256 not in (None, sample.teacher):
             raise CheckpointError(

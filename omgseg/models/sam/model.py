@@ -133,6 +133,17 @@ class SAM(BaseModel):
 
     def loss(self, embeddings: Tensor, data_samples: list[DetDataSample]) -> dict[str, Tensor]:
         """Mean losses of the objects of all images, see :func:`prompt_losses`."""
+        images, masks = self.choose_objects(data_samples)
+        if not images:
+            return self.no_losses("loss_focal", "loss_dice", "loss_iou")
+        return prompt_losses(self, embeddings[images], masks, self.train_config)
+
+    def choose_objects(self, data_samples: list[DetDataSample]) -> tuple[list[int], Tensor]:
+        """Objects to train with, at most ``train_config.max_objects`` of an image.
+
+        Returns:
+            For each of N objects the index of its sample, and its mask bool (N, S, S) in the padded input.
+        """
         side = self.image_size
         images, masks = [], []
         for index, sample in enumerate(data_samples):
@@ -142,10 +153,12 @@ class SAM(BaseModel):
             rows = rows[torch.randperm(len(rows), device=rows.device)[: self.train_config.max_objects]]
             masks.append(targets[rows])
             images += [index] * len(rows)
-        if not images:
-            nothing = sum(parameter.sum() for parameter in self.parameters() if parameter.requires_grad) * 0.0
-            return {name: nothing for name in ("loss_focal", "loss_dice", "loss_iou")}
-        return prompt_losses(self, embeddings[images], torch.cat(masks), self.train_config)
+        return images, torch.cat(masks)
+
+    def no_losses(self, *names: str) -> dict[str, Tensor]:
+        """Zeros with a gradient of zero, for a batch without objects."""
+        nothing = sum(parameter.sum() for parameter in self.parameters() if parameter.requires_grad) * 0.0
+        return dict.fromkeys(names, nothing)
 
     @torch.no_grad()
     def predict(self, embeddings: Tensor, data_samples: list[DetDataSample]) -> list[DetDataSample]:

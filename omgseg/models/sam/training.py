@@ -127,9 +127,14 @@ def random_points(masks: Tensor) -> tuple[Tensor, Tensor]:
     return points.float(), torch.where(shown, 1, IGNORED).unsqueeze(1)
 
 
+def tight_boxes(masks: Tensor) -> Tensor:
+    """Boxes float32 (N, 4) around masks bool (N, H, W): outer edges of their first and last pixels."""
+    return (mask_boxes(masks) + masks.new_tensor([0, 0, 1, 1], dtype=torch.long)).float()
+
+
 def noisy_boxes(masks: Tensor) -> Tensor:
     """Boxes (N, 4) around masks (N, H, W), each side moved as a user's hand would."""
-    boxes = (mask_boxes(masks) + masks.new_tensor([0, 0, 1, 1], dtype=torch.long)).float()
+    boxes = tight_boxes(masks)
     size = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
     noise = torch.randn_like(boxes) * BOX_NOISE * size
     limit = torch.minimum(torch.full_like(size, MAX_BOX_NOISE), size / 2 - 0.5).clamp(min=0)

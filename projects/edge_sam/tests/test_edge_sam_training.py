@@ -1,7 +1,8 @@
-"""EdgeSAM's encoder learns from a teacher's embeddings."""
+"""The recipes of EdgeSAM's training, and its encoder, which learns from a teacher's embeddings."""
 
 from pathlib import Path
 
+import pytest
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -12,8 +13,9 @@ from omgseg.registry import MODELS
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 
-def test_the_full_size_recipe_is_that_of_the_published_model():
-    config = Config.fromfile(CONFIGS / "distill_encoder.py")
+@pytest.mark.parametrize("stage", ["distill_encoder", "distill_prompts"])
+def test_the_full_size_recipe_is_that_of_the_published_model(stage):
+    config = Config.fromfile(CONFIGS / f"{stage}.py")
     check_arguments(config)
     with torch.device("meta"):
         student = MODELS.build(config.model).state_dict()

@@ -7,10 +7,7 @@ import torch
 from mmengine.config import Config
 
 from omgseg.models.sam.distillation import embedding_loss, valid_cells
-from omgseg.projects.edge_sam.distillation import (
-    best_by_teacher,
-    mask_losses,
-)
+from omgseg.projects.edge_sam.prompt_distillation import best_by_teacher, mask_losses
 from omgseg.registry import MODELS
 
 pytestmark = pytest.mark.golden
