@@ -225,7 +225,7 @@ def prove(proof: Proof, seeds: Sequence[int]) -> dict[str, list[dict[str, float]
         with whole_file(folder / name) as temporary:
             temporary.write_text(text + "\n")
     with whole_file(folder / "picture.jpg") as temporary:
-        Image.fromarray(picture(models)).save(temporary, format="JPEG", quality=85)
+        Image.fromarray(picture(models)).save(temporary, format="JPEG", quality=75)
     return scores
 
 
