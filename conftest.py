@@ -1,6 +1,7 @@
 """Fixtures that the tests of the package and of the projects share."""
 
 import gc
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -28,6 +29,18 @@ def imports_out_of_garbage_collection() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def closed_log_files_are_forgotten() -> None:
+    """mmengine writes to the log file of the last run in this process, which a web server's logging may have closed."""
+    if "mmengine.logging" in sys.modules:
+        logger = sys.modules["mmengine.logging"].MMLogger.get_current_instance()
+        logger.handlers = [
+            handler
+            for handler in logger.handlers
+            if not (isinstance(handler, logging.FileHandler) and handler.stream is None)
+        ]
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
