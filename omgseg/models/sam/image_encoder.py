@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from timm.layers import LayerNorm2d
+from timm.layers import ConvNormAct, LayerNorm2d
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -31,6 +32,8 @@ class SamImageEncoder(nn.Module):
         window_size: side of a window of the layers that attend locally.
         global_layers: numbers of the layers that attend to the whole image.
         embed_dim: channels of the embedding.
+        stem: channels of 3x3 convolutions of stride 2 before the patches, each with batch norm and GELU. Published SAMs
+            have none; a small SAM that is trained from nothing learns much faster with them (arXiv:2106.14881).
         with_checkpoint: recompute the activations of each block in the backward pass.
     """
 
@@ -47,16 +50,25 @@ class SamImageEncoder(nn.Module):
         window_size: int = 14,
         global_layers: Sequence[int] = (2, 5, 8, 11),
         embed_dim: int = 256,
+        stem: Sequence[int] = (),
         with_checkpoint: bool = False,
     ) -> None:
         super().__init__()
+        if patch_size % 2 ** len(stem):
+            raise ValueError(
+                f"a stem of {len(stem)} convolutions of stride 2 does not fit patch_size={patch_size}"
+            )
         self.image_size = image_size
         self.stride = patch_size
         self.embed_dim = embed_dim
         self.with_checkpoint = with_checkpoint
         grid = image_size // patch_size
-        self.patch_embed = nn.Module()
-        self.patch_embed.proj = nn.Conv2d(3, width, patch_size, patch_size)
+        widths, patch = [3, *stem], patch_size // 2 ** len(stem)
+        self.patch_embed = nn.Sequential()
+        if stem:
+            convolutions = (ConvNormAct(*pair, 3, stride=2, act_layer=nn.GELU) for pair in pairwise(widths))
+            self.patch_embed.add_module("stem", nn.Sequential(*convolutions))
+        self.patch_embed.add_module("proj", nn.Conv2d(widths[-1], width, patch, patch))
         self.pos_embed = nn.Parameter(torch.zeros(1, grid, grid, width))
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         self.blocks = nn.ModuleList(
@@ -74,7 +86,7 @@ class SamImageEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (B, 3, S, S), padded to `image_size`, to embeddings (B, E, S / stride, S / stride)."""
-        tokens = self.patch_embed.proj(images).permute(0, 2, 3, 1) + self.pos_embed
+        tokens = self.patch_embed(images).permute(0, 2, 3, 1) + self.pos_embed
         for block in self.blocks:
             if self.with_checkpoint and self.training:
                 tokens = checkpoint(block, tokens, use_reentrant=False)

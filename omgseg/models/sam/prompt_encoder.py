@@ -27,15 +27,22 @@ class SamPromptEncoder(nn.Module):
         image_size: side of the padded square input, in pixels.
         stride: of the image embedding.
         mask_channels: hidden channels of the mask prompt's convolutions.
+        position_scale: standard deviation of the random frequencies of positions, in periods per half side. Smaller
+            grids want lower ones. Checkpoints hold the frequencies.
     """
 
     def __init__(
-        self, embed_dim: int = 256, image_size: int = 1024, stride: int = 16, mask_channels: int = 16
+        self,
+        embed_dim: int = 256,
+        image_size: int = 1024,
+        stride: int = 16,
+        mask_channels: int = 16,
+        position_scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.image_size = image_size
         self.grid = image_size // stride
-        self.pe_layer = FourierPositions(embed_dim // 2)
+        self.pe_layer = FourierPositions(embed_dim // 2, position_scale)
         # beside the point, on it, upper left corner of a box, lower right corner
         self.point_embeddings = nn.ModuleList(nn.Embedding(1, embed_dim) for _ in range(4))
         self.not_a_point_embed = nn.Embedding(1, embed_dim)
@@ -114,11 +121,13 @@ class FourierPositions(nn.Module):
 
     Args:
         num_frequencies: half of the channels.
+        scale: standard deviation of the frequencies.
     """
 
-    def __init__(self, num_frequencies: int) -> None:
+    def __init__(self, num_frequencies: int, scale: float = 1.0) -> None:
         super().__init__()
-        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, num_frequencies))
+        frequencies = torch.randn(2, num_frequencies) * scale
+        self.register_buffer("positional_encoding_gaussian_matrix", frequencies)
 
     def forward(self, points: Tensor) -> Tensor:
         """(..., 2), x and y in 0..1, to (..., 2 num_frequencies)."""

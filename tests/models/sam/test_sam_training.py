@@ -104,3 +104,20 @@ def test_no_prompts_give_no_masks(small_config):
     samples[0].prompts = InstanceData(boxes=torch.zeros(0, 4))
     (sample,) = model(images, samples, mode="predict")
     assert sample.pred_instances.masks.shape == (0, SIZE, SIZE) and not len(sample.pred_instances.scores)
+
+
+def test_a_stem_learns_in_the_place_of_large_patches(small_config):
+    plain = small_config["image_encoder"]
+    config = dict(small_config, image_encoder=dict(plain, stem=(8, 16)))
+    model, sums = train(config, 12)
+    assert sums[-1] < sums[0]
+    assert all(parameter.grad.any() for parameter in model.image_encoder.patch_embed.stem.parameters())
+    images, samples = batch()
+    embeddings = model.eval()(images, samples)
+    assert embeddings.shape == MODELS.build(small_config)(images, samples).shape
+
+
+def test_a_stem_of_too_many_convolutions_is_named(small_config):
+    stem = (4,) * 9
+    with pytest.raises(ValueError, match="a stem of 9 convolutions of stride 2 does not fit patch_size="):
+        MODELS.build(dict(small_config["image_encoder"], stem=stem))
