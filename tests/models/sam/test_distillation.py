@@ -1,15 +1,20 @@
 """An image encoder learns a teacher's embeddings, and answers prompts with the teacher's decoder."""
 
+from pathlib import Path
+
 import pytest
 import timm
 import torch
 from mmdet.structures import DetDataSample
+from mmengine.config import Config
 
+from omgseg.engine import check_arguments
 from omgseg.models.checkpoints.loading import CheckpointError
 from omgseg.models.sam.distillation import EncoderDistillation, embedding_loss, valid_cells, weights_sha256
 from omgseg.registry import MODELS
 
 SIZE = 64
+PROJECTS = Path(__file__).parents[3] / "projects"
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +34,13 @@ def student(small_config, teacher_file):
     return model.train()
 
 
-def batch(sha256, sizes=((64, 64), (40, 64)), channels=32):
+def batch(sha256, sizes=((64, 64), (40, 64)), channels=32, grid=8):
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (len(sizes), 1, 3, SIZE, SIZE), dtype=torch.uint8, generator=generator)
     samples = []
     for size in sizes:
         sample = DetDataSample(metainfo=dict(img_shape=size, ori_shape=size, teacher=sha256))
-        sample.teacher_embedding = torch.randn(channels, 8, 8, generator=generator).half()
+        sample.teacher_embedding = torch.randn(channels, grid, grid, generator=generator).half()
         samples.append(sample)
     return images, samples
 
@@ -135,3 +140,42 @@ def test_a_trunk_starts_from_timms_weights(small_config, tmp_path):
     torch.save({name: published[name] for name in list(published)[3:]}, tmp_path / "part.pth")
     with pytest.raises(CheckpointError, match="part.pth does not fit the trunk"):
         MODELS.build({**config, "trunk": str(tmp_path / "part.pth")}).init_weights()
+
+
+@pytest.mark.parametrize(
+    ("project", "stage"),
+    [("edge_sam", "distill_encoder"), ("edge_sam", "distill_prompts"), ("mobile_sam", "distill_encoder")],
+)
+def test_a_projects_recipe_is_that_of_its_published_model(project, stage):
+    config = Config.fromfile(PROJECTS / project / "configs" / f"{stage}.py")
+    check_arguments(config)
+    with torch.device("meta"):
+        student = MODELS.build(config.model).state_dict()
+        published = MODELS.build(
+            Config.fromfile(PROJECTS / project / "configs" / f"{project}.py").model
+        ).state_dict()
+    assert {name: tensor.shape for name, tensor in student.items()} == {
+        name: tensor.shape for name, tensor in published.items()
+    }
+    (load,) = [step for step in config.train_dataloader.dataset.pipeline if "cache" in step]
+    assert load.cache == config.teacher.cache and config.model.teacher == config.teacher.weights
+
+
+@pytest.mark.parametrize("project", ["edge_sam", "mobile_sam"])
+def test_a_projects_toy_student_learns(project):
+    config = Config.fromfile(PROJECTS / project / "configs" / "toy_distill_encoder.py")
+    check_arguments(config)
+    torch.manual_seed(0)
+    config.model.image_encoder.image_size = config.model.prompt_encoder.image_size = SIZE
+    model = MODELS.build({**config.model, "teacher": None}).train()
+    image, samples = batch("", channels=config.model.image_encoder.embed_dim, grid=SIZE // 16)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    losses = []
+    for _ in range(10):
+        loss = model(image, samples, mode="loss")["loss_embedding"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.7 * losses[0]
+    assert all(parameter.grad is not None for parameter in model.image_encoder.parameters())
