@@ -7,6 +7,7 @@ from importlib import metadata
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from omgseg.models.checkpoints.loading import VOCABULARY_KEY
 from omgseg.structures import Vocabulary
@@ -95,8 +96,10 @@ def test_check_fails_where_something_is_missing(run, monkeypatch):
 
 
 def test_a_sam_is_costed_with_one_point(run, request):
-    status, out, error = run("info", request.config.rootpath / "configs" / "toy" / "sam.py")
+    config = request.config.rootpath / "configs" / "toy" / "sam.py"
+    status, out, error = run("info", config)
     assert status == 0, error
-    assert "128x128 pixels (width x height), one point:" in out
+    side = Config.fromfile(config).image_size
+    assert f"{side}x{side} pixels (width x height), one point:" in out
     rows = {words[0]: words for words in map(str.split, out.splitlines()) if words}
     assert float(rows["image_encoder"][5]) > 0 and "mask_decoder" in rows
