@@ -2,6 +2,10 @@
 
 The images have 128 pixels, and the grid of the embedding 16 x 16 cells; the model sees them enlarged, because students
 of it (projects/edge_sam) have a stride of 16.
+
+One run (seed 0, 0.47 s per iteration on two cores, where the config before took 0.38), mean IoU of the 351 objects of
+the validation images by the protocol of the small SAMs: with the object's box 80.7, and 82.1 and 83.0 with one and two
+corrective points; with its centre 72.7, then 74.4 and 77.3.
 """
 
 _base_ = ["../_base_/models/sam_vit_b.py", "../_base_/runtime.py"]
