@@ -69,6 +69,16 @@ def test_steps(*prompts: Step, truth: Step | None = None) -> list[Step]:
     return [dict(type="LoadFrames"), *seen, dict(type="Resize"), *prompts, *PACK]
 
 
+def teacher_steps(cache: str, truth: Step | None = None) -> list[Step]:
+    """Training with a teacher's embeddings: they are of whole images, so there are no crops and flips.
+
+    Args:
+        cache: folder of the embeddings.
+        truth: see :func:`test_steps`.
+    """
+    return test_steps(dict(type="LoadTeacherEmbedding", cache=cache), truth=truth)
+
+
 TEST_CLICKS = test_steps(points(None, deterministic=True), truth=dict(type="LoadSegments"))
 """One click in the middle of each mask."""
 TEST_BOXES = test_steps(truth=dict(type="LoadSegments", boxes=True))

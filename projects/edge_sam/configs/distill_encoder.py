@@ -6,6 +6,8 @@ The published list of images does not go by shards.
 """
 
 _base_ = ["../../../configs/_base_/models/sam_vit_b.py", "../../../configs/_base_/runtime.py"]
+from omgseg import recipes
+
 custom_imports = dict(imports=["omgseg.projects.edge_sam"])
 
 __lr, __batch, __processes = 0.1, 8, 8
@@ -32,12 +34,7 @@ train_dataloader = dict(
         data_root=__root + "sa1b/",
         data_prefix=dict(img=""),
         image_size=(1024, 1024),
-        pipeline=[
-            dict(type="LoadFrames"),
-            dict(type="Resize"),
-            dict(type="LoadTeacherEmbedding", cache=teacher["cache"]),
-            dict(type="PackClip"),
-        ],
+        pipeline=recipes.teacher_steps(teacher["cache"]),
     ),
 )
 optim_wrapper = dict(

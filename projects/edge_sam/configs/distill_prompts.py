@@ -5,6 +5,7 @@ of 8 GPUs; weight decay 0.05, gradient clip 0.01, 5 epochs, 16 prompts an image,
 """
 
 _base_ = ["./distill_encoder.py"]
+from omgseg import recipes
 
 __lr, __batch, __processes = 3.2e-3, 4, 8
 __scale = __batch * __processes / 512
@@ -23,13 +24,7 @@ train_dataloader = dict(
     batch_size=__batch,
     dataset=dict(
         max_masks=16,
-        pipeline=[
-            dict(type="LoadFrames"),
-            dict(type="LoadSegments"),
-            dict(type="Resize"),
-            dict(type="LoadTeacherEmbedding", cache=_base_.teacher.cache),
-            dict(type="PackClip"),
-        ],
+        pipeline=recipes.teacher_steps(_base_.teacher.cache, dict(type="LoadSegments")),
     ),
 )
 optim_wrapper = dict(optimizer=dict(lr=__lr * __scale, weight_decay=0.05), clip_grad=dict(max_norm=0.01))

@@ -7,6 +7,8 @@ are chosen.
 """
 
 _base_ = ["../../../configs/_base_/models/sam_vit_b.py", "../../../configs/_base_/runtime.py"]
+from omgseg import recipes
+
 custom_imports = dict(imports=["omgseg.projects.mobile_sam"])
 
 __root = "{{$OMGSEG_DATA:data}}/"
@@ -29,12 +31,7 @@ train_dataloader = dict(
         data_root=__root + "sa1b/",
         data_prefix=dict(img=""),
         image_size=(1024, 1024),
-        pipeline=[
-            dict(type="LoadFrames"),
-            dict(type="Resize"),
-            dict(type="LoadTeacherEmbedding", cache=teacher["cache"]),
-            dict(type="PackClip"),
-        ],
+        pipeline=recipes.teacher_steps(teacher["cache"]),
     ),
 )
 optim_wrapper = dict(

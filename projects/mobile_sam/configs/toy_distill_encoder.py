@@ -1,6 +1,8 @@
 """A small MobileSAM on the toy world's images: its encoder learns the embeddings of configs/toy/sam.py."""
 
 _base_ = ["../../../configs/toy/sam.py"]
+from omgseg import recipes
+
 custom_imports = dict(imports=["omgseg.projects.mobile_sam"])
 
 __side = _base_.image_size
@@ -27,12 +29,7 @@ model = dict(
 train_dataloader = dict(
     batch_size=8,
     dataset=dict(
-        pipeline=[
-            dict(type="LoadFrames"),
-            dict(type="Resize"),
-            dict(type="LoadTeacherEmbedding", cache=teacher["cache"]),
-            dict(type="PackClip"),
-        ],
+        pipeline=recipes.teacher_steps(teacher["cache"]),
     ),
 )
 param_scheduler = [
