@@ -1,11 +1,8 @@
 """A tiny model with random weights, in the structure of the published config."""
 
-import json
 import zlib
 from pathlib import Path
 
-import numpy as np
-import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,45 +13,21 @@ from omgseg.inference import OMGSegInferencer
 from omgseg.models.omgseg.text_encoder import TextEncoder
 from omgseg.registry import MODELS
 from omgseg.structures import Category, Vocabulary
+from tests.tiny_omgseg import register_clip, scene
+from tests.tiny_omgseg import tiny_config as make_tiny_config
 
-BASE = Path(__file__).parents[2] / "configs" / "_base_" / "models" / "omg_convnext_l.py"
-TINY_CLIP = {
-    "embed_dim": 32,
-    "vision_cfg": {
-        "timm_model_name": "test_convnext",
-        "timm_model_pretrained": False,
-        "timm_pool": "",
-        "timm_proj": "linear",
-        "image_size": 64,
-    },
-    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
-}
 TEST_SCALE = (160, 96)
 
 
 @pytest.fixture(scope="session")
 def tiny_config(tmp_path_factory) -> Config:
-    """Tiny sizes; read-outs that keep every segment, as random masks overlap; a test size of its own."""
-    file = tmp_path_factory.mktemp("open_clip") / "omgseg_test_apis.json"
-    file.write_text(json.dumps(TINY_CLIP))
-    open_clip.add_model_config(file)
-    channels = 32
-    config = Config.fromfile(BASE)
-    model = config.model
-    for encoder in (model.image_encoder, model.text_encoder):
-        encoder.update(model_name=file.stem, pretrained=None)
-    model.text_encoder.type = "WordsApart"
-    layer = model.pixel_decoder.encoder.layer_cfg
-    layer.self_attn_cfg.embed_dims = layer.ffn_cfg.embed_dims = channels
-    layer.ffn_cfg.feedforward_channels = 64
-    model.pixel_decoder.encoder.num_layers = 1
-    model.pixel_decoder.positional_encoding.num_feats = channels // 2
-    model.pixel_decoder.update(feat_channels=channels, out_channels=channels)
-    model.pixel_decoder.norm_cfg.num_groups = 4
-    model.query_decoder.update(num_queries=12, num_layers=3, channels=channels, feedforward_channels=64)
-    model.prompt_encoder.channels = model.classifier.channels = channels
-    model.test_cfg.update(clip_size=2, short_clip_size=2, max_per_image=10)
-    model.test_cfg.panoptic.update(iou_thr=0.0, filter_low_score=False)
+    """Random weights, and a test size of its own."""
+    name = "omgseg_test_apis"
+    register_clip(tmp_path_factory.mktemp("open_clip"), name)
+    config = make_tiny_config()
+    for encoder in (config.model.image_encoder, config.model.text_encoder):
+        encoder.update(model_name=name, pretrained=None)
+    config.model.text_encoder.type = "WordsApart"
     config.test_dataloader = dict(
         dataset=dict(
             type="CocoPanopticDataset",
@@ -104,19 +77,11 @@ def config_file(tiny_config, tmp_path_factory) -> Path:
     return file
 
 
-def scene(height: int, width: int, shift: int = 0) -> np.ndarray:
-    """A bright square on a gradient."""
-    y, x = np.mgrid[:height, :width]
-    image = np.stack([x * 255 // width, y * 255 // height, (x + y) % 256], axis=-1).astype(np.uint8)
-    image[20:60, 30 + shift : 70 + shift] = (250, 240, 20)
-    return image
-
-
 @pytest.fixture
 def photo(tmp_path) -> Path:
     """A 90x140 image file."""
     file = tmp_path / "photo.png"
-    Image.fromarray(scene(90, 140)).save(file)
+    Image.fromarray(scene()).save(file)
     return file
 
 
@@ -126,6 +91,6 @@ def video(tmp_path) -> Path:
     folder = tmp_path / "clip"
     folder.mkdir()
     for index in range(5):
-        Image.fromarray(scene(90, 140, shift=5 * index)).save(folder / f"{index + 7}.png")
+        Image.fromarray(scene(5 * index)).save(folder / f"{index + 7}.png")
     (folder / "notes.txt").write_text("not a frame")
     return folder

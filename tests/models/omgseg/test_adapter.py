@@ -2,11 +2,9 @@
 
 import json
 import zlib
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
@@ -34,19 +32,8 @@ from omgseg.registry import MODELS
 from omgseg.structures import NO_CLASS, Category, Segments, Task, Vocabulary
 from omgseg.structures.predictions import segments_of
 from omgseg.structures.run_lengths import decode_masks, encode_masks
+from tests.tiny_omgseg import CLIP_DIM, register_clip, scene, tiny_config
 
-BASE = Path(__file__).parents[3] / "configs" / "_base_" / "models" / "omg_convnext_l.py"
-TINY_CLIP = {
-    "embed_dim": 32,
-    "vision_cfg": {
-        "timm_model_name": "test_convnext",
-        "timm_model_pretrained": False,
-        "timm_pool": "",
-        "timm_proj": "linear",
-        "image_size": 64,
-    },
-    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 1},
-}
 HEIGHT, WIDTH = 90, 140
 SCALE = (160, 96)
 WORDS = Vocabulary([Category("dog"), Category("truck"), Category("sky", False), Category("road", False)])
@@ -57,7 +44,7 @@ class WordsApart:
     """Every word gets a direction of its own; a random text tower gives all words nearly the same one."""
 
     def __init__(self, pretrained: str | None = None) -> None:
-        self.embed_dim = TINY_CLIP["embed_dim"]
+        self.embed_dim = CLIP_DIM
 
     def __call__(self, vocabulary: Vocabulary) -> torch.Tensor:
         seeds = (torch.Generator().manual_seed(zlib.crc32(category.name.encode())) for category in vocabulary)
@@ -68,25 +55,11 @@ class WordsApart:
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory) -> Config:
-    file = tmp_path_factory.mktemp("open_clip") / "omgseg_test_adapter.json"
-    file.write_text(json.dumps(TINY_CLIP))
-    open_clip.add_model_config(file)
-    channels = 32
-    config = Config.fromfile(BASE)
-    model = config.model
-    model.image_encoder.update(model_name=file.stem, pretrained="nowhere.pt")
-    model.text_encoder = dict(type=WordsApart, pretrained="nowhere.pt")
-    layer = model.pixel_decoder.encoder.layer_cfg
-    layer.self_attn_cfg.embed_dims = layer.ffn_cfg.embed_dims = channels
-    layer.ffn_cfg.feedforward_channels = 64
-    model.pixel_decoder.encoder.num_layers = 1
-    model.pixel_decoder.positional_encoding.num_feats = channels // 2
-    model.pixel_decoder.update(feat_channels=channels, out_channels=channels)
-    model.pixel_decoder.norm_cfg.num_groups = 4
-    model.query_decoder.update(num_queries=12, num_layers=3, channels=channels, feedforward_channels=64)
-    model.prompt_encoder.channels = model.classifier.channels = channels
-    model.test_cfg.update(clip_size=2, short_clip_size=2, max_per_image=10)
-    model.test_cfg.panoptic.update(iou_thr=0.0, filter_low_score=False)
+    name = "omgseg_test_adapter"
+    register_clip(tmp_path_factory.mktemp("open_clip"), name)
+    config = tiny_config()
+    config.model.image_encoder.update(model_name=name, pretrained="nowhere.pt")
+    config.model.text_encoder = dict(type=WordsApart, pretrained="nowhere.pt")
     pipeline = [dict(type="LoadFrames"), dict(type="Resize"), dict(type="PackClip")]
     config.test_dataloader = dict(dataset=dict(image_size=SCALE, pipeline=pipeline))
     return config
@@ -102,14 +75,6 @@ def model(config, spread_weights) -> OMGSegSegmenter:
 @pytest.fixture(scope="module")
 def state(model):
     return model.encode_image(scene())
-
-
-def scene(shift: int = 0, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
-    """A bright square on a gradient."""
-    y, x = np.mgrid[:height, :width]
-    image = np.stack([x * 255 // width, y * 255 // height, (x + y) % 256], axis=-1).astype(np.uint8)
-    image[20:60, 30 + shift : 70 + shift] = (250, 240, 20)
-    return image
 
 
 FRAMES = [scene(5 * index) for index in range(5)]
