@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from omgseg.guests.guest import ImageGuest, Loaded
+from omgseg.guests.readout import highest
 from omgseg.models.geometry import interpolate
 from omgseg.models.precision import predicting
 from omgseg.protocols import Abilities, Request
@@ -61,21 +61,19 @@ class CLIPSegGuest(ImageGuest):
     def _segments(
         self, layers: Sequence[Tensor], phrases: Tensor, size: tuple[int, int], request: Request
     ) -> Segments:
-        best = torch.zeros(size, device=self.device)
-        labels = torch.full(size, -1, device=self.device)
-        for start in range(0, len(phrases), PHRASES_AT_ONCE):
-            some = phrases[start : start + PHRASES_AT_ONCE]
-            logits = self.network.decoder([layer.expand(len(some), -1, -1) for layer in layers], some).logits
-            maps = logits.view(len(some), *logits.shape[-2:]).float()
-            values, places = interpolate(maps, size).sigmoid().max(0)
-            better = values > best
-            labels = torch.where(better, places + start, labels)
-            best = torch.where(better, values, best)
+        best, labels = highest(self._maps(layers, some, size) for some in phrases.split(PHRASES_AT_ONCE))
         labels = labels.where(best >= 0.5, labels.new_tensor(-1)).cpu().numpy()
+        best = best.cpu().numpy()
         present = [label for label in np.unique(labels).tolist() if label >= 0]
-        scores = np.array([best.cpu().numpy()[labels == label].mean() for label in present], np.float32)
+        scores = np.array([best[labels == label].mean() for label in present], np.float32)
         kept = [row for row, score in enumerate(scores) if score >= request.min_score]
         present = [present[row] for row in kept]
         return Segments(
             request.task, size, encode_map(labels, present), present, scores[kept], vocabulary=request.words
         )
+
+    def _maps(self, layers: Sequence[Tensor], phrases: Tensor, size: tuple[int, int]) -> Tensor:
+        """Probabilities (N, H, W) of phrases at each pixel of an image."""
+        count = len(phrases)
+        logits = self.network.decoder([layer.expand(count, -1, -1) for layer in layers], phrases).logits
+        return interpolate(logits.view(count, *logits.shape[-2:]).float(), size).sigmoid()

@@ -209,9 +209,10 @@ class EomtGuest(MaskFormerGuest):
             for classes, masks in zip(class_logits, mask_logits, strict=True)
         ]
         if not output.patch_offsets:
+            inside = [self._geometry(size).image for size in sizes]
             return [
-                read_semantic(maps[:, : self._geometry(size).image[0], : self._geometry(size).image[1]], size)
-                for maps, size in zip(votes, sizes, strict=True)
+                read_semantic(maps[:, :height, :width], size)
+                for maps, (height, width), size in zip(votes, inside, sizes, strict=True)
             ]
         merged = self.processor.merge_image_patches(
             torch.stack(votes), output.patch_offsets, list(sizes), self.processor.size

@@ -6,7 +6,7 @@ Values are equal to rounding: a pixel may differ where two queries are equal to 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -131,13 +131,28 @@ def read_semantic(maps: Tensor, size: tuple[int, int]) -> Found:
         maps: (C, h, w), resized (bilinear) to `size`, a few classes at a time.
         size: (height, width) of the original image.
     """
-    best, labels = interpolate(maps[:CLASSES_AT_ONCE], size).max(0)
-    for start in range(CLASSES_AT_ONCE, len(maps), CLASSES_AT_ONCE):
-        values, places = interpolate(maps[start : start + CLASSES_AT_ONCE], size).max(0)
-        better = values > best
-        labels = torch.where(better, places + start, labels)
-        best = torch.where(better, values, best)
-    return found_labels(labels.cpu().numpy())
+    chunks = (interpolate(some, size) for some in maps.split(CLASSES_AT_ONCE))
+    return found_labels(highest(chunks)[1].cpu().numpy())
+
+
+def highest(chunks: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """The highest value of all classes at each pixel, and its class, (H, W) each; of equal ones the first.
+
+    Args:
+        chunks: maps (c, H, W) of the classes in their order, a few at a time; at least one.
+    """
+    best: Tensor | None = None
+    start = 0
+    for maps in chunks:
+        values, places = maps.max(0)
+        if best is None:
+            best, labels = values, places
+        else:
+            better = values > best
+            labels = torch.where(better, places + start, labels)
+            best = torch.where(better, values, best)
+        start += len(maps)
+    return best, labels
 
 
 def found_labels(labels: np.ndarray) -> Found:
