@@ -85,12 +85,17 @@ def test_without_network_the_cache_serves_a_request(cached, monkeypatch, offline
     assert ("unset it to download" in message) == offline
 
 
-def test_a_gated_model_says_how_to_get_access(cache, monkeypatch):
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("refused", ["model_info", "snapshot_download"])
+def test_a_gated_model_says_how_to_get_access(cache, monkeypatch, refused, status):
+    """The hub tells everybody about a gated model, and refuses its files."""
+
     def refuse(*_, **__):
         request = httpx.Request("GET", "https://huggingface.co")
-        raise GatedRepoError("403 Forbidden", response=httpx.Response(403, request=request))
+        raise GatedRepoError("refused", response=httpx.Response(status, request=request))
 
-    monkeypatch.setattr(huggingface_hub, "model_info", refuse)
+    monkeypatch.setattr(huggingface_hub, "model_info", lambda *_, **__: None)
+    monkeypatch.setattr(huggingface_hub, refused, refuse)
     with pytest.raises(FileNotFoundError, match="is gated: accept its licence at https://.*HF_TOKEN"):
         locate_model("hf:facebook/sam3", "hf:facebook/sam3")
 

@@ -41,6 +41,8 @@ def local_file(location: str | Path) -> Path:
     repository, revision = f"{match['owner']}/{match['name']}", match["revision"]
     try:
         return _cached_or_downloaded(repository, match["file"], revision)
+    except GatedRepoError as error:
+        raise _gated(text, repository) from error
     except (
         Exception
     ) as error:  # the client raises a dozen unrelated types, those of its HTTP library among them
@@ -75,10 +77,7 @@ def model_folder(location: str, download: bool) -> Path:
     try:
         return _snapshot(repository, match["revision"], download)
     except GatedRepoError as error:
-        raise FileNotFoundError(
-            f"{location} is gated: accept its licence at https://huggingface.co/{repository}, then log in with "
-            "`hf auth login` or set HF_TOKEN"
-        ) from error
+        raise _gated(location, repository) from error
     except Exception as error:
         if not download:
             raise FileNotFoundError(
@@ -105,6 +104,13 @@ def _snapshot(repository: str, revision: str | None, download: bool) -> Path:
         except LocalEntryNotFoundError:
             raise error from None
     return Path(get())
+
+
+def _gated(location: str, repository: str) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"{location} is gated: accept its licence at https://huggingface.co/{repository}, then log in with "
+        "`hf auth login` or set HF_TOKEN"
+    )
 
 
 def _not_to_be_had(location: str, error: Exception) -> str:

@@ -4,10 +4,12 @@ import socket
 import time
 from pathlib import Path
 
+import httpx
 import huggingface_hub
 import pytest
 import torch
 from huggingface_hub import constants
+from huggingface_hub.errors import GatedRepoError
 
 from omgseg.engine import CheckpointError, read_checkpoint
 from omgseg.models.checkpoints.hub import local_file
@@ -66,6 +68,18 @@ def no_network(monkeypatch, tmp_path):
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
     return tmp_path / "cache"
+
+
+def test_a_gated_file_says_how_to_get_access(no_network, monkeypatch):
+    def refuse(url):
+        response = httpx.Response(401, request=httpx.Request("HEAD", url))
+        raise GatedRepoError("refused", response=response)
+
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", refuse)
+    with pytest.raises(
+        FileNotFoundError, match="is gated: accept its licence at .*/facebook/sam3, then log in"
+    ):
+        local_file("hf://facebook/sam3/model.safetensors")
 
 
 @pytest.mark.parametrize("offline", [True, False])
