@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from omgseg.structures import Segments, Task, Vocabulary
+from omgseg.structures import Category, Segments, Task, Vocabulary
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-PROMPT_KINDS = ("points", "labels", "boxes", "masks")
-"""The possible values in :attr:`Abilities.prompts`; fields of :class:`Prompts`."""
+PROMPT_KINDS = ("points", "labels", "boxes", "masks", "exemplars")
+"""The possible values in :attr:`Abilities.prompts`: fields of :class:`Prompts`, and :class:`Exemplars`."""
 
 ImageState = Any
 """An encoded image. Only the model that made it can read it. It is freed with its last reference."""
@@ -39,8 +39,7 @@ class Abilities:
 
     Attributes:
         tasks: the tasks that the model offers, on images or videos.
-        prompts: fields of :class:`Prompts` that the model uses, of :data:`PROMPT_KINDS`; ``labels`` stands for negative
-            clicks.
+        prompts: what the model uses of :data:`PROMPT_KINDS`; ``labels`` stands for negative clicks.
         open_vocabulary: whether :attr:`Request.words` may be any words; else only words of `vocabulary`.
         vocabulary: the words of the training, or the fixed words; None if the model knows none.
         test_size: (width, height) in pixels to which the model resizes images; None if it does not resize them.
@@ -92,6 +91,21 @@ class Prompts:
     def __len__(self) -> int:
         """The number of objects, N."""
         return next(len(field) for field in (self.points, self.boxes, self.masks) if field is not None)
+
+
+@dataclass(frozen=True)
+class Exemplars:
+    """Examples of what to find in the image that shows them, in pixels of the original image.
+
+    Attributes:
+        boxes: float32 (K, 4): x1, y1, x2, y2 around one object each.
+        labels: int8 (K,): 1 for objects to find the like of, 0 for what is not meant.
+        word: what the objects are, see :attr:`Request.words`. None: the boxes alone say it; at least one has label 1.
+    """
+
+    boxes: np.ndarray
+    labels: np.ndarray
+    word: Category | None = None
 
 
 @dataclass(frozen=True)
@@ -177,6 +191,29 @@ class PromptableModel(Protocol):
             state: the encoded image.
             prompts: checked by the caller: coordinates are inside of the image, boxes have an area, and only fields of
                 :attr:`Abilities.prompts` are given.
+        """
+        ...
+
+
+@runtime_checkable
+class ExemplarModel(Protocol):
+    """Encodes an image once, and finds all objects of it that are like exemplars. A model that is a
+    :class:`PromptableModel`, too, encodes an image for both."""
+
+    abilities: Abilities
+
+    def encode_image(self, image: np.ndarray) -> ImageState:
+        """See :meth:`PromptableModel.encode_image`."""
+        ...
+
+    def find_alike(self, state: ImageState, exemplars: Exemplars, min_score: float) -> MaskSet:
+        """Find all objects that are like the exemplars, these included, by falling score.
+
+        Args:
+            state: the encoded image.
+            exemplars: checked by the caller: boxes are inside of the image and have an area, and a word is one that the
+                model knows.
+            min_score: objects with a lower score are left out.
         """
         ...
 

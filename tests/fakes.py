@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 import torch
 
-from omgseg.protocols import Abilities, MaskSet, Prompts, Request
+from omgseg.protocols import Abilities, Exemplars, MaskSet, Prompts, Request
 from omgseg.registry import SEGMENTERS
 from omgseg.structures import NO_CLASS, Category, Segments, Task, Vocabulary
 from omgseg.structures.run_lengths import decode_masks, encode_masks
@@ -164,13 +164,17 @@ class SegmentsImages(Fake):
         )
 
 
-class AnswersPrompts(Fake):
-    """Implements PromptableModel: a click takes the connected region under it, a negative one takes it away, a box
-    what is coloured in it."""
+class EncodesImages(Fake):
+    """What all fakes with prompts share."""
 
     def encode_image(self, image: np.ndarray) -> FakeImage:
         self.note("encode_image", [image])
         return FakeImage(image)
+
+
+class AnswersPrompts(EncodesImages):
+    """Implements PromptableModel: a click takes the connected region under it, a negative one takes it away, a box
+    what is coloured in it."""
 
     def segment_prompts(self, state: FakeImage, prompts: Prompts) -> MaskSet:
         self.note("segment_prompts", [state.image] * len(prompts))
@@ -204,6 +208,27 @@ class AnswersPrompts(Fake):
     def _region_at(image: np.ndarray, x: int, y: int) -> np.ndarray:
         found = [mask for _, mask in regions(image) if mask[y, x]]
         return found[0] if found else np.zeros(image.shape[:2], bool)
+
+
+class FindsAlike(EncodesImages):
+    """Implements ExemplarModel: regions of the colours that are in positive boxes or are the word, but in no negative
+    box."""
+
+    def find_alike(self, state: FakeImage, exemplars: Exemplars, min_score: float) -> MaskSet:
+        self.note("find_alike", [state.image])
+        colours = colour_map(state.image)
+        wanted = set() if exemplars.word is None else {*exemplars.word.words}
+        for label in (1, 0):
+            for x1, y1, x2, y2 in exemplars.boxes[exemplars.labels == label].astype(int):
+                inside = {_NAMES[number] for number in np.unique(colours[y1:y2, x1:x2]) if number >= 0}
+                wanted = wanted | inside if label else wanted - inside
+        found = [
+            (SCORES[name], mask)
+            for name, mask in regions(state.image)
+            if name in wanted and SCORES[name] >= min_score
+        ]
+        found.sort(key=lambda row: -row[0])
+        return MaskSet(encode_masks(mask for _, mask in found), np.array([s for s, _ in found], np.float32))
 
 
 class FindsEverything(Fake):
@@ -330,12 +355,12 @@ class FakeTracker:
 
 
 @SEGMENTERS.register_module(force=True)
-class FakeSegmenter(SegmentsVideos, FollowsObjects, AnswersPrompts, FindsEverything, NamesMasks):
+class FakeSegmenter(SegmentsVideos, FollowsObjects, AnswersPrompts, FindsAlike, FindsEverything, NamesMasks):
     """Can do everything that the protocols know, with any words."""
 
     abilities = Abilities(
         tasks=frozenset(Task),
-        prompts=frozenset({"points", "labels", "boxes", "masks"}),
+        prompts=frozenset({"points", "labels", "boxes", "masks", "exemplars"}),
         open_vocabulary=True,
         vocabulary=WORDS,
         test_size=(80, 60),
@@ -347,6 +372,17 @@ class ImageOnlyFake(SegmentsImages):
     """Segments images with its own words; no prompts, no videos."""
 
     abilities = Abilities(tasks=IMAGE_TASKS, vocabulary=WORDS)
+
+
+@SEGMENTERS.register_module(force=True)
+class ExemplarFake(SegmentsImages, FindsAlike):
+    """Finds what is like exemplars or any words; takes no clicks."""
+
+    abilities = Abilities(
+        tasks=frozenset({Task.INSTANCE, Task.SEMANTIC}),
+        prompts=frozenset({"exemplars"}),
+        open_vocabulary=True,
+    )
 
 
 @SEGMENTERS.register_module(force=True)

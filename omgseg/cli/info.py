@@ -155,7 +155,6 @@ def _print_abilities(model: Any) -> None:
         PROMPT_KINDS,
         Exportable,
         MaskNamer,
-        PromptableModel,
         Proposer,
         TrackingModel,
         VideoModel,
@@ -170,7 +169,7 @@ def _print_abilities(model: Any) -> None:
         videos = f"yes, in clips of {model.clip_size} frames"
     rows = {
         "tasks": ", ".join(task.value for task in Task if task in abilities.tasks) or "none",
-        "prompts": ", ".join(prompts) if isinstance(model, PromptableModel) else "none",
+        "prompts": ", ".join(prompts) if Task.INTERACTIVE in abilities.tasks else "none",
         "words": "any" if abilities.open_vocabulary else "fixed" if abilities.vocabulary else "none",
         "videos": videos,
         "tracking": _yes(isinstance(model, TrackingModel), "follows given objects through a video"),

@@ -9,11 +9,23 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from omgseg.protocols import PROMPT_KINDS, Abilities, MaskNamer, PromptableModel, Proposer, TrackingModel
+from omgseg.protocols import (
+    PROMPT_KINDS,
+    Abilities,
+    ExemplarModel,
+    MaskNamer,
+    PromptableModel,
+    Proposer,
+    TrackingModel,
+)
 from omgseg.structures import Task
 
-_NEEDS = {Task.INTERACTIVE: PromptableModel, Task.EVERYTHING: Proposer, Task.VOS: TrackingModel}
-"""Tasks that a model offers if and only if it implements the protocol."""
+_NEEDS = {
+    Task.INTERACTIVE: (PromptableModel, ExemplarModel),
+    Task.EVERYTHING: Proposer,
+    Task.VOS: TrackingModel,
+}
+"""Tasks that a model offers if and only if it implements the protocol, or one of several."""
 _SHOWN_WORDS = 3
 
 

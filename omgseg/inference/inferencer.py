@@ -11,11 +11,11 @@ from typing import Any
 
 from mmengine.config import Config
 
-from omgseg.inference.abilities import UnsupportedRequest, abilities_of, require_task
+from omgseg.inference.abilities import UnsupportedRequest, abilities_of, require_prompts, require_task
 from omgseg.inference.first_masks import GivenObjects, ObjectInput, given_objects
 from omgseg.inference.frame_by_frame import FrameByFrame
+from omgseg.inference.interactive import ALIKE_MIN_SCORE, InteractivePredictor
 from omgseg.inference.interactive import MIN_SCORE as EVERYTHING_MIN_SCORE
-from omgseg.inference.interactive import InteractivePredictor
 from omgseg.inference.loading import load
 from omgseg.inference.results import SegmentationResult, VideoResult
 from omgseg.inference.running import (
@@ -35,7 +35,15 @@ from omgseg.inference.sources import (
     open_images,
     open_source,
 )
-from omgseg.inference.words import WordChoice, Words, choose_names, choose_words, select_words, to_vocabulary
+from omgseg.inference.words import (
+    WordChoice,
+    Words,
+    choose_names,
+    choose_word,
+    choose_words,
+    select_words,
+    to_vocabulary,
+)
 from omgseg.messages import did_you_mean
 from omgseg.protocols import Abilities, ClipStream, Request, Segmenter, VideoModel
 from omgseg.structures import Segments, Task, Vocabulary
@@ -48,7 +56,7 @@ MIN_SCORE = {Task.INSTANCE: 0.3, Task.EVERYTHING: EVERYTHING_MIN_SCORE}
 LONGEST_EXACT = 40
 """Videos of up to this many frames are segmented as a whole (YouTube-VIS has up to 36), longer ones as streams."""
 CLIPS_AHEAD = 2
-PROMPTS = {Task.INTERACTIVE: ("points", "labels", "boxes"), Task.VOS: ("masks",)}
+PROMPTS = {Task.INTERACTIVE: ("points", "labels", "boxes", "exemplars"), Task.VOS: ("masks",)}
 DEFAULT_TASKS = (Task.PANOPTIC, Task.INSTANCE, Task.SEMANTIC, Task.EVERYTHING)
 """A call that names no task does the first of these that the model offers."""
 IMAGE_TASKS = (Task.INTERACTIVE, Task.EVERYTHING)
@@ -194,14 +202,17 @@ class OMGSegInferencer:
             task: ``panoptic``, ``instance``, ``semantic``; images: ``interactive``, ``everything``; videos: ``vos``.
                 Default: :attr:`default_task`.
             vocabulary: words to find, see :func:`~omgseg.inference.words.to_vocabulary`. Default: the model's own. For
-                ``interactive`` and ``everything``: words for naming the masks; default: masks have no names.
+                ``interactive`` and ``everything``: words for naming the masks; default: masks have no names. With
+                exemplars: one word for what to find.
             prompts: for ``interactive``: ``{"points": [(x, y), ...]}`` or ``{"boxes": [(x1, y1, x2, y2), ...]}`` in
                 pixels, one object per point or box; with ``"labels": [1, 0, ...]`` the points are positive (1) and
-                negative (0) clicks on one object. For ``vos``: ``{"masks": ...}``, see :meth:`track`.
+                negative (0) clicks on one object. ``{"exemplars": [(x1, y1, x2, y2), ...]}`` finds all objects like
+                those in the boxes, and not like those with the label 0. For ``vos``: ``{"masks": ...}``, see
+                :meth:`track`.
             background: words that compete with the vocabulary and are not reported; see
                 :func:`~omgseg.inference.words.choose_words`.
-            min_score: segments with a lower score are left out. Default: 0.3 for ``instance``, 0.8 for ``everything``,
-                else 0.
+            min_score: segments with a lower score are left out. Default: 0.3 for ``instance`` and exemplars, 0.8 for
+                ``everything``, else 0.
             max_overlap: IoU threshold of NMS: of two instances of one class, or two masks of ``everything``, that
                 overlap more, the one with the higher score is kept, in a video the earlier one. 1: no NMS.
             as_video: the images of a folder or list are the frames of one video.
@@ -323,6 +334,10 @@ class OMGSegInferencer:
         overlap = check_share("max_overlap", max_overlap)
         if task is Task.VOS:
             return _Call(task, objects=given_objects(prompts["masks"]), min_score=limit)
+        require_prompts(self.segmenter, *({"points", "boxes", "exemplars"} & set(prompts)))
+        if "exemplars" in prompts:
+            prompts["word"] = choose_word(self.segmenter, vocabulary)
+            return _Call(task, prompts=prompts, min_score=ALIKE_MIN_SCORE if min_score is None else limit)
         if task in IMAGE_TASKS:
             names = choose_names(self.segmenter, vocabulary)
             return _Call(task, names=names, prompts=prompts, min_score=limit, max_overlap=overlap)
@@ -410,6 +425,8 @@ class OMGSegInferencer:
                     result = predictor.segment_everything(
                         min_score=call.min_score, max_overlap=call.max_overlap
                     )
+                elif "exemplars" in call.prompts:
+                    result = predictor.find_alike(**call.prompts, min_score=call.min_score)
                 else:
                     clicks_on_one = call.prompts.get("labels") is not None
                     predict = predictor.predict if clicks_on_one else predictor.predict_many
@@ -507,8 +524,13 @@ def _given_prompts(task: Task, prompts: Mapping[str, Any] | None) -> dict[str, A
         raise ValueError(
             "the task 'vos' needs prompts={'masks': ...}, the objects in the first frame; or use seg.track"
         )
-    if task is Task.INTERACTIVE and not {"points", "boxes"} & set(chosen):
-        raise ValueError("the task 'interactive' needs prompts={'points': [(x, y), ...]} or {'boxes': [...]}")
+    kinds = {"points", "boxes", "exemplars"} & set(chosen)
+    if task is Task.INTERACTIVE and not kinds:
+        raise ValueError(
+            "the task 'interactive' needs prompts={'points': [(x, y), ...]}, {'boxes': [...]} or {'exemplars': [...]}"
+        )
+    if "exemplars" in kinds and len(kinds) > 1:
+        raise ValueError("prompts are either exemplars, or points and boxes; give one kind")
     return chosen
 
 

@@ -1,4 +1,4 @@
-"""Clicks and boxes on one image, which is encoded once for all prompts."""
+"""Clicks, boxes and exemplars on one image, which is encoded once for all prompts."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from omgseg.inference.abilities import UnsupportedRequest, require_prompts
 from omgseg.inference.results import SegmentationResult
 from omgseg.inference.running import check_share, locked
 from omgseg.inference.sources import ImageInput, to_image
-from omgseg.inference.words import Words, choose_names
-from omgseg.protocols import ImageState, MaskSet, PromptableModel, Prompts, Proposer
-from omgseg.structures import NO_CLASS, Task, Vocabulary
+from omgseg.inference.words import Words, choose_names, choose_word
+from omgseg.protocols import ExemplarModel, Exemplars, ImageState, MaskSet, PromptableModel, Prompts, Proposer
+from omgseg.structures import NO_CLASS, Category, Task, Vocabulary
 from omgseg.structures.run_lengths import encode_masks
 
 Coordinates = np.ndarray | Tensor | Sequence
 POINTS_PER_SIDE = 16
 MIN_SCORE = 0.8
 """Default score threshold of masks without prompts."""
+ALIKE_MIN_SCORE = 0.3
+"""Default score threshold of objects like exemplars."""
 MAX_OVERLAP = 0.7
 
 
@@ -55,20 +57,22 @@ class InteractivePredictor:
         result = predictor.predict(points=[(320, 200)])
         result = predictor.predict(points=[(350, 260)], labels=[0], mask=result.masks[0])  # not this part
         everything = predictor.segment_everything()
+        taxis = predictor.find_alike([(300, 180, 420, 260)])  # all that look like it
 
     A predictor holds one image, so use one predictor per thread: ``InteractivePredictor(seg.segmenter)`` makes another
     one that shares the model and its lock.
 
     Args:
-        segmenter: a loaded model that takes prompts (:class:`~omgseg.protocols.PromptableModel`).
+        segmenter: a loaded model that takes prompts (:class:`~omgseg.protocols.PromptableModel`,
+            :class:`~omgseg.protocols.ExemplarModel`).
         vocabulary: see :attr:`vocabulary`.
 
     Raises:
         UnsupportedRequest: the model takes no prompts, or does not name masks.
     """
 
-    def __init__(self, segmenter: PromptableModel, vocabulary: Words | None = None) -> None:
-        if not isinstance(segmenter, PromptableModel):
+    def __init__(self, segmenter: PromptableModel | ExemplarModel, vocabulary: Words | None = None) -> None:
+        if not isinstance(segmenter, (PromptableModel, ExemplarModel)):
             raise UnsupportedRequest("clicks and boxes", segmenter)
         self.segmenter = segmenter
         self.vocabulary = vocabulary
@@ -243,6 +247,41 @@ class InteractivePredictor:
             prompts = self._prompts(points, None, boxes)
             return self._result(self.segmenter.segment_prompts(self._state, prompts))
 
+    def find_alike(
+        self,
+        exemplars: Coordinates,
+        labels: Sequence[int] | np.ndarray | None = None,
+        word: str | Category | None = None,
+        min_score: float = ALIKE_MIN_SCORE,
+    ) -> SegmentationResult:
+        """Find all objects of the image that are like exemplars.
+
+        Args:
+            exemplars: (K, 4) or one (4,), x1, y1, x2, y2 in pixels: boxes around one object each.
+            labels: (K,), 1 for objects to find the like of, 0 for what is not meant. Default: all 1.
+            word: what the objects are. Default: the exemplars alone say it.
+            min_score: objects with a lower score are left out; 0..1.
+
+        Returns:
+            Masks by falling score, those of the exemplars included, with the word as their name.
+
+        Raises:
+            RuntimeError: no image is set.
+            UnsupportedRequest: the model takes no exemplars, or does not have the word.
+            ValueError, TypeError: all exemplars are negative, without a word; or a value is wrong, see
+                :func:`check_prompts`, :func:`check_labels` and :func:`~omgseg.inference.words.choose_word`.
+        """
+        require_prompts(self.segmenter, "exemplars")
+        category = choose_word(self.segmenter, None if word is None else [word])
+        limit = check_share("min_score", min_score)
+        with locked(self.segmenter):
+            boxes = check_prompts("exemplars", exemplars, self.image_size)
+            kinds = check_labels(labels, len(boxes), "exemplar")
+            if category is None and not kinds.any():
+                raise ValueError("negative exemplars need a positive one (label 1), or a word")
+            masks = self.segmenter.find_alike(self._state, Exemplars(boxes, kinds, category), limit)
+            return self._result(masks, word=category)
+
     def segment_everything(
         self,
         points_per_side: int = POINTS_PER_SIDE,
@@ -273,9 +312,12 @@ class InteractivePredictor:
             masks = self.segmenter.propose(self._encoded(), points_per_side, *limits)
             return self._result(masks, Task.EVERYTHING)
 
-    def _result(self, masks: MaskSet, task: Task = Task.INTERACTIVE) -> SegmentationResult:
-        labels = np.full(len(masks.rles), NO_CLASS)
-        if len(self.vocabulary) and len(labels):
+    def _result(
+        self, masks: MaskSet, task: Task = Task.INTERACTIVE, word: Category | None = None
+    ) -> SegmentationResult:
+        """The result of an answer, whose masks get their names by `word`, or else by :attr:`vocabulary`."""
+        labels = np.full(len(masks.rles), NO_CLASS if word is None else 0)
+        if word is None and len(self.vocabulary) and len(labels):
             probabilities = self.segmenter.name_masks(self._state, masks.rles, self.vocabulary)
             labels = np.where(probabilities.any(1), probabilities.argmax(1), NO_CLASS)
         return SegmentationResult(
@@ -284,7 +326,7 @@ class InteractivePredictor:
             masks.rles,
             labels,
             masks.scores,
-            vocabulary=self.vocabulary,
+            vocabulary=self.vocabulary if word is None else Vocabulary([word]),
             path=self._path,
             image=self._image,
         )
@@ -294,7 +336,7 @@ def check_prompts(kind: str, prompts: Coordinates, image_size: tuple[int, int]) 
     """Prompts as float32 (N, 2) or (N, 4).
 
     Args:
-        kind: "points" or "boxes".
+        kind: "points", "boxes" or "exemplars", which are boxes.
         prompts: N rows of x and y, or of x1, y1, x2 and y2, in pixels; or one row.
         image_size: (width, height) in pixels.
 
@@ -320,24 +362,25 @@ def check_prompts(kind: str, prompts: Coordinates, image_size: tuple[int, int]) 
                 f"the {'point' if kind == 'points' else 'box'} ({', '.join(f'{value:g}' for value in row.tolist())}) "
                 f"lies outside of the image of {image_size[0]}x{image_size[1]} pixels (width x height)"
             )
-        if kind == "boxes" and not (corners[1] > corners[0]).all():
+        if kind != "points" and not (corners[1] > corners[0]).all():
             raise ValueError(f"a box must be x1, y1, x2, y2 with x1 < x2 and y1 < y2, got {row.tolist()}")
     return values
 
 
-def check_labels(labels: Sequence[int] | np.ndarray | Tensor | None, count: int) -> np.ndarray:
-    """Labels of `count` points as int8 (count,): 1 for positive, 0 for negative clicks. None: all positive.
+def check_labels(
+    labels: Sequence[int] | np.ndarray | Tensor | None, count: int, kind: str = "point"
+) -> np.ndarray:
+    """Labels of `count` points or exemplars as int8 (count,): 1 for positive, 0 for negative ones. None: all positive.
 
     Raises:
-        ValueError: there is not one label per point, or a label is neither 0 nor 1.
+        ValueError: there is not one label per point (or `kind`), or a label is neither 0 nor 1.
     """
     if labels is None:
         return np.ones(count, np.int8)
     values = (labels.cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)).reshape(-1)
     if len(values) != count or not np.isin(values, (0, 1)).all():
         raise ValueError(
-            "labels must be one number per point, 1 (on the object) or 0 (not on it); got "
-            f"{labels!r} for {count} points"
+            f"labels must be one number per {kind}, 1 (positive) or 0 (negative); got {labels!r} for {count} {kind}s"
         )
     return values.astype(np.int8)
 

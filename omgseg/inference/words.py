@@ -217,6 +217,21 @@ def choose_names(model: Any, words: Words | None) -> Vocabulary | None:
     return names if model.abilities.open_vocabulary else select_words(model, names)
 
 
+def choose_word(model: Any, words: Words | None) -> Category | None:
+    """The word that joins exemplars; None: the exemplars alone say what is meant.
+
+    Raises:
+        UnsupportedRequest: the model does not have the word.
+        FileNotFoundError, ValueError, TypeError: see :func:`to_vocabulary`; or there are several words.
+    """
+    chosen = to_vocabulary(words)
+    if chosen is None:
+        return None
+    if len(chosen) > 1:
+        raise ValueError(f"exemplars take one word, and there are {len(chosen)}; give one or none")
+    return (chosen if model.abilities.open_vocabulary else select_words(model, chosen))[0]
+
+
 def select_words(model: Any, asked: Vocabulary) -> Vocabulary:
     """The categories of a model with fixed words that match the requested words, in the order of the request.
 

@@ -358,6 +358,14 @@ def test_clicks(seg, photo):
     assert seg(photo, "interactive", prompts={"points": points, "labels": None}) == found[0]
 
 
+def test_exemplars(seg, photo):
+    exemplars = {"exemplars": [(5, 5, 30, 30)]}
+    (found, _) = seg([photo, photo], "interactive", prompts=exemplars)
+    assert found.path == photo and found.names == [""] * len(found)
+    assert np.array_equal(found.masks.any(0), seg(photo, "instance", ["red"]).masks.any(0))
+    assert seg(photo, "interactive", ["taxi"], prompts=exemplars).names == ["taxi"] * len(found)
+
+
 def test_doubtful_answers_to_clicks_are_left_out(seg, image):
     points = [(10, 10), (30, 30)]  # there is nothing at the second one, which scores 0
     assert len(seg(image, "interactive", prompts={"points": points})) == 2
@@ -424,6 +432,14 @@ def test_threads_get_what_they_would_get_alone(seg, image):
         (dict(task="interactive", prompts={"labels": [1]}), "needs prompts="),
         (dict(task="interactive", prompts={"points": None}), "needs prompts="),
         (dict(prompts={"points": [(1, 1)]}), "'panoptic' takes no prompts"),
+        (
+            dict(task="interactive", prompts={"exemplars": [(1, 1, 9, 9)], "points": [(1, 1)]}),
+            "either exemplars, or points and boxes",
+        ),
+        (
+            dict(task="interactive", prompts={"exemplars": [(1, 1, 9, 9)]}, vocabulary=["a", "b"]),
+            "exemplars take one word, and there are 2",
+        ),
         (dict(task="everything", prompts={"points": [(1, 1)]}), "'everything' takes no prompts"),
         (dict(task="vos"), r"use seg\.track"),
         (dict(task="vos", prompts={"masks": np.ones((60, 80), np.uint8)}), "photo is not a video"),

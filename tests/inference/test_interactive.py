@@ -1,7 +1,7 @@
 """Clicks and boxes on an image that is encoded once."""
 
 import tracemalloc
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from omgseg.inference import InteractivePredictor, OMGSegInferencer, Unsupported
 from omgseg.protocols import Abilities, MaskSet, Prompts
 from omgseg.structures import NO_CLASS, Task
 from omgseg.structures.run_lengths import encode_masks
-from tests.fakes import ClickOnlyFake, FakeSegmenter, ImageOnlyFake, picture
+from tests.fakes import ClickOnlyFake, ExemplarFake, FakeSegmenter, ImageOnlyFake, picture
 
 SCENE = picture(90, 140, ("red", 10, 10, 50, 60), ("blue", 20, 80, 70, 130), ("green", 80, 0, 90, 140))
 RED, BLUE, NOTHING = (20, 20), (100, 40), (70, 5)
@@ -209,6 +209,91 @@ def test_masks_get_names_when_there_are_words(predictor):
     assert set(predictor.segment_everything().names) == {"red", "blue"}
     predictor.vocabulary = None
     assert predictor.predict(points=[RED]).labels.tolist() == [NO_CLASS]
+
+
+TWINS = picture(
+    90,
+    140,
+    ("red", 10, 10, 50, 60),
+    ("red", 60, 80, 80, 130),
+    ("blue", 20, 80, 50, 130),
+    ("green", 80, 0, 90, 50),
+)
+AROUND_RED, AROUND_BLUE, AROUND_ALL = (8, 8, 62, 52), (75, 15, 135, 55), (0, 0, 140, 90)
+
+
+@pytest.mark.parametrize("kind", [FakeSegmenter, ExemplarFake])
+def test_all_that_is_like_exemplars(kind):
+    model = kind()
+    predictor = InteractivePredictor(model)
+    predictor.set_image(TWINS)
+    found = predictor.find_alike(AROUND_RED)
+    assert found.task is Task.INTERACTIVE and found.areas.tolist() == [40 * 50, 20 * 50]
+    assert found.names == ["", ""] and found.image is not None
+    some = predictor.find_alike([AROUND_ALL, AROUND_RED], labels=[1, 0])
+    assert some.areas.tolist() == [10 * 50, 30 * 50] and (np.diff(some.scores) <= 0).all()
+    named = predictor.find_alike([AROUND_BLUE], word="red")
+    assert named.names == ["red"] * 3 and named.vocabulary.names == ["red"]
+    assert predictor.find_alike([AROUND_RED], labels=[0], word="blue").areas.tolist() == [30 * 50]
+    assert len(predictor.find_alike([AROUND_BLUE], min_score=0.7)) == 0
+    assert [name for name, _ in model.calls].count("encode_image") == 1
+
+
+def test_what_is_alike_gets_names_where_a_model_names_masks():
+    predictor = InteractivePredictor(FakeSegmenter(), ["blue", "red"])
+    predictor.set_image(TWINS)
+    assert predictor.find_alike([AROUND_RED, AROUND_BLUE]).names == ["red", "red", "blue"]
+    assert predictor.find_alike([AROUND_RED], word="box").names == ["box"] * 2
+
+
+def test_a_model_of_exemplars_takes_no_clicks():
+    predictor = InteractivePredictor(ExemplarFake())
+    predictor.set_image(TWINS)
+    for call in (
+        lambda: predictor.predict(points=[RED]),
+        lambda: predictor.predict_many(points=[RED]),
+        lambda: predictor.predict(points=[RED], labels=[0], mask=region(0)),
+    ):
+        with pytest.raises(
+            UnsupportedRequest, match="prompts by points; it offers .* prompts by exemplars and"
+        ):
+            call()
+    with pytest.raises(UnsupportedRequest, match="does not offer prompts by boxes"):
+        predictor.predict(boxes=AROUND_RED)
+    clicks = InteractivePredictor(ClickOnlyFake())
+    with pytest.raises(
+        UnsupportedRequest, match="prompts by exemplars; it offers .* by points, labels, boxes"
+    ):
+        clicks.find_alike(AROUND_RED)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (dict(exemplars=[]), "no exemplars are given"),
+        (dict(exemplars=[(1, 2)]), "exemplars must be N rows of 4 numbers"),
+        (dict(exemplars=[(0, 0, 141, 20)]), r"box \(0, 0, 141, 20\) lies outside of the image of 140x90"),
+        (dict(exemplars=[(30, 10, 30, 40)]), "x1 < x2"),
+        (dict(exemplars=AROUND_RED, labels=[0]), "need a positive one .label 1., or a word"),
+        (dict(exemplars=AROUND_RED, labels=[1, 0]), "one number per exemplar"),
+        (dict(exemplars=AROUND_RED, min_score=2), "from 0 to 1"),
+        (dict(exemplars=AROUND_RED, word=" "), "empty name"),
+    ],
+)
+def test_wrong_exemplars(predictor, call, message):
+    with pytest.raises(ValueError, match=message):
+        predictor.find_alike(**call)
+
+
+def test_exemplars_take_a_word_that_the_model_has():
+    class Fixed(FakeSegmenter):
+        abilities = replace(FakeSegmenter.abilities, open_vocabulary=False)
+
+    predictor = InteractivePredictor(Fixed())
+    predictor.set_image(TWINS)
+    assert predictor.find_alike(AROUND_RED, word="red").names == ["red"] * 2
+    with pytest.raises(UnsupportedRequest, match="does not offer the word 'taxi'"):
+        predictor.find_alike(AROUND_RED, word="taxi")
 
 
 def test_everything(predictor):

@@ -26,7 +26,7 @@ from omgseg.models.omgseg.classifier import text_logits
 from omgseg.models.omgseg.model import Features, OMGSeg
 from omgseg.models.omgseg.streaming import ObjectTracker, VideoStream
 from omgseg.models.precision import predicting
-from omgseg.protocols import PROMPT_KINDS, Abilities, MaskSet, Prompts, Request
+from omgseg.protocols import Abilities, MaskSet, Prompts, Request
 from omgseg.registry import SEGMENTERS
 from omgseg.structures import Segments, Task, Vocabulary
 from omgseg.structures.predictions import segments_of
@@ -125,7 +125,7 @@ class OMGSegSegmenter:
         self._input_size = input_size_of(config) if scale is None else InputSize(tuple(scale))
         self.abilities = Abilities(
             tasks=frozenset(Task),
-            prompts=frozenset(PROMPT_KINDS),
+            prompts=frozenset({"points", "labels", "boxes", "masks"}),
             open_vocabulary=True,
             vocabulary=self.model.train_vocabulary or self.model.vocabulary or None,
             test_size=self._input_size.scale,

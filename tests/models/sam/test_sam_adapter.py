@@ -13,7 +13,7 @@ from omgseg.model_table import find_model
 from omgseg.models.sam.adapter import SamSegmenter
 from omgseg.models.sam.everything import stability
 from omgseg.models.sam.model import to_model_frame
-from omgseg.protocols import PROMPT_KINDS, PromptableModel, Prompts, Proposer, Request, TrackingModel
+from omgseg.protocols import PromptableModel, Prompts, Proposer, Request, TrackingModel
 from omgseg.registry import MODELS
 from omgseg.structures import Task
 from omgseg.structures.run_lengths import decode_masks
@@ -62,7 +62,10 @@ def test_it_says_what_it_can_do(sam, small_config):
     loaded = omgseg.load({"model": small_config}, "random", "cpu")
     assert loaded.abilities == sam.abilities
     assert loaded.abilities.tasks == {Task.INTERACTIVE, Task.EVERYTHING}
-    assert loaded.abilities.prompts == set(PROMPT_KINDS) and not loaded.abilities.open_vocabulary
+    assert (
+        loaded.abilities.prompts == {"points", "labels", "boxes", "masks"}
+        and not loaded.abilities.open_vocabulary
+    )
     assert isinstance(loaded, PromptableModel) and isinstance(loaded, Proposer)
     assert not isinstance(loaded, TrackingModel)
     assert OMGSegInferencer(loaded).default_task is Task.EVERYTHING
