@@ -13,6 +13,9 @@ examples:
   omgseg predict frames/ --run RUN --video --task instance --format mp4 youtube-vis
   omgseg predict photo.jpg --run RUN --points 320,200 60,75                 one object per point
   omgseg predict photo.jpg --run RUN --points 320,200 60,75 --labels 1 0    one object
+  omgseg predict photo.jpg --model NAME --exemplars 10,20,80,90             all objects like the one in the box
+  omgseg predict photo.jpg --model NAME --exemplars 10,20,80,90 100,20,140,80 --labels 1 0 --vocabulary "yellow taxi"
+                                                                            ... not like the second, of this word
   omgseg predict frames/ --run RUN --task vos --first-mask objects.png      follow objects through a video
   omgseg predict 0 --run RUN                                                the camera, into results/camera0.mp4
   omgseg predict photo.jpg --model NAME --vocabulary coco                   a published model, see `omgseg models`
@@ -84,8 +87,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task",
         choices=TASKS,
-        help=f"default: interactive with --points or --boxes, else the first of {', '.join(TASKS[:4])} that the model "
-        "offers",
+        help="default: interactive with --points, --boxes or --exemplars, else the first of "
+        f"{', '.join(TASKS[:4])} that the model offers",
     )
     parser.add_argument(
         "--format", nargs="+", default=[], choices=FORMATS, metavar="F", help=", ".join(FORMATS)
@@ -101,7 +104,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--min-score",
         type=float,
         metavar="S",
-        help="leave out segments with a lower score, 0 to 1; default: 0.3 for instance, 0.8 for everything, else 0",
+        help="leave out segments with a lower score, 0 to 1; default: 0.3 for instance and exemplars, 0.8 for "
+        "everything, else 0",
     )
     group.add_argument("--batch-size", type=int, default=1, metavar="N", help="images per batch; default: 1")
     group = parser.add_argument_group("prompts")
@@ -112,9 +116,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         choices=(0, 1),
         metavar="L",
-        help="one label per point, all for one object: 1 on it, 0 not on it",
+        help="one label per point, all for one object: 1 on it, 0 not on it; or one label per exemplar",
     )
     group.add_argument("--boxes", nargs="+", type=_numbers(4), metavar="X1,Y1,X2,Y2", help="boxes in pixels")
+    group.add_argument(
+        "--exemplars",
+        nargs="+",
+        type=_numbers(4),
+        metavar="X1,Y1,X2,Y2",
+        help="boxes around examples of what to find in the image; with --labels: 1 like it, 0 not like it; with one "
+        "word in --vocabulary: of this word",
+    )
     group.add_argument("--first-mask", metavar="PNG", help="object ids of the first frame, 0 is background")
 
 
@@ -162,15 +174,19 @@ def run(args: argparse.Namespace) -> int:
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of :meth:`OMGSegInferencer.stream`."""
-    prompts: dict[str, Any] = {name: getattr(args, name) for name in ("points", "labels", "boxes")}
+    kinds = ("points", "labels", "boxes", "exemplars")
+    prompts: dict[str, Any] = {name: getattr(args, name) for name in kinds}
     prompts = {name: value for name, value in prompts.items() if value is not None}
-    has_prompts = bool({"points", "boxes"} & set(prompts))
+    has_prompts = bool({"points", "boxes", "exemplars"} & set(prompts))
     if has_prompts and args.task is None:
         args.task = "interactive"
     if (args.task == "interactive") != has_prompts:
-        raise UsageError("--task interactive needs --points or --boxes, and the other tasks take none")
-    if "labels" in prompts and len(prompts["labels"]) != len(prompts.get("points", ())):
-        raise UsageError("--labels needs one label, 1 or 0, per point of --points")
+        raise UsageError(
+            "--task interactive needs --points, --boxes or --exemplars, and the other tasks take none"
+        )
+    labelled = prompts.get("points") or prompts.get("exemplars") or ()
+    if "labels" in prompts and len(prompts["labels"]) != len(labelled):
+        raise UsageError("--labels needs one label, 1 or 0, per point of --points or box of --exemplars")
     if (args.task == "vos") != (args.first_mask is not None):
         raise UsageError("--task vos needs --first-mask, and the other tasks take none")
     if args.first_mask is not None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from omgseg.inference import SegmentationResult, VideoResult
 from omgseg.structures.label_png import decode_panoptic_png
+from tests.fakes import picture
 
 TOOL = Path(__file__).parents[2] / "tools" / "infer.py"
 
@@ -142,6 +143,31 @@ def test_clicks_and_boxes(run, model, photos, tmp_path):
     assert len(SegmentationResult.load(tmp_path / "box" / "1.json")) == 1
 
 
+def test_exemplars(run, fake, photos, tmp_path):
+    red, blue = ("red", 10, 10, 30, 30), ("blue", 10, 40, 30, 60)
+    Image.fromarray(picture(64, 96, red, blue, ("red", 40, 10, 60, 40))).save(tmp_path / "twins.png")
+    image = ["predict", tmp_path / "twins.png", "--format", "json", *fake("ExemplarFake")]
+
+    def found(*arguments, out) -> SegmentationResult:
+        status, _, error = run(*image, *arguments, "--out", tmp_path / out)
+        assert status == 0, error
+        return SegmentationResult.load(tmp_path / out / "twins.json")
+
+    alike = found("--exemplars", "8,8,32,32", out="alike")
+    assert alike.areas.tolist() == [400, 600] and alike.names == ["", ""]
+    both = ["--exemplars", "0,0,96,64", "8,8,32,32"]
+    assert found(*both, "--labels", "1", "0", out="unlike").areas.tolist() == [400]
+    assert found(*both, "--vocabulary", "red box", out="word").names == ["red box"] * 3
+    assert len(found(*both, "--min-score", "0.7", out="sure")) == 2
+    for arguments, message in (
+        (["1,1,99,20"], "lies outside of the image of 96x64"),
+        (["5,5,5,20"], "x1 < x2"),
+        (["8,8,32,32", "--labels", "0"], "negative exemplars need a positive one"),
+    ):
+        status, _, error = run(*image, "--exemplars", *arguments, "--out", tmp_path / "wrong")
+        assert status != 0 and message in error and error.count("error: ") == 1, error
+
+
 def test_objects_of_the_first_frame(run, model, frames, tmp_path):
     first = np.zeros((64, 96), np.uint8)
     first[10:40, 20:50] = 7
@@ -159,10 +185,15 @@ def test_objects_of_the_first_frame(run, model, frames, tmp_path):
         (["missing.jpg"], "missing.jpg not found"),
         (["EMPTY"], "has no images"),
         (["PHOTO", "--format", "mp4"], "is an image, which cannot be written as mp4"),
-        (["PHOTO", "--task", "interactive"], "needs --points or --boxes"),
+        (["PHOTO", "--task", "interactive"], "needs --points, --boxes or --exemplars"),
         (["PHOTO", "--points", "1,1", "--task", "panoptic"], "the other tasks take none"),
         (["PHOTO", "--labels", "1"], "one label, 1 or 0, per point"),
         (["PHOTO", "--points", "1,1", "--labels", "1", "0"], "one label, 1 or 0, per point"),
+        (["PHOTO", "--exemplars", "1,1,9,9", "--labels", "1", "0"], "or box of --exemplars"),
+        (["PHOTO", "--exemplars", "1,1,9,9;1,1,9,9"], "4 numbers with commas"),
+        (["PHOTO", "--exemplars", "1,1,9,9", "--task", "instance"], "the other tasks take none"),
+        (["PHOTO", "--exemplars", "1,1,9,9", "--points", "1,1"], "either exemplars, or points and boxes"),
+        (["PHOTO", "--exemplars", "1,1,9,9", "--vocabulary", "dog, cat"], "exemplars take one word"),
         (["PHOTO", "--task", "vos"], "needs --first-mask"),
         (["PHOTO", "--task", "vos", "--first-mask", "nothing.png"], "nothing.png not found"),
         (["PHOTO", "--min-score", "7"], "must be between 0 and 1"),
@@ -211,6 +242,10 @@ def test_what_the_model_cannot_do_is_refused_before_it_starts(run, fake, photos,
         (photos, ["--task", "everything", *fake("ImageOnlyFake")], "does not offer the task 'everything'"),
         (photos, [*points, *fake("ImageOnlyFake")], "does not offer the task 'interactive'"),
         (frames, ["--task", "vos", "--first-mask", first, *fake("ImageOnlyFake")], "the task 'vos'"),
+        (photos, ["--points", "1,1", *fake("ExemplarFake")], "prompts by points; it offers the tasks"),
+        (photos, ["--boxes", "1,1,9,9", *fake("ExemplarFake")], "does not offer prompts by boxes"),
+        (photos, ["--exemplars", "1,1,9,9", *fake("ClickOnlyFake")], "does not offer prompts by exemplars"),
+        (photos, ["--exemplars", "1,1,9,9", *fake("ImageOnlyFake")], "does not offer the task 'interactive'"),
         (photos, fake("ClickOnlyFake"), "does not offer the task 'panoptic'; it offers the task"),
         (photos, [*fake("ImageOnlyFake"), "--vocabulary", "dog"], "dog"),
     ):
