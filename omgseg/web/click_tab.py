@@ -1,4 +1,4 @@
-"""The tab of clicks: points and boxes select an object in a picture."""
+"""The tab of clicks: points and boxes select an object in a picture, exemplars all that are like it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import cv2
 import gradio as gr
 import numpy as np
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 from omgseg.files import safe_name
 from omgseg.inference import InteractivePredictor, OMGSegInferencer, SegmentationResult
@@ -24,12 +25,14 @@ from omgseg.web.parts import Site, guarded
 from omgseg.web.uploads import Refused, read_picture
 
 ADD, REMOVE, BOX = "Part of the object (+)", "Not part of it (\u2212)", "Corner of a box"
-MODES = {"points": ADD, "labels": REMOVE, "boxes": BOX}
-"""Kinds of clicks, by the kind of prompt that they need."""
+ALIKE, UNLIKE = "Corner of an exemplar: find all like it", "Corner of an exemplar: not like it"
+MODES = {ADD: "points", REMOVE: "labels", BOX: "boxes", ALIKE: "exemplars", UNLIKE: "exemplars"}
+"""Kinds of clicks, and the kind of prompt that they need."""
 START = "Upload a picture, then click on an object in it."
 READY = "Click on an object."
 START_BOX = "Upload a picture, then click on two corners around an object in it."
 READY_BOX = "Click on two corners around an object."
+NOTHING_ALIKE = "Nothing like it was found."
 SHORTEST_VIEW, LONGEST_VIEW = 720, 1600
 """Limits of the longer side of the shown picture, in pixels: small pictures are enlarged, large ones reduced."""
 GREEN, RED, WHITE = (22, 163, 74), (220, 38, 38), (255, 255, 255)
@@ -40,14 +43,16 @@ class Step:
     """A prompt and its result.
 
     Attributes:
-        result: the result, with one mask and without pixels.
+        result: the result, without pixels: one mask, or those of all that is like the exemplars.
         point: (x, y, label) in pixels of the picture, label 1 on the object and 0 not on it; or
-        box: (x1, y1, x2, y2) in pixels of the picture.
+        box: (x1, y1, x2, y2) in pixels of the picture; or
+        exemplar: (x1, y1, x2, y2, label), label 1 to find all like it and 0 not.
     """
 
     result: SegmentationResult
     point: tuple[int, int, int] | None = None
     box: tuple[int, int, int, int] | None = None
+    exemplar: tuple[int, int, int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,11 @@ class Clicks:
         """The box, which is always the first prompt, or None."""
         return self.steps[0].box if self.steps else None
 
+    @property
+    def exemplars(self) -> list[tuple[int, int, int, int, int]]:
+        """(x1, y1, x2, y2, label) of each exemplar; points and boxes are never among them."""
+        return [step.exemplar for step in self.steps if step.exemplar is not None]
+
     def undone(self) -> Clicks:
         """The state without the last click."""
         if self.corner is not None:
@@ -112,7 +122,7 @@ class _Encoded:
 
 
 class ClickTab:
-    """Segments one object at a time; every further click corrects its mask.
+    """Segments one object at a time, where every further click corrects its mask; or all objects like exemplars.
 
     A cache holds the encoded pictures of the most recent visitors, one per visitor; other pictures are encoded again.
 
@@ -131,7 +141,7 @@ class ClickTab:
         prompts = seg.abilities.prompts
         return [
             mode
-            for kind, mode in MODES.items()
+            for mode, kind in MODES.items()
             if kind in prompts and (kind != "labels" or "points" in prompts)
         ]
 
@@ -222,15 +232,19 @@ class ClickTab:
             int(min(max(value / scale, 0), side - 1))
             for value, side in zip(event.index, (width, height), strict=True)
         )
-        if mode != BOX:
+        if bool(clicks.exemplars) != (mode in (ALIKE, UNLIKE)):  # the one takes the place of the other
+            clicks = replace(clicks, steps=())
+        if mode in (ADD, REMOVE):
             point = (x, y, int(mode == ADD))
             clicks = self._predicted(replace(clicks, corner=None), encoded.predictor, point=point)
         elif clicks.corner is None:
-            clicks = replace(clicks, corner=(x, y), steps=())
+            clicks = replace(clicks, corner=(x, y), steps=() if mode == BOX else clicks.steps)
         elif (box := clicks.box_to(x, y)) is None:
             raise Refused("The second corner must be to the side of, and above or below, the first one.")
-        else:
+        elif mode == BOX:
             clicks = self._predicted(replace(clicks, corner=None, steps=()), encoded.predictor, box=box)
+        else:
+            clicks = _found_alike(clicks, encoded.predictor, (*box, int(mode == ALIKE)))
         return self._show(clicks, encoded.view)
 
     def undo(self, clicks: Clicks | None, request: gr.Request) -> list[Any]:
@@ -292,22 +306,50 @@ class ClickTab:
         folder, result = self.site.workspace.new_folder(), clicks.result
         picture = folder / "clicks.jpg"
         Image.fromarray(draw_view(view, clicks)).save(picture, quality=92)
+        shown = [clicks, str(picture), parts.message_html(self._text(clicks))]
         if result is None or not len(result):
-            text = self._ready if clicks.corner is None else "Now click on the opposite corner."
-            return [clicks, str(picture), parts.message_html(text), *_no_files()]
+            return [*shown, *_no_files()]
         name = safe_name(Path(clicks.path).stem)
         mask = folder / f"{name}_mask.png"
-        Image.fromarray(result.masks[0].astype(np.uint8) * 255).save(mask)
+        Image.fromarray(coco_mask.decode(coco_mask.merge(result.rles)) * 255).save(mask)
         content = result.save(folder / f"{name}_mask.json")
-        area = 100 * result.areas[0] / (result.size[0] * result.size[1])
-        prompts = ["a box"] if clicks.box is not None else []
-        if count := len(clicks.points):
-            prompts.append(f"{count} click{'' if count == 1 else 's'}")
-        text = f"Mask from {' and '.join(prompts)}: {area:.1f} % of the picture."
-        if result.names[0]:
-            text += f" It looks like: {result.names[0]}."
-        buttons = [gr.DownloadButton(value=str(file), interactive=True) for file in (mask, content)]
-        return [clicks, str(picture), parts.message_html(text), *buttons]
+        return [*shown, *(gr.DownloadButton(value=str(file), interactive=True) for file in (mask, content))]
+
+    def _text(self, clicks: Clicks) -> str:
+        """What was found from what, or what to do next."""
+        result, exemplars = clicks.result, len(clicks.exemplars)
+        if clicks.corner is not None:
+            return "Now click on the opposite corner."
+        if result is None or not len(result):
+            return NOTHING_ALIKE if exemplars else self._ready
+        if exemplars:
+            found = f"{_counted(len(result), 'object')} like {_counted(exemplars, 'exemplar')}"
+        else:
+            prompts = ["a box"] if clicks.box is not None else []
+            if count := len(clicks.points):
+                prompts.append(_counted(count, "click"))
+            found = f"Mask from {' and '.join(prompts)}"
+        area = 100 * coco_mask.area(coco_mask.merge(result.rles)) / (result.size[0] * result.size[1])
+        text = f"{found}: {area:.1f} % of the picture."
+        if names := dict.fromkeys(name for name in result.names if name):
+            text += f" It looks like: {', '.join(names)}."
+        return text
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _found_alike(
+    clicks: Clicks, predictor: InteractivePredictor, exemplar: tuple[int, int, int, int, int]
+) -> Clicks:
+    """The state with one more exemplar, and all that is like them."""
+    exemplars = np.array([*clicks.exemplars, exemplar], np.float32)
+    if not exemplars[:, 4].any():
+        raise Refused("Show what to find first, then what is not like it.")
+    result = predictor.find_alike(exemplars[:, :4], labels=exemplars[:, 4])
+    step = Step(result.replace(image=None), exemplar=exemplar)
+    return replace(clicks, corner=None, steps=(*clicks.steps, step))
 
 
 def _no_files() -> list[Any]:
@@ -329,7 +371,7 @@ def resized(picture: np.ndarray, scale: float) -> np.ndarray:
 
 
 def draw_view(view: np.ndarray, clicks: Clicks) -> np.ndarray:
-    """The mask and the prompts over a picture.
+    """The masks and the prompts over a picture.
 
     Args:
         view: RGB uint8 (h, w, 3), the picture as it is shown.
@@ -340,15 +382,18 @@ def draw_view(view: np.ndarray, clicks: Clicks) -> np.ndarray:
     result = clicks.result
     if result is not None and len(result):
         height, width = view.shape[:2]
-        mask = cv2.resize(result.masks[0].astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
-        view = result.replace(size=(height, width), rles=encode_masks([mask]), image=None).draw(
+        masks = (  # one at a time, as pictures are large
+            cv2.resize(coco_mask.decode(rle), (width, height), interpolation=cv2.INTER_NEAREST)
+            for rle in result.rles
+        )
+        view = result.replace(size=(height, width), rles=encode_masks(masks), image=None).draw(
             view, labels=False, by="identity"
         )
     return _with_marks(np.ascontiguousarray(view), clicks)
 
 
 def _with_marks(picture: np.ndarray, clicks: Clicks) -> np.ndarray:
-    """A copy with the box, its first corner, and + in green, - in red."""
+    """A copy with the box, its first corner, and + or exemplars in green, - in red."""
 
     def shown(*values: int) -> tuple[int, ...]:
         return tuple(round((value + 0.5) * clicks.scale) for value in values)
@@ -356,6 +401,10 @@ def _with_marks(picture: np.ndarray, clicks: Clicks) -> np.ndarray:
     picture = picture.copy() if clicks.box is None else draw_boxes(picture, np.array([shown(*clicks.box)]))
     radius = max(6, round(min(picture.shape[:2]) / 60))
     width = max(2, radius // 4)
+    for *box, label in clicks.exemplars:
+        left, top, right, bottom = shown(*box)
+        for color, line in ((WHITE, width + 2), (GREEN if label else RED, width)):
+            cv2.rectangle(picture, (left, top), (right, bottom), color, line, cv2.LINE_AA)
     if clicks.corner is not None:
         for color, line in (((0, 0, 0), width + 2), (WHITE, width)):
             cv2.drawMarker(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from omgseg.inference import OMGSegInferencer, describe
-from omgseg.protocols import PromptableModel
+from omgseg.structures import Task
 from omgseg.web.click_tab import ClickTab
 from omgseg.web.image_tab import ImageTab
 from omgseg.web.parts import Site
@@ -62,7 +62,7 @@ def build_app(
     tabs: dict[str, ImageTab | ClickTab | VideoTab] = {}
     if site.task_names():
         tabs["Picture"] = ImageTab(site)
-    if isinstance(seg.segmenter, PromptableModel) and ClickTab.modes_of(seg):
+    if Task.INTERACTIVE in seg.abilities.tasks and ClickTab.modes_of(seg):
         tabs["Clicks"] = ClickTab(site)
     if site.task_names(video=True):
         tabs["Video"] = VideoTab(site)

@@ -12,7 +12,7 @@ from omgseg.structures import Task, Vocabulary
 from omgseg.web import Limits, build_app
 from omgseg.web.parts import Site
 from omgseg.web.uploads import Refused, Workspace
-from tests.fakes import WORDS, ClickOnlyFake, FakeSegmenter, ImageOnlyFake
+from tests.fakes import WORDS, ClickOnlyFake, ExemplarFake, FakeSegmenter, ImageOnlyFake
 
 
 class BoxOnlyFake(ClickOnlyFake):
@@ -60,7 +60,7 @@ def test_a_model_that_can_do_everything():
     assert tabs == ["Picture", "Clicks", "Video"]
     assert controls["image-words"]["type"] == controls["video-words"]["type"] == "textbox"
     assert controls["click-words"]["type"] == "textbox"
-    assert len(choices(controls["click-mode"])) == 3
+    assert len(choices(controls["click-mode"])) == 5
     assert "with your own words, or with clicks" in title
     tasks = [each for each in _radios(FakeSegmenter()) if each != choices(controls["click-mode"])]
     assert [len(each) for each in tasks] == [4, 3] and "All masks" in tasks[0]
@@ -82,6 +82,13 @@ def test_a_model_of_clicks_only():
     assert not [name for name in controls if name.endswith("-words")]
     assert len(choices(controls["click-mode"])) == 3
     assert "clicks" in title and "word" not in title
+
+
+def test_a_model_of_exemplars_without_clicks():
+    tabs, controls, _ = page_of(ExemplarFake())
+    assert tabs == ["Picture", "Clicks", "Video"]
+    assert all("exemplar" in each for each in choices(controls["click-mode"]))
+    assert "two corners" in controls["click-status"]["value"]
 
 
 def test_kinds_of_clicks_are_those_of_the_model():

@@ -15,8 +15,11 @@ from omgseg.structures import Task
 from omgseg.web import Limits
 from omgseg.web.click_tab import (
     ADD,
+    ALIKE,
+    BOX,
     LONGEST_VIEW,
     REMOVE,
+    UNLIKE,
     Clicks,
     ClickTab,
     Step,
@@ -26,7 +29,7 @@ from omgseg.web.click_tab import (
 )
 from omgseg.web.parts import Site
 from omgseg.web.uploads import Refused, Workspace
-from tests.fakes import ClickOnlyFake, FakeSegmenter, picture
+from tests.fakes import ClickOnlyFake, ExemplarFake, FakeSegmenter, picture
 
 
 def result_of(mask: np.ndarray) -> SegmentationResult:
@@ -144,3 +147,79 @@ def test_a_mask_is_named_by_the_words_that_are_given(pictures, tmp_path):
     shown = tab.click(clicks, pictures[0], ADD, "", **asks("a", 12, 15))
     assert shown[0].result.names == [""]
     site.workspace.close()
+
+
+TWINS = [("red", 5, 5, 20, 20), ("red", 30, 10, 50, 30), ("blue", 5, 50, 25, 70)]
+
+
+@pytest.fixture
+def twins(tmp_path) -> str:
+    Image.fromarray(picture(60, 80, *TWINS)).save(tmp_path / "twins.png")
+    return str(tmp_path / "twins.png")
+
+
+@pytest.fixture
+def alike():
+    """``alike(model)``: a tab, and ``draw(clicks, mode, corners)`` for two clicks in it."""
+    opened = []
+
+    def make(model):
+        site = Site(OMGSegInferencer(model), Limits(), Workspace())
+        opened.append(site)
+        tab = ClickTab(site)
+
+        def draw(clicks, mode, *corners):
+            for corner in corners:
+                shown = tab.click(clicks, clicks.path, mode, None, **asks("a", *corner))
+                clicks = shown[0]
+            return shown
+
+        return tab, draw
+
+    yield make
+    for site in opened:
+        site.workspace.close()
+
+
+@pytest.mark.parametrize("kind", [FakeSegmenter, ExemplarFake])
+def test_boxes_find_all_that_is_like_them(alike, twins, kind):
+    tab, draw = alike(kind())
+    clicks = tab.start(twins, asks("a")["request"])[0]
+    with pytest.raises(Refused, match="Show what to find first"):
+        draw(clicks, UNLIKE, (1, 1), (30, 30))
+    clicks, _, text, mask, content = draw(clicks, ALIKE, (1, 1), (79, 59))
+    assert sorted(clicks.result.areas) == [15 * 15, 400, 400] and "3 objects like 1 exemplar:" in text
+    found = np.asarray(Image.open(mask.value["path"]))
+    assert found.shape == (60, 80) and (found > 0).sum() == 15 * 15 + 800
+    assert len(SegmentationResult.load(content.value["path"])) == 3
+    corner = draw(clicks, UNLIKE, (45, 1))
+    assert "opposite corner" in corner[2]
+    clicks, _, text, *_ = draw(corner[0], UNLIKE, (75, 30))
+    assert sorted(clicks.result.areas) == [15 * 15, 400] and "2 objects like 2 exemplars:" in text
+    nothing = draw(clicks, UNLIKE, (1, 1), (30, 30))
+    assert "Nothing like it" in nothing[2] and nothing[3].value is None
+    assert tab.undo(nothing[0], asks("a")["request"])[0].result == clicks.result
+
+
+def test_exemplars_and_clicks_take_the_place_of_each_other(alike, twins):
+    tab, draw = alike(FakeSegmenter())
+    clicks = tab.start(twins, asks("a")["request"])[0]
+    clicks = draw(clicks, ADD, (6, 6))[0]
+    clicks = draw(clicks, ALIKE, (45, 1), (75, 30))[0]
+    assert clicks.points == [] and clicks.result.areas.tolist() == [400]
+    for mode, places in ((ADD, [(6, 6)]), (BOX, [(1, 1), (30, 28)])):
+        other = draw(clicks, mode, *places)[0]
+        assert other.exemplars == [] and other.result.areas.tolist() == [15 * 15]
+
+
+def test_the_view_shows_all_masks_and_exemplars(twins):
+    masks = [np.zeros((50, 100), np.uint8) for _ in range(2)]
+    masks[0][10:30, 10:30] = masks[1][10:30, 60:90] = 1
+    rles = [coco_mask.encode(np.asfortranarray(mask)) for mask in masks]
+    result = SegmentationResult("interactive", (50, 100), rles, [-1, -1], [0.9, 0.8])
+    steps = Step(result, exemplar=(5, 5, 40, 35, 1)), Step(result, exemplar=(45, 40, 55, 48, 0))
+    clicks = Clicks("a.png", view_scale(50, 100), steps)
+    drawn = draw_view(resized(np.full((50, 100, 3), 128, np.uint8), clicks.scale), clicks)
+    assert (drawn[20 * 7, 20 * 7] != 128).any() and (drawn[20 * 7, 75 * 7] != 128).any()
+    (_, green, _), (red, _, _) = drawn[5 * 7 + 4, 10 * 7].tolist(), drawn[44 * 7, 45 * 7 + 4].tolist()
+    assert green > 150 and red > 200
