@@ -41,6 +41,8 @@ class Abilities:
         tasks: the tasks that the model offers, on images or videos.
         prompts: what the model uses of :data:`PROMPT_KINDS`; ``labels`` stands for negative clicks.
         open_vocabulary: whether :attr:`Request.words` may be any words; else only words of `vocabulary`.
+        independent_words: whether the model scores each word by itself and finds nothing for a word that the image does
+            not show. Else callers add background words, which compete with the requested ones.
         vocabulary: the words of the training, or the fixed words; None if the model knows none.
         test_size: (width, height) in pixels to which the model resizes images; None if it does not resize them.
     """
@@ -48,6 +50,7 @@ class Abilities:
     tasks: frozenset[Task]
     prompts: frozenset[str] = frozenset()
     open_vocabulary: bool = False
+    independent_words: bool = False
     vocabulary: Vocabulary | None = None
     test_size: tuple[int, int] | None = None
 

@@ -376,12 +376,13 @@ class ImageOnlyFake(SegmentsImages):
 
 @SEGMENTERS.register_module(force=True)
 class ExemplarFake(SegmentsImages, FindsAlike):
-    """Finds what is like exemplars or any words; takes no clicks."""
+    """Finds what is like exemplars or any words, each by itself; takes no clicks."""
 
     abilities = Abilities(
         tasks=frozenset({Task.INSTANCE, Task.SEMANTIC}),
         prompts=frozenset({"exemplars"}),
         open_vocabulary=True,
+        independent_words=True,
     )
 
 

@@ -154,8 +154,9 @@ def choose_words(
         model: a :class:`~omgseg.protocols.Segmenter`.
         words: the words of the call; None: the default ones.
         background: words that compete with the requested ones and are not reported. None: :func:`background_words`, or
-            none if the requested words are a whole label space, of the training or of a dataset (whose categories have
-            ids). ``[]``: none. In a model with fixed words all of them compete, whatever is given.
+            none if the model scores each word by itself, or if the requested words are a whole label space, of the
+            training or of a dataset (whose categories have ids). ``[]``: none. In a model with fixed words all of them
+            compete, whatever is given.
         default: the default words; None: the model's own.
         task: a task with words.
 
@@ -181,7 +182,8 @@ def choose_words(
         )
     check_word_count(asked, task)
     if background is None:
-        competing = [] if _is_label_space(asked, trained) else background_words(asked, trained)
+        alone = model.abilities.independent_words or _is_label_space(asked, trained)
+        competing = [] if alone else background_words(asked, trained)
     else:
         competing = [] if _is_empty(background) else without_words_of(asked, to_vocabulary(background))
     if task is Task.PANOPTIC:  # as many background words as the encoding has room for

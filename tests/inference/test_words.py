@@ -15,7 +15,7 @@ from omgseg.inference.words import (
 from omgseg.protocols import Abilities
 from omgseg.structures import Category, Task, Vocabulary
 from omgseg.structures.run_lengths import encode_masks
-from tests.fakes import WORDS, ClickOnlyFake, FakeSegmenter, ImageOnlyFake, picture
+from tests.fakes import WORDS, ClickOnlyFake, ExemplarFake, FakeSegmenter, ImageOnlyFake, picture
 
 TRAINED = Vocabulary(
     [Category("car", id=None), Category("dog"), Category("yellow taxi"), Category("sky", is_thing=False)]
@@ -124,6 +124,11 @@ def test_words_that_mean_what_is_asked_for_do_not_compete():
     ]
     chosen = without_words_of(Vocabulary.from_names(["yellow car"]), others)
     assert chosen == [Category("sports car"), Category("cart"), Category("yellow bus")]
+
+
+def test_nothing_competes_where_each_word_stands_for_itself():
+    assert choose_words(ExemplarFake(), ["red"], None, None, Task.INSTANCE).all.names == ["red"]
+    assert choose_words(ExemplarFake(), ["red"], ["blue"], None, Task.INSTANCE).all.names == ["red", "blue"]
 
 
 def test_words_of_the_training_and_generic_ones_compete():
