@@ -8,12 +8,11 @@ import numpy as np
 from torch import Tensor
 
 from omgseg.guests.guest import ImageGuest, Loaded
-from omgseg.guests.readout import highest
+from omgseg.guests.readout import highest, segments_of_map
 from omgseg.models.geometry import interpolate
 from omgseg.models.precision import predicting
 from omgseg.protocols import Abilities, Request
 from omgseg.structures import Segments, Task
-from omgseg.structures.run_lengths import encode_map
 
 PHRASES_AT_ONCE = 16
 """Phrases that are decoded together for an image."""
@@ -62,15 +61,7 @@ class CLIPSegGuest(ImageGuest):
         self, layers: Sequence[Tensor], phrases: Tensor, size: tuple[int, int], request: Request
     ) -> Segments:
         best, labels = highest(self._maps(layers, some, size) for some in phrases.split(PHRASES_AT_ONCE))
-        labels = labels.where(best >= 0.5, labels.new_tensor(-1)).cpu().numpy()
-        best = best.cpu().numpy()
-        present = [label for label in np.unique(labels).tolist() if label >= 0]
-        scores = np.array([best[labels == label].mean() for label in present], np.float32)
-        kept = [row for row, score in enumerate(scores) if score >= request.min_score]
-        present = [present[row] for row in kept]
-        return Segments(
-            request.task, size, encode_map(labels, present), present, scores[kept], vocabulary=request.words
-        )
+        return segments_of_map(best, labels.where(best >= 0.5, -1), request)
 
     def _maps(self, layers: Sequence[Tensor], phrases: Tensor, size: tuple[int, int]) -> Tensor:
         """Probabilities (N, H, W) of phrases at each pixel of an image."""

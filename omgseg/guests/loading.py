@@ -25,6 +25,9 @@ GUESTS = {
     "Mask2FormerForUniversalSegmentation": "omgseg.guests.mask_queries.Mask2FormerGuest",
     "MaskFormerForInstanceSegmentation": "omgseg.guests.mask_queries.MaskFormerGuest",
     "OneFormerForUniversalSegmentation": "omgseg.guests.mask_queries.OneFormerGuest",
+    "Sam3LiteTextModel": "omgseg.guests.sam3.Sam3Guest",
+    "Sam3Model": "omgseg.guests.sam3.Sam3Guest",
+    "Sam3VideoModel": "omgseg.guests.sam3.image_detector",
     "SegformerForSemanticSegmentation": "omgseg.guests.class_maps.ClassMapGuest",
 }
 """Adapters by the class of transformers that a ``config.json`` names in its ``architectures``."""

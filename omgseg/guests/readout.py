@@ -16,6 +16,8 @@ from torch import Tensor
 from omgseg.guests.guest import Found
 from omgseg.models.geometry import MaskGeometry, interpolate
 from omgseg.models.mask_queries.winners import mask_areas, winning_queries
+from omgseg.protocols import Request
+from omgseg.structures import Segments
 from omgseg.structures.run_lengths import encode_map, encode_masks
 from omgseg.structures.run_lengths import mask_areas as mask_pixels
 
@@ -159,3 +161,20 @@ def found_labels(labels: np.ndarray) -> Found:
     """A segment for each class in a map (H, W); below 0 is none."""
     present = [label for label in np.unique(labels).tolist() if label >= 0]
     return Found(encode_map(labels, present), np.array(present, np.int64), np.ones(len(present), np.float32))
+
+
+def segments_of_map(values: Tensor, labels: Tensor, request: Request) -> Segments:
+    """A segment for each word that has pixels; its score is their mean value.
+
+    Args:
+        values: (H, W) of the original image, 0..1.
+        labels: int64 (H, W), places in the words of the request; below 0 is none.
+        request: its `min_score` leaves segments out.
+    """
+    best, places = values.cpu().numpy(), labels.cpu().numpy()
+    present = [label for label in np.unique(places).tolist() if label >= 0]
+    scores = np.array([best[places == label].mean() for label in present], np.float32)
+    kept = np.flatnonzero(scores >= request.min_score)
+    present = [present[row] for row in kept]
+    rles = encode_map(places, present)
+    return Segments(request.task, places.shape, rles, present, scores[kept], vocabulary=request.words)

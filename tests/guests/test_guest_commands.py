@@ -40,6 +40,22 @@ def test_any_words_where_a_guest_takes_them(guest_folder, picture, tmp_path, cap
     assert "dog" in shown or "red kite" in shown
 
 
+def test_words_and_exemplars_of_sam3(guest_folder, picture, tmp_path, capsys):
+    model = ["--model", str(guest_folder("sam3")), "--device", "cpu", "--format", "json"]
+    words = ["--vocabulary", "dog, street", "--min-score", "0"]
+    assert main(["predict", picture, *model, *words, "--out", str(tmp_path / "words")]) == 0
+    result = omgseg.SegmentationResult.load(tmp_path / "words" / "photo.json")
+    assert result.task == "instance" and set(result.names) == {"dog", "street"}
+    boxes = ["--exemplars", "10,5,60,50", "70,40,120,90", "--labels", "1", "0", "--min-score", "0"]
+    assert main(["predict", picture, *model, *boxes, "--out", str(tmp_path / "alike")]) == 0
+    result = omgseg.SegmentationResult.load(tmp_path / "alike" / "photo.json")
+    assert len(result.rles) and set(result.names) == {""}
+    capsys.readouterr()
+    assert main(["predict", picture, *model, "--points", "9,9", "--out", str(tmp_path / "none")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "does not offer prompts by points; it offers the tasks semantic, instance, interactive" in line
+
+
 def test_label_tells_guests_by_their_files_apart(guest_folder, picture, tmp_path, capsys):
     moved = copied(guest_folder("segformer"), tmp_path / "moved")
     out = ["--out", str(tmp_path / "coco.json"), "--task", "semantic", "--device", "cpu"]

@@ -157,6 +157,84 @@ def clipseg() -> tuple:
     return transformers.CLIPSegForImageSegmentation(config), processor, tokenizer()
 
 
+def sam3() -> tuple:
+    return loud(transformers.Sam3Model(sam3_config())), sam3_processor()
+
+
+def sam3_lite_text() -> tuple:
+    """The same with another text encoder."""
+    parts = sam3_config().to_dict()
+    parts["text_config"] = SAM3_TEXT | {"max_position_embeddings": 16}
+    config = transformers.Sam3LiteTextConfig(**{k: v for k, v in parts.items() if k.endswith("_config")})
+    return loud(transformers.Sam3LiteTextModel(config)), sam3_processor()
+
+
+def sam3_video() -> tuple:
+    """What the published files hold: the detector of images and a tracker."""
+    detector, side = sam3_config().to_dict(), SAM3_SIDE
+    tracker = transformers.Sam3TrackerVideoConfig(
+        vision_config=detector["vision_config"],
+        prompt_encoder_config=dict(hidden_size=32, image_size=side, patch_size=14),
+        mask_decoder_config=dict(
+            hidden_size=32, mlp_dim=16, num_hidden_layers=1, num_attention_heads=2, iou_head_hidden_dim=16
+        ),
+        image_size=side,
+        memory_attention_hidden_size=32,
+        memory_attention_num_layers=1,
+        memory_attention_feed_forward_hidden_size=32,
+        memory_encoder_hidden_size=32,
+        memory_encoder_output_channels=8,
+        mask_downsampler_embed_dim=32,
+        memory_fuser_embed_dim=32,
+        memory_fuser_intermediate_dim=32,
+    )
+    config = transformers.Sam3VideoConfig(detector_config=detector, tracker_config=tracker.to_dict())
+    network = transformers.Sam3VideoModel(config)
+    loud(network.detector_model)
+    videos = transformers.Sam2VideoVideoProcessor(size={"height": side, "width": side})
+    processor = transformers.Sam3VideoProcessor(sam3_processor().image_processor, videos, tokenizer())
+    return network, processor
+
+
+def sam3_config() -> object:
+    small = dict(hidden_size=32, num_attention_heads=2, intermediate_size=32)
+    return transformers.Sam3Config(
+        vision_config=dict(
+            backbone_config=dict(
+                model_type="sam3_vit_model",
+                hidden_size=16,
+                intermediate_size=16,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                image_size=SAM3_SIDE,
+                pretrain_image_size=SAM3_SIDE,
+                window_size=2,
+                global_attn_indexes=[1],
+            ),
+            fpn_hidden_size=32,
+            backbone_feature_sizes=[[16, 16], [8, 8], [4, 4]],
+        ),
+        text_config=SAM3_TEXT | {"model_type": "clip_text_model"},
+        geometry_encoder_config=dict(small, num_layers=1, roi_size=3),
+        detr_encoder_config=dict(small, num_layers=1),
+        detr_decoder_config=dict(small, num_layers=2, num_queries=QUERIES),
+        mask_decoder_config=dict(hidden_size=32, num_attention_heads=2),
+    )
+
+
+def sam3_processor() -> object:
+    images = transformers.Sam3ImageProcessor(size={"height": SAM3_SIDE, "width": SAM3_SIDE})
+    return transformers.Sam3Processor(images, tokenizer())
+
+
+def loud(network: torch.nn.Module) -> torch.nn.Module:
+    """A random SAM 3 gives almost the same for all phrases, queries and pixels; make them differ."""
+    for parameter in network.parameters():
+        if parameter.ndim > 1:
+            parameter.data *= 12
+    return network
+
+
 def tokens() -> dict[str, int]:
     """A CLIP vocabulary of single letters."""
     letters = "abcdefghijklmnopqrstuvwxyz"
@@ -168,6 +246,18 @@ def tokenizer() -> object:
     return transformers.CLIPTokenizer(vocab=tokens(), merges=[], model_max_length=16)
 
 
+SAM3_SIDE = 56
+SAM3_TEXT = dict(
+    vocab_size=len(tokens()),
+    hidden_size=16,
+    intermediate_size=16,
+    projection_dim=16,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    max_position_embeddings=32,
+    bos_token_id=len(tokens()) - 2,
+    eos_token_id=len(tokens()) - 1,
+)
 MASK_QUERIES = {
     "mask2former": mask2former,
     "maskformer": maskformer,
@@ -175,7 +265,8 @@ MASK_QUERIES = {
     "eomt": eomt,
     "eomt_dinov3": eomt_dinov3,
 }
-GUESTS = {**MASK_QUERIES, "segformer": segformer, "clipseg": clipseg}
+CONCEPTS = {"sam3": sam3, "sam3_lite_text": sam3_lite_text, "sam3_video": sam3_video}
+GUESTS = {**MASK_QUERIES, **CONCEPTS, "segformer": segformer, "clipseg": clipseg}
 
 
 def decide(network: torch.nn.Module) -> None:
