@@ -120,11 +120,14 @@ def _round_losses(
 def random_points(masks: Tensor) -> tuple[Tensor, Tensor]:
     """A point (N, 1, 2) anywhere on each mask (N, H, W), at a pixel's centre, and its label (N, 1). Of an empty mask:
     :data:`IGNORED`."""
-    flat = masks.flatten(1).float()
-    shown = flat.any(1)
-    place = torch.multinomial(torch.where(shown.unsqueeze(1), flat, torch.ones_like(flat)), 1)
+    shown = masks.flatten(1).cumsum(
+        1, dtype=torch.int32
+    )  # not torch.multinomial, which draws a number for every pixel
+    count = shown[:, -1:]
+    rank = (torch.rand(count.shape, device=masks.device) * count).int().clamp(max=count - 1) + 1
+    place = torch.searchsorted(shown, rank)
     points = torch.stack([place % masks.shape[2], place // masks.shape[2]], dim=-1) + 0.5
-    return points.float(), torch.where(shown, 1, IGNORED).unsqueeze(1)
+    return points.float(), torch.where(count > 0, 1, IGNORED)
 
 
 def tight_boxes(masks: Tensor) -> Tensor:
