@@ -13,9 +13,6 @@ from torch.utils.checkpoint import checkpoint
 
 from omgseg.registry import MODELS
 
-BIAS_LIMIT = 2**23
-"""Attention over all positions is computed in blocks of queries, whose position biases hold at most so many numbers."""
-
 
 @MODELS.register_module()
 class SamImageEncoder(nn.Module):
@@ -128,6 +125,10 @@ class Block(nn.Module):
 class GridAttention(nn.Module):
     """Self-attention on a grid, with a learned bias for the row distance and one for the column distance.
 
+    The biases of all pairs would take heads x (H W)^2 numbers, 800 MB for ViT-B at 1024 pixels. Instead, queries carry
+    their biases to each row and each column, and keys say where they are: the product adds the two. Exact, but for
+    rounding.
+
     Args:
         size: side of the grid that the tables of relative positions are for; other grids interpolate them.
     """
@@ -143,28 +144,21 @@ class GridAttention(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""
         batch, height, width, channels = tokens.shape
-        qkv = self.qkv(tokens).view(batch, height * width, 3, self.num_heads, -1)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B, heads, H * W, d) each
-        by_row = relative_positions(self.rel_pos_h, height, height)
-        by_column = relative_positions(self.rel_pos_w, width, width)
-        # The bias of all pairs would take heads x (H W)^2 numbers, 800 MB for ViT-B at 1024 pixels: rows in turn.
-        rows = max(BIAS_LIMIT // (batch * self.num_heads * width * height * width), 1)
-        attended = [
-            self._attend(q[:, :, start * width : (start + rows) * width], k, v, rows_table, by_column, height)
-            for start, rows_table in zip(range(0, height, rows), by_row.split(rows))
-        ]
-        joined = torch.cat(attended, dim=2).transpose(1, 2).reshape(batch, height, width, channels)
-        return self.proj(joined)
-
-    @staticmethod
-    def _attend(q: Tensor, k: Tensor, v: Tensor, by_row: Tensor, by_column: Tensor, height: int) -> Tensor:
-        """Some rows of queries (B, heads, rows * W, d) to all keys. Biases come from the unscaled queries."""
-        width = len(by_column)
-        grid = q.unflatten(2, (-1, width))
-        row_bias = torch.einsum("bnhwd,hkd->bnhwk", grid, by_row.to(q.dtype))
-        column_bias = torch.einsum("bnhwd,wkd->bnhwk", grid, by_column.to(q.dtype))
-        bias = (row_bias.unsqueeze(-1) + column_bias.unsqueeze(-2)).flatten(4).flatten(2, 3)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        qkv = self.qkv(tokens).view(batch, height, width, 3, self.num_heads, -1)
+        q, k, v = qkv.permute(3, 0, 4, 1, 2, 5)  # (B, heads, H, W, d) each
+        by_row = relative_positions(self.rel_pos_h, height, height).to(q.dtype)
+        by_column = relative_positions(self.rel_pos_w, width, width).to(q.dtype)
+        row_bias = torch.einsum("bnhwd,hkd->bnhwk", q, by_row)  # of the unscaled queries
+        column_bias = torch.einsum("bnhwd,wkd->bnhwk", q, by_column)
+        queries = torch.cat([q * q.shape[-1] ** -0.5, row_bias, column_bias], dim=-1)
+        row = torch.eye(height, dtype=k.dtype, device=k.device).unsqueeze(1).expand(-1, width, -1)
+        column = torch.eye(width, dtype=k.dtype, device=k.device).expand(height, -1, -1)
+        place = torch.cat([row, column], dim=-1).expand(*k.shape[:2], -1, -1, -1)
+        keys = torch.cat([k, place], dim=-1)
+        values = F.pad(v, (0, height + width))  # kernels want one width
+        q, k, v = (part.flatten(2, 3) for part in (queries, keys, values))
+        attended = F.scaled_dot_product_attention(q, k, v, scale=1.0)[..., : channels // self.num_heads]
+        return self.proj(attended.transpose(1, 2).reshape(batch, height, width, channels))
 
 
 def relative_positions(table: Tensor, q_size: int, k_size: int) -> Tensor:
