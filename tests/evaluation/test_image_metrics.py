@@ -194,3 +194,12 @@ def test_interactive_metric(make_sample, run_metric):
     values = run_metric({"type": "omgseg.InteractiveMetric"}, samples)
     expected = {"mIoU": 50, "IoU@50": 200 / 3, "IoU@75": 100 / 3, "oIoU": 50}
     assert values == pytest.approx({f"interactive/{k}": v for k, v in expected.items()})
+
+
+def test_a_pixel_without_a_class_is_missed_and_no_false_alarm():
+    truth, predicted = np.array([0, 0, 1, 1]), np.array([0, 3, 3, 1])
+    with pytest.raises(ValueError, match="label 3, but there are 3 classes"):
+        confusion_matrix(truth, predicted, 3)
+    found = summarize_confusion(confusion_matrix(truth, predicted, 3, with_void=True))
+    assert found["IoU"][:2].tolist() == [0.5, 0.5] and np.isnan(found["IoU"][2])
+    assert (found["mIoU"], found["aAcc"], found["mAcc"], found["fwIoU"]) == (0.5, 0.5, 0.5, 0.5)

@@ -238,8 +238,8 @@ def test_semantic_errors(run_metric, make_sample, tmp_path):
 
     with pytest.raises(ValueError, match=r"map\.png: the value 4 is neither a category id of the vocabulary"):
         run([[3, 4]])
-    with pytest.raises(ValueError, match=r"map\.png: the prediction holds label 3, but there are 3 classes"):
-        run([[3, 9]], [[0, 3]])
+    with pytest.raises(ValueError, match=r"map\.png: the prediction holds label 4, but there are 3 classes"):
+        run([[3, 9]], [[0, 4]])
     with pytest.raises(
         ValueError, match=r"map\.png: the prediction has size \(2, 2\), the ground truth \(1, 2\)"
     ):

@@ -22,6 +22,7 @@ def confusion_matrix(
     num_classes: int,
     ignore_index: int = 255,
     where: str = "image",
+    with_void: bool = False,
 ) -> np.ndarray:
     """Pixels of each (true, predicted) pair.
 
@@ -29,26 +30,31 @@ def confusion_matrix(
         ground_truth: integers (...), 0..num_classes - 1 or `ignore_index`, whose pixels are left out.
         predicted: integers (...), 0..num_classes - 1; may hold anything where the ground truth is ignored.
         where: name of the image, for errors.
+        with_void: predictions may also hold num_classes, which is no class.
 
     Returns:
-        int64 (num_classes, num_classes), rows are ground truth.
+        int64 (num_classes, num_classes), rows are ground truth; with a further column for void predictions.
 
     Raises:
         ValueError: the sizes differ, or a label is out of range.
     """
+    num_predicted = num_classes + with_void
     ground_truth, predicted = np.asarray(ground_truth), np.asarray(predicted)
     check_same_size(ground_truth, predicted, where)
     labelled = ground_truth != ignore_index
-    pair = {"ground truth": ground_truth[labelled], "prediction": predicted[labelled]}
-    for name, labels in pair.items():
-        if labels.size and (labels.min() < 0 or labels.max() >= num_classes):
-            wrong = labels.max() if labels.max() >= num_classes else labels.min()
+    pair = ground_truth[labelled], predicted[labelled]
+    limits = num_classes, num_predicted
+    for name, labels, limit in zip(("ground truth", "prediction"), pair, limits, strict=True):
+        if labels.size and (labels.min() < 0 or labels.max() >= limit):
+            wrong = labels.max() if labels.max() >= limit else labels.min()
             raise ValueError(f"{where}: the {name} holds label {wrong}, but there are {num_classes} classes")
-    return overlap_table(*pair.values(), num_classes, num_classes)
+    return overlap_table(*pair, *limits)
 
 
 def summarize_confusion(confusion: np.ndarray) -> dict[str, np.ndarray | float]:
     """Scores of a confusion matrix (C, C) with ground truth in rows; all fractions.
+
+    Pixels of a further column, (C, C + 1), are predicted as no class: they count as missed.
 
     Returns:
         ``IoU`` and ``Acc``, float64 (C,), NaN where undefined; ``mIoU`` averaged over the classes that occur
@@ -58,7 +64,7 @@ def summarize_confusion(confusion: np.ndarray) -> dict[str, np.ndarray | float]:
     """
     true, total = confusion.sum(axis=1).astype(float), float(confusion.sum())
     correct = np.diag(confusion).astype(float)
-    union = true + confusion.sum(axis=0) - correct
+    union = true + confusion[:, : len(confusion)].sum(axis=0) - correct
     in_gt = true > 0
     nan = np.full(len(confusion), np.nan)
     iou = np.divide(correct, union, out=nan.copy(), where=union > 0)
@@ -92,19 +98,20 @@ def sum_sparse_counts(parts: Iterable[tuple[np.ndarray, np.ndarray]], shape: tup
 
 
 def summarize_videos(
-    confusions: Sequence[tuple[np.ndarray, np.ndarray]], num_classes: int
+    confusions: Sequence[tuple[np.ndarray, np.ndarray]], num_classes: int, with_void: bool = False
 ) -> dict[str, float]:
     """VSPW's scores (its official evaluator's conventions), from the confusion matrix of each video.
 
     Args:
         confusions: matrices (num_classes, num_classes) from :func:`sparse_counts`.
+        with_void: they have a further column, see :func:`confusion_matrix`.
 
     Returns:
         Fractions, NaN where nothing is labelled: ``mIoU``, over the classes of the ground truth, all videos
         together; ``video_mIoU``, the mean of the videos' own; ``Acc``, share of correct pixels;
         ``Acc_class``, mean recall; ``fwIoU``, weighted by ground-truth frequency.
     """
-    shape = (num_classes, num_classes)
+    shape = (num_classes, num_classes + with_void)
     total = summarize_confusion(sum_sparse_counts(confusions, shape))
     videos = [summarize_confusion(sum_sparse_counts([part], shape))["mIoU_gt"] for part in confusions]
     labelled = [value for value in videos if not np.isnan(value)]

@@ -137,7 +137,7 @@ class SemanticTruth:
 
 @METRICS.register_module()
 class SemanticMetric(SampleMetric):
-    """mIoU; reads ``pred_sem_seg``, labels of the data set's vocabulary.
+    """mIoU; reads ``pred_sem_seg``, labels of the data set's vocabulary; their number is no class, a missed pixel.
 
     Ground truth of each frame: the PNG at ``seg_map_path``, a panoptic PNG where the frame has
     ``segments_info``, otherwise a map of category ids.
@@ -172,7 +172,7 @@ class SemanticMetric(SampleMetric):
     def reduce(self, sample: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         """The confusion matrix, without its zeros."""
         num_classes = len(self.vocabulary)
-        confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
+        confusion = np.zeros((num_classes, num_classes + 1), dtype=np.int64)
         for frame in frames_of(sample):
             path = self.truth.path(self.field(frame, self.truth.path_field))
             confusion += confusion_matrix(
@@ -181,12 +181,13 @@ class SemanticMetric(SampleMetric):
                 num_classes,
                 ignore_index=IGNORE,
                 where=path,
+                with_void=True,
             )
         return sparse_counts(confusion)
 
     def summarize(self, results: dict[Any, tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
         num_classes = len(self.vocabulary)
-        summary = summarize_confusion(sum_sparse_counts(results.values(), (num_classes, num_classes)))
+        summary = summarize_confusion(sum_sparse_counts(results.values(), (num_classes, num_classes + 1)))
         return percent({name: summary[name] for name in ("mIoU", "mIoU_gt", "mAcc", "aAcc", "fwIoU")})
 
 
@@ -232,20 +233,24 @@ class VideoSemanticMetric(SampleMetric):
 
     def reduce(self, sample: dict[str, Any]) -> VideoCounts:
         num_classes = len(self.vocabulary)
-        confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
+        confusion = np.zeros((num_classes, num_classes + 1), dtype=np.int64)
         consistency = VideoConsistency(self.clip_lengths)
         for frame in frames_of(sample):
             path = str(self.field(frame, "seg_map_path"))
             truth = self.truth.labels(path, self.vocabulary)
             predicted = self.label_map(frame, "pred_sem_seg")
-            confusion += confusion_matrix(truth, predicted, num_classes, ignore_index=IGNORE, where=path)
+            confusion += confusion_matrix(
+                truth, predicted, num_classes, ignore_index=IGNORE, where=path, with_void=True
+            )
             consistency.add_frame(truth, predicted, where=path)
         return VideoCounts(sparse_counts(confusion), consistency.clips)
 
     def summarize(self, results: dict[Any, VideoCounts]) -> dict[str, float]:
         return percent(
             {
-                **summarize_videos([video.confusion for video in results.values()], len(self.vocabulary)),
+                **summarize_videos(
+                    [video.confusion for video in results.values()], len(self.vocabulary), with_void=True
+                ),
                 **summarize_consistency(video.clips for video in results.values()),
             }
         )
