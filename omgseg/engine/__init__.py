@@ -1,6 +1,6 @@
 """Hooks, the runner and checks that mmengine does not have."""
 
-from omgseg.engine.click_loop import ClickLoop, DetectedBoxLoop, RefinementLoop
+from omgseg.engine.click_loop import ClickLoop, DetectedBoxLoop, ProposalLoop, RefinementLoop
 from omgseg.engine.config import ConfigError, check_arguments, merge_options
 from omgseg.engine.hooks import (
     Bf16OptimWrapper,
@@ -28,6 +28,7 @@ __all__ = [
     "IterationSeedHook",
     "NonFiniteLossError",
     "PicturesHook",
+    "ProposalLoop",
     "RefinementLoop",
     "ResumeDataHook",
     "Runner",

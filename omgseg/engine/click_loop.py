@@ -1,5 +1,5 @@
-"""Models behind the seam that are prompted: as they are used, by the protocol of the small SAMs, or with the boxes of a
-detector."""
+"""Models behind the seam that are prompted: as they are used, by the protocol of the small SAMs, with the boxes of a
+detector, or with nothing, for all masks of an image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmengine.runner import TestLoop
 from mmengine.structures import InstanceData
 
 from omgseg.datasets.transforms.loading import read_rgb
-from omgseg.engine.config import ConfigError
+from omgseg.engine.config import ConfigError, UnsupportedBenchmark
 from omgseg.engine.hooks import vocabulary_of
 from omgseg.engine.runner import unwrap
 from omgseg.evaluation.functional.inputs import load_detections
@@ -25,7 +25,7 @@ from omgseg.evaluation.functional.interactive import (
     mask_overlaps,
     next_click,
 )
-from omgseg.protocols import ImageState, MaskSet, PromptableModel, Prompts
+from omgseg.protocols import ImageState, MaskSet, PromptableModel, Prompts, Proposer
 from omgseg.registry import LOOPS, SEGMENTERS
 from omgseg.structures.prompts import draw_corrections, wrong_pixels
 from omgseg.structures.run_lengths import decode_masks
@@ -35,12 +35,17 @@ class PromptLoop(TestLoop):
     """Puts the runner's model behind the seam and prompts it, image by image.
 
     Works with any :class:`~omgseg.protocols.PromptableModel`: the runner's model itself, or what the factory of its
-    class makes of it, ``SEGMENTERS.get(model.segmenter).from_model(model, config, dtype)``. The model gets the
-    image as its file has it, and resizes it itself.
+    class makes of it,
+    ``SEGMENTERS.get(model.segmenter).from_model(model, config, dtype)``. The model gets the image as its file has it,
+    and resizes it itself.
     """
 
     NEEDS: frozenset[str] = frozenset({"points", "labels"})
     """Kinds of prompts that the model must take."""
+    PROTOCOL: type = PromptableModel
+    """What the model must implement."""
+    LACKING = "does not take clicks on an object and beside it"
+    """What is said of other models."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -52,12 +57,18 @@ class PromptLoop(TestLoop):
         if self._model is None:  # not earlier: hooks may have changed the model until now
             dtype = torch.float16 if self.fp16 else torch.float32
             model = unwrap(self.runner.model)
-            self._model = _promptable(model, self.runner.cfg, dtype, type(self).__name__, self.NEEDS)
+            self._model = behind_seam(model, self.runner.cfg, dtype, type(self).__name__)
+            self._require(self._model)
         samples = list(data_batch["data_samples"])
         for sample in samples:
             self._prompt(self._model, sample)
         self.evaluator.process(data_samples=samples, data_batch=data_batch)
         self.runner.call_hook("after_test_iter", batch_idx=idx, data_batch=data_batch, outputs=samples)
+
+    def _require(self, model: Any) -> None:
+        """Raises UnsupportedBenchmark for a model that cannot be prompted in this way."""
+        if not isinstance(model, self.PROTOCOL) or not self.NEEDS <= model.abilities.prompts:
+            raise UnsupportedBenchmark(f"{type(self).__name__}: {type(model).__name__} {self.LACKING}")
 
     @abstractmethod
     def _prompt(self, model: PromptableModel, sample: DetDataSample) -> None:
@@ -243,6 +254,7 @@ class DetectedBoxLoop(PromptLoop):
     """
 
     NEEDS = frozenset({"boxes"})
+    LACKING = "does not take boxes"
 
     def __init__(self, *args: Any, boxes: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -275,6 +287,41 @@ class DetectedBoxLoop(PromptLoop):
         )
 
 
+@LOOPS.register_module()
+class ProposalLoop(PromptLoop):
+    """Finds all masks of each image, without prompts and words.
+
+    Adds to a sample: ``pred_proposals`` with ``masks``, N run lengths by falling score, and ``scores`` (N,).
+
+    Args:
+        points_per_side, min_score, max_overlap: see :meth:`~omgseg.protocols.Proposer.propose`. By default nothing is
+            left out for its score: recall does not count what is found in vain.
+        kwargs: see mmengine's TestLoop.
+    """
+
+    NEEDS = frozenset()
+    PROTOCOL = Proposer
+    LACKING = "does not find all masks of an image"
+
+    def __init__(
+        self,
+        *args: Any,
+        points_per_side: int = 32,
+        min_score: float = 0.0,
+        max_overlap: float = 0.9,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if points_per_side < 1:
+            raise ValueError(f"ProposalLoop: points_per_side is {points_per_side}, at least 1 is needed")
+        self.settings = (points_per_side, min_score, max_overlap)
+
+    def _prompt(self, model: Any, sample: DetDataSample) -> None:
+        found = model.propose(_encode(model, sample), *self.settings)
+        scores = torch.from_numpy(np.asarray(found.scores, np.float32))
+        sample.pred_proposals = InstanceData(masks=found.rles, scores=scores)
+
+
 def _encode(model: PromptableModel, sample: DetDataSample) -> ImageState:
     return model.encode_image(read_rgb(sample.img_path, str(sample.get("source", ""))))
 
@@ -289,27 +336,21 @@ def _inside(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.concatenate([low, np.where(flat, low + 1, high)], axis=1).astype(np.float32)
 
 
-def _promptable(
-    model: Any, config: Any, dtype: torch.dtype, loop: str, needs: frozenset[str]
-) -> PromptableModel:
+def behind_seam(model: Any, config: Any, dtype: torch.dtype, loop: str) -> Any:
     """The runner's model behind the seam.
 
     Raises:
-        ConfigError: it does not take the prompts that the loop needs.
+        ConfigError: its class does not say how it gets there.
     """
-    name = type(model).__name__
     if not isinstance(model, PromptableModel):
         factory = getattr(model, "segmenter", None)
         factory = SEGMENTERS.get(factory) if isinstance(factory, str) else factory
         if not hasattr(factory, "from_model"):
             raise ConfigError(
-                f"{loop}: {name} is not a PromptableModel, and its class attribute 'segmenter' names no factory in "
-                "SEGMENTERS with a class method from_model(model, config, dtype)"
+                f"{loop}: {type(model).__name__} is not a PromptableModel, and its class attribute 'segmenter' names "
+                "no factory in SEGMENTERS with a class method from_model(model, config, dtype)"
             )
-        model = factory.from_model(model, config, dtype)
-    if not isinstance(model, PromptableModel) or not needs <= model.abilities.prompts:
-        wanted = "boxes" if "boxes" in needs else "clicks on an object and beside it"
-        raise ConfigError(f"{loop}: {name} does not take {wanted}")
+        return factory.from_model(model, config, dtype)
     return model
 
 

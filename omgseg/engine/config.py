@@ -39,6 +39,10 @@ class ConfigError(ValueError):
     """A key or a name in a config or in ``--cfg-options`` does not exist, or a value cannot be meant."""
 
 
+class UnsupportedBenchmark(ConfigError):
+    """A benchmark asks for something that the model cannot do."""
+
+
 def _near_or_known(key: str, known: Collection[str]) -> str:
     """The end of a sentence: the known keys that look like ``key``, or else all of them."""
     return did_you_mean(key, known) or (
@@ -362,13 +366,19 @@ def with_model(config: Config, model: str | Path | None = None) -> Config:
     if model is None:
         return config
     chosen = _config_with_model(model)
-    same_type = chosen.model.get("type") == config.get("model", {}).get("type")
     content = config.to_dict()
     content |= {key: chosen[key] for key in ("model", "custom_imports") if key in chosen}
     result = Config(content, filename=config.filename)
-    if same_type and "readout" in config:
-        result.merge_from_dict(dict(model=dict(test_cfg=config.readout)))
+    merge_readout(result, config)
     return result
+
+
+def merge_readout(config: Config, benchmark: Config) -> None:
+    """Merge a benchmark's ``readout`` into the ``test_cfg`` of a config's model, if it is of the type of the
+    benchmark's own model."""
+    same_type = config.get("model", {}).get("type") == benchmark.get("model", {}).get("type")
+    if same_type and "readout" in benchmark:
+        config.merge_from_dict(dict(model=dict(test_cfg=benchmark.readout)))
 
 
 def _config_with_model(file: str | Path) -> Config:

@@ -1,4 +1,5 @@
-"""A model behind the seam that is prompted: simulated clicks, the protocol of the small SAMs, a detector's boxes."""
+"""A model behind the seam that is prompted: simulated clicks, the protocol of the small SAMs, a detector's boxes,
+all masks."""
 
 import json
 from typing import Any
@@ -16,11 +17,11 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from omgseg.engine import ConfigError
-from omgseg.evaluation.metrics import InteractiveMetric, RefinementMetric
+from omgseg.evaluation.metrics import InteractiveMetric, ProposalMetric, RefinementMetric
 from omgseg.protocols import Abilities, MaskSet
 from omgseg.structures import Category, Task, Vocabulary
 from omgseg.structures.run_lengths import encode_masks
-from tests.fakes import ClickOnlyFake, picture
+from tests.fakes import ClickOnlyFake, FindsEverything, picture
 
 SCENE = picture(60, 80, ("red", 5, 5, 25, 25), ("blue", 5, 40, 25, 60), ("green", 40, 0, 60, 80))
 RED, BLUE, GREEN = (SCENE[..., channel] > 150 for channel in (0, 2, 1))
@@ -358,3 +359,39 @@ def test_a_missing_file_and_a_model_without_boxes(tmp_path):
     model.abilities = Abilities(frozenset({Task.INTERACTIVE}), frozenset({"points", "labels"}))
     with pytest.raises(ConfigError, match="DetectedBoxLoop: Direct does not take boxes"):
         detect(tmp_path, [ENTRY], model)
+
+
+class Everything(Direct, FindsEverything):
+    """Finds the three squares of the scene: blue scores less than red and green."""
+
+
+def test_all_masks_of_an_image(tmp_path):
+    truth = dict(
+        images=[dict(id=name, height=60, width=80) for name in "ab"],
+        annotations=[
+            dict(id=1, image_id="a", category_id=1, segmentation=encode_masks([RED])[0], area=400, iscrowd=0),
+            dict(
+                id=2,
+                image_id="a",
+                category_id=1,
+                segmentation=encode_masks([RED | BLUE])[0],
+                area=800,
+                iscrowd=0,
+            ),
+        ],
+        categories=[dict(id=1, name="thing")],
+    )
+    for entry in truth["annotations"]:
+        entry["bbox"] = [0, 0, 1, 1]
+    file = tmp_path / "truth.json"
+    file.write_text(json.dumps(truth))
+    data = [sample_of(tmp_path, "a", RED), sample_of(tmp_path, "b")]
+    model = Everything()
+    values, (first, _) = run(tmp_path, model, data, ProposalMetric(str(file)), "ProposalLoop", min_score=0.7)
+    assert [np.asarray(mask["size"]).tolist() for mask in first.pred_proposals.masks] == [[60, 80]] * 2
+    assert first.pred_proposals.scores.tolist() == pytest.approx([0.9, 0.8]), "blue is below the limit"
+    assert values["proposals/AR@100"] == pytest.approx(50), "red is found, both as one object are not"
+    with pytest.raises(ConfigError, match="ProposalLoop: Direct does not find all masks of an image"):
+        run(tmp_path / "x", Direct(), data, ProposalMetric(str(file)), "ProposalLoop")
+    with pytest.raises(ValueError, match="points_per_side is 0"):
+        run(tmp_path / "y", model, data, ProposalMetric(str(file)), "ProposalLoop", points_per_side=0)

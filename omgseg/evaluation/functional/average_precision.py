@@ -350,6 +350,43 @@ def _vouched_for(ground_truth: dict[str, Any], results: list[dict[str, Any]]) ->
     return [result for result in results if (result["image_id"], result["category_id"]) in looked_for]
 
 
+PROPOSAL_COUNTS = (100, 1000)
+
+
+def evaluate_proposals(
+    ground_truth: dict[str, Any],
+    results: Sequence[dict[str, Any]],
+    image_ids: Sequence[int] | None = None,
+    max_proposals: Sequence[int] = PROPOSAL_COUNTS,
+) -> dict[str, float]:
+    """Average recall of class-agnostic mask proposals: COCO's AR with ``useCats = 0``.
+
+    Recall at IoU 0.5, 0.55, ..., 0.95, averaged, with the best proposals of each image (Hosang et al., What makes for
+    effective detection proposals?, PAMI 2016; COCO's evaluation). Crowd regions are neither found nor missed.
+
+    Args:
+        ground_truth, image_ids: see :func:`evaluate_instances`; categories are not looked at.
+        results: ``image_id``, ``segmentation`` (RLE at the image's size) and ``score``; ties keep this order.
+        max_proposals: numbers of proposals of an image to evaluate.
+
+    Returns:
+        ``AR@<n>`` for each number, and ``ARs@<n>``, ``ARm@<n>``, ``ARl@<n>`` (small, medium and large objects) for the
+        largest; fractions, -1 where undefined.
+
+    Raises:
+        ValueError: a result names an image that the ground truth does not have.
+    """
+    agnostic = {
+        **ground_truth,
+        "annotations": [{**entry, "category_id": 1} for entry in ground_truth["annotations"]],
+        "categories": [{"id": 1, "name": "object"}],
+    }
+    results = [{**entry, "category_id": 1} for entry in results]
+    tables = average_precision_tables(agnostic, results, image_ids, max_proposals)
+    values = summarize_ap(tables.precision, tables.recall, tables.iou_thresholds, tables.max_detections)
+    return {name: value for name, value in values.items() if name.startswith("AR")}
+
+
 def evaluate_tracks(
     ground_truth: dict[str, Any], results: Sequence[dict[str, Any]], video_ids: Sequence[int] | None = None
 ) -> tuple[dict[str, float], dict[int, float]]:

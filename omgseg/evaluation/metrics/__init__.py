@@ -5,6 +5,7 @@ from omgseg.evaluation.metrics.image import (
     CocoInstanceMetric,
     CocoPanopticMetric,
     LVISMetric,
+    ProposalMetric,
 )
 from omgseg.evaluation.metrics.interactive import InteractiveMetric, RefinementMetric
 from omgseg.evaluation.metrics.semantic import SemanticMetric, VideoSemanticMetric
@@ -22,6 +23,7 @@ __all__ = [
     "DavisMetric",
     "InteractiveMetric",
     "LVISMetric",
+    "ProposalMetric",
     "RefinementMetric",
     "SemanticMetric",
     "VideoPanopticMetric",

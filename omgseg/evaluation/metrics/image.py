@@ -16,6 +16,7 @@ from omgseg.evaluation.functional.average_precision import (
     check_lvis_fields,
     evaluate_instances,
     evaluate_lvis,
+    evaluate_proposals,
 )
 from omgseg.evaluation.functional.cityscapes import match_instances, summarize_cityscapes
 from omgseg.evaluation.functional.inputs import check_masks, load_annotations, unique_index
@@ -121,21 +122,30 @@ class InstanceFileMetric(SampleMetric):
     def evaluate_entries(self, entries: list[dict[str, Any]], image_ids: list[Any]) -> dict[str, float]:
         """Values (fractions, -1 where undefined) of the result entries of these images."""
 
-    def reduce(self, sample: dict[str, Any]) -> list[dict[str, Any]]:
-        """The result entries of an image."""
+    def image_of(self, sample: dict[str, Any]) -> Any:
+        """The sample's image id, which the file must have."""
         image_id = self.field(sample, "img_id")
         if image_id not in self.sizes:
             raise ValueError(
                 f"{self.ann_file}: field 'images' has no entry with id {image_id!r}; dataset and metric must "
                 "use the same annotation file"
             )
-        predicted = self.field(sample, "pred_instances")
-        masks = to_numpy(predicted["masks"])
-        if masks.shape[1:] != self.sizes[image_id]:
+        return image_id
+
+    def check_size(self, image_id: Any, size: tuple[int, ...]) -> None:
+        """Refuse predicted masks of another size (H, W) than the file says."""
+        if size != self.sizes[image_id]:
             raise ValueError(
-                f"image {image_id}: predicted masks have size {masks.shape[1:]}, {self.ann_file} says "
+                f"image {image_id}: predicted masks have size {size}, {self.ann_file} says "
                 f"{self.sizes[image_id]}; predictions must be resized to the original image (ori_shape)"
             )
+
+    def reduce(self, sample: dict[str, Any]) -> list[dict[str, Any]]:
+        """The result entries of an image."""
+        image_id = self.image_of(sample)
+        predicted = self.field(sample, "pred_instances")
+        masks = to_numpy(predicted["masks"])
+        self.check_size(image_id, masks.shape[1:])
         categories = self.category_ids(to_numpy(predicted["labels"])).tolist()
         scores = to_numpy(predicted["scores"]).tolist()
         return [
@@ -176,6 +186,38 @@ class CocoInstanceMetric(InstanceFileMetric):
             bands, _ = evaluate_instances(self.ground_truth, entries, image_ids, boundary=True)
             values |= {f"{name}_boundary": value for name, value in bands.items()}
         return values
+
+
+@METRICS.register_module()
+class ProposalMetric(InstanceFileMetric):
+    """Average recall of all masks of an image, whatever their classes; reads ``pred_proposals`` (masks as RLE, scores).
+
+    Values: ``AR@100``, ``AR@1000``, and ``ARs@1000``, ``ARm@1000``, ``ARl@1000`` (small, medium and large objects), see
+    :func:`~omgseg.evaluation.functional.average_precision.evaluate_proposals`. The images are those that were
+    predicted.
+
+    Args:
+        ann_file: instance JSON.
+        prefix, kwargs: see mmengine's BaseMetric.
+
+    Raises:
+        FileNotFoundError, ValueError: the file is missing or of another kind.
+    """
+
+    default_prefix = "proposals"
+
+    def reduce(self, sample: dict[str, Any]) -> list[dict[str, Any]]:
+        image_id = self.image_of(sample)
+        predicted = self.field(sample, "pred_proposals")
+        for mask in predicted["masks"]:
+            self.check_size(image_id, tuple(mask["size"]))
+        return [
+            {"image_id": image_id, "score": score, "segmentation": mask}
+            for score, mask in zip(to_numpy(predicted["scores"]).tolist(), predicted["masks"], strict=True)
+        ]
+
+    def evaluate_entries(self, entries: list[dict[str, Any]], image_ids: list[Any]) -> dict[str, float]:
+        return evaluate_proposals(self.ground_truth, entries, image_ids)
 
 
 @METRICS.register_module()

@@ -9,12 +9,13 @@ gets these fields for its ``tasks``, at the original size (H, W); labels index t
   and ``bboxes`` (N, 4).
 - instance, of videos: ``pred_track_instances`` with ``instances_id``, ``labels`` and ``scores`` (N,), and ``masks``, N
   run lengths; the rows are the same in all frames of a clip, and a mask is empty where the track is not seen.
-- semantic: ``pred_sem_seg.sem_seg`` int (1, H, W): labels.
+- semantic: ``pred_sem_seg.sem_seg`` int (1, H, W): labels; the number of classes is void.
 - interactive: ``pred_instances`` with ``scores`` (N,), ``masks`` and ``bboxes`` in the order of the prompts. The click
   benchmark (:class:`~omgseg.engine.click_loop.ClickLoop`) adds ``pred_box`` and ``pred_clicks``.
 - vos: ``pred_vos_seg.sem_seg`` int32 (1, H, W): ids of the given objects; 0 is the background.
 
-The task everything sets none: the inferencer asks a :class:`~omgseg.protocols.Proposer` for it, no sample does.
+The task everything sets none: a :class:`~omgseg.protocols.Proposer` is asked for it. Its benchmark
+(:class:`~omgseg.engine.click_loop.ProposalLoop`) sets ``pred_proposals`` with ``masks``, N run lengths, and ``scores``.
 
 :func:`set_image_predictions` and :func:`set_prompt_predictions` set those of images,
 :func:`~omgseg.models.mask_queries.video.set_video_predictions` those of videos and
