@@ -3,8 +3,11 @@
 python tools/test.py configs/benchmarks/coco_panoptic.py weights.safetensors --out metrics.json --show-dir pictures
 python tools/test.py configs/benchmarks/*.py weights.safetensors --out table.md --out table.json
 
-Prints a table: benchmark, metric, ours, the paper's figures, seconds per image, peak memory. Of several benchmarks,
-those whose data are missing are listed as such and the others run.
+python tools/test.py configs/benchmarks/*.py --segmenter hf:facebook/mask2former-swin-large-coco-panoptic --out table.md
+
+--segmenter takes any model that `omgseg predict --model` takes. Prints a table: benchmark, metric, ours, the paper's
+figures, seconds per image, peak memory. Of several benchmarks, those whose data are missing or that the model cannot do
+are listed as such and the others run.
 """
 
 from __future__ import annotations
@@ -21,19 +24,33 @@ from mmengine.dist import is_main_process
 
 from omgseg.engine.benchmarks import Outcome, run_benchmark, table, try_benchmark, write_table
 from omgseg.engine.config import add_common_arguments, leave_process_group, load_config, one_line_errors
+from omgseg.inference.evaluating import with_segmenter
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("configs", nargs="+", metavar="config", help="config files")
-    parser.add_argument("checkpoint", help="weights: .pth or .safetensors, ours or in the published layout")
+    parser.add_argument(
+        "configs",
+        nargs="+",
+        metavar="config ... checkpoint",
+        help="config files; then, without --segmenter, the weights: .pth or .safetensors, ours or as published",
+    )
     add_common_arguments(parser)
     parser.add_argument(
         "--model",
         metavar="CONFIG",
         help="the config whose model has these weights (default: OMG-Seg ConvNeXt-L)",
+    )
+    parser.add_argument(
+        "--segmenter",
+        metavar="NAME|RUN|CONFIG",
+        help="test this model instead of a checkpoint: a name of `omgseg models`, hf:owner/name or the folder of a "
+        "guest, the work folder of a training, or a config file with --weights",
+    )
+    parser.add_argument(
+        "--weights", metavar="FILE", help="weights of --segmenter; hf:owner/name downloads a guest"
     )
     parser.add_argument(
         "--out",
@@ -55,6 +72,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "--dump", metavar="FOLDER", help="write every sample's predictions, for tools/score.py"
     )
     args = parser.parse_args(argv)
+    args.checkpoint = None
+    if args.segmenter is None:
+        if args.weights is not None or len(args.configs) < 2:
+            parser.error("give the checkpoint after the configs, or a model with --segmenter")
+        args.checkpoint = args.configs.pop()
+    elif args.model is not None:
+        parser.error("--model is the config of a checkpoint; --segmenter has its own")
     names = [Path(config).stem for config in args.configs]
     if len(set(names)) < len(names):
         parser.error("two configs have the same name; outcomes are listed by name")
@@ -68,6 +92,8 @@ def prepare(file: str, args: argparse.Namespace) -> Config:
     if several and args.work_dir is not None:
         cfg.work_dir = str(Path(args.work_dir) / name)
     cfg.load_from, cfg.resume = args.checkpoint, False
+    if args.segmenter is not None:
+        cfg = with_segmenter(cfg, args.segmenter, args.weights)
     if args.boxes is not None and "boxes" in cfg.test_cfg:
         cfg.test_cfg.boxes = args.boxes
     for folder, hook in ((args.show_dir, "PicturesHook"), (args.dump, "DumpHook")):
@@ -85,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> list[Outcome]:
         outcomes.append(run(prepare(file, args)))
         if is_main_process():
             for path in args.out:  # after each: hours of work are not lost
-                write_table(path, outcomes, args.checkpoint)
+                write_table(path, outcomes, args.checkpoint or args.segmenter)
     if is_main_process():
         print(table(outcomes))
     return outcomes

@@ -19,8 +19,9 @@ from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner as MMEngineRunner
 
-from omgseg.engine.config import ConfigError
-from omgseg.engine.runner import MissingCheckpointError, Runner
+from omgseg.engine.config import ConfigError, UnsupportedBenchmark
+from omgseg.engine.runner import MissingCheckpointError, Runner, unwrap
+from omgseg.engine.seam_model import SeamModel
 from omgseg.files import whole_file
 from omgseg.messages import did_you_mean
 from omgseg.models.checkpoints.loading import CheckpointError
@@ -124,7 +125,8 @@ def run_benchmark(config: Config) -> Outcome:
 
 
 def try_benchmark(config: Config) -> Outcome:
-    """As :func:`run_benchmark`, but an outcome says what is wrong with the data, so that other benchmarks can follow.
+    """As :func:`run_benchmark`, but an outcome says what is wrong with the data, or what the model cannot do, so that
+    other benchmarks can follow.
 
     Raises:
         MissingCheckpointError, CheckpointError, ConfigError: of the checkpoint or the config: no other benchmark would
@@ -133,6 +135,8 @@ def try_benchmark(config: Config) -> Outcome:
     runner = Runner.from_cfg(config)
     try:
         return _run(runner, config)
+    except UnsupportedBenchmark as error:  # in all processes alike
+        return replace(_outcome_of(config), note=str(error))
     except (CheckpointError, ConfigError, MissingCheckpointError):
         raise
     except FileNotFoundError as error:
@@ -156,6 +160,9 @@ def _run(runner: Runner, config: Config) -> Outcome:
     all_reduce(peak, "max")
     outcome.peak_bytes = int(peak)
     _check_listed(outcome)
+    model = unwrap(runner.model)
+    if isinstance(model, SeamModel):
+        outcome.note = "; ".join(note for note in (model.report, outcome.note) if note)
     return outcome
 
 

@@ -17,6 +17,7 @@ from omgseg.datasets.transforms.loading import read_rgb
 from omgseg.engine.config import ConfigError, UnsupportedBenchmark
 from omgseg.engine.hooks import vocabulary_of
 from omgseg.engine.runner import unwrap
+from omgseg.engine.seam_model import SeamModel
 from omgseg.evaluation.functional.inputs import load_detections
 from omgseg.evaluation.functional.interactive import (
     REDUCTION,
@@ -34,8 +35,8 @@ from omgseg.structures.run_lengths import decode_masks
 class PromptLoop(TestLoop):
     """Puts the runner's model behind the seam and prompts it, image by image.
 
-    Works with any :class:`~omgseg.protocols.PromptableModel`: the runner's model itself, or what the factory of its
-    class makes of it,
+    Works with any :class:`~omgseg.protocols.PromptableModel`: the runner's model itself, that of a
+    :class:`~omgseg.engine.seam_model.SeamModel`, or what the factory of its class makes of it,
     ``SEGMENTERS.get(model.segmenter).from_model(model, config, dtype)``. The model gets the image as its file has it,
     and resizes it itself.
     """
@@ -342,6 +343,8 @@ def behind_seam(model: Any, config: Any, dtype: torch.dtype, loop: str) -> Any:
     Raises:
         ConfigError: its class does not say how it gets there.
     """
+    if isinstance(model, SeamModel):
+        return model.segmenter
     if not isinstance(model, PromptableModel):
         factory = getattr(model, "segmenter", None)
         factory = SEGMENTERS.get(factory) if isinstance(factory, str) else factory

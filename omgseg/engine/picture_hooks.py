@@ -193,7 +193,7 @@ class DumpHook(Hook):
             metainfo = getattr(dataset, "metainfo", {})
             Manifest(
                 config=str(runner.cfg.filename or ""),
-                checkpoint=str(runner.cfg.get("load_from") or ""),
+                checkpoint=str(runner.cfg.get("load_from") or runner.cfg.model.get("segmenter", "")),
                 vocabulary=vocabulary_of(dataset).to_dict(),
                 samples=sample_ids(dataset),
                 data_prefix={name: str(path) for name, path in getattr(dataset, "data_prefix", {}).items()},

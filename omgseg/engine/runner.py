@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import is_distributed, is_main_process, master_only
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner as MMEngineRunner
@@ -123,7 +124,12 @@ class Runner(MMEngineRunner):
         torch.distributed.init_process_group(backend=dist_cfg.get("backend", "gloo"), timeout=timeout)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
-        """Move the model to its device and wrap it for distributed training."""
+        """Move the model to its device and wrap it for distributed training.
+
+        A model without trainable parameters, such as one behind the seam, has nothing to synchronise.
+        """
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            return model.to(get_device())
         if self.distributed and not torch.cuda.is_available():
             wrapper = dict(
                 type="MMDistributedDataParallel",

@@ -36,7 +36,7 @@ class Manifest:
 
     Attributes:
         config: the config's file name.
-        checkpoint: the weights' file name.
+        checkpoint: the weights' file name, or the name of a model.
         vocabulary: ``Vocabulary.to_dict()`` of what predicted labels index.
         samples: image or video ids of the whole data set, in its order.
         data_prefix: folders of the data set, by which paths in the samples begin.

@@ -74,7 +74,7 @@ def load(
     """
     located, weights = locate_model(config_or_run, weights)
     config = read_config(located)
-    factory, options = _segmenter_of(config)
+    factory, options = segmenter_of(config)
     if scale is not None:
         options["scale"] = _checked_scale(scale)
     _check_options(factory, options)
@@ -198,7 +198,7 @@ def _named(config: object) -> str:
     return f"the config {config}" if isinstance(config, str | Path) and str(config) else "the config"
 
 
-def _segmenter_of(config: Config) -> tuple[Callable[..., Segmenter], dict[str, Any]]:
+def segmenter_of(config: Config) -> tuple[Callable[..., Segmenter], dict[str, Any]]:
     """The factory of a config's segmenter, and the options that the config gives it."""
     options = dict(config.get("segmenter") or {})
     name = options.pop("type", None)

@@ -1,12 +1,15 @@
-"""From the model's data samples to segments, task by task."""
+"""From the model's data samples to segments and back, task by task."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from mmdet.evaluation.functional import INSTANCE_OFFSET
 from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData, PixelData
 from pycocotools import mask as coco_mask
 
 from omgseg.structures.run_lengths import encode_map, encode_masks
@@ -140,3 +143,84 @@ def _objects(sample: DetDataSample) -> dict[str, Any]:
         "scores": np.ones(len(ids)),
         "ids": ids,
     }
+
+
+def set_predictions(frames: Sequence[DetDataSample], found: Sequence[Segments], is_video: bool) -> None:
+    """Set the predictions of a task, the inverse of :func:`segments_of`: what metrics read.
+
+    :mod:`omgseg.models.mask_queries.readout` lists the fields. A pixel of no segment, or of one without a class, is
+    void: the number of classes. Instances without a class are left out, and so is stuff.
+
+    Args:
+        frames: the frames of a video, or one image.
+        found: for each the segments of one task, with the words of the dataset.
+        is_video: whether instances are tracks. The score of a track is its mean over the frames that show it, its label
+            the most frequent one.
+    """
+    task = found[0].task
+    if task is Task.PANOPTIC:
+        _set_panoptic(frames, found)
+    elif task is Task.SEMANTIC:
+        for frame, segments in zip(frames, found, strict=True):
+            labels = segments.label_map
+            labels[labels == NO_CLASS] = len(segments.vocabulary)
+            frame.pred_sem_seg = _map_of(labels)
+    elif task is Task.VOS:
+        for frame, segments in zip(frames, found, strict=True):
+            frame.pred_vos_seg = _map_of(segments.id_map)
+    else:
+        found = [segments.select((segments.labels != NO_CLASS) & segments.is_thing) for segments in found]
+        if is_video:
+            _set_tracks(frames, found)
+        else:
+            _set_instances(frames[0], found[0])
+
+
+def _map_of(values: np.ndarray, **metainfo: Any) -> PixelData:
+    return PixelData(sem_seg=torch.from_numpy(values).unsqueeze(0), metainfo=metainfo)
+
+
+def _set_panoptic(frames: Sequence[DetDataSample], found: Sequence[Segments]) -> None:
+    """Things are numbered from 1 by rising ids, the same in all frames."""
+    things = np.unique(np.concatenate([segments.ids[segments.is_thing] for segments in found]))
+    for frame, segments in zip(frames, found, strict=True):
+        numbers = np.where(segments.is_thing, np.searchsorted(things, segments.ids) + 1, 0)
+        values = segments.labels + INSTANCE_OFFSET * numbers
+        void = len(segments.vocabulary)
+        values[segments.labels == NO_CLASS] = void
+        scores: dict[int, float] = {}
+        for value, score in zip(values.tolist(), segments.scores.tolist(), strict=True):
+            scores[value] = max(score, scores.get(value, 0.0))
+        scores.pop(void, None)
+        table = np.concatenate([[void], values])
+        frame.pred_panoptic_seg = _map_of(table[segments.index_map], **{SEGMENT_SCORES: scores})
+
+
+def _set_instances(sample: DetDataSample, segments: Segments) -> None:
+    sample.pred_instances = InstanceData(
+        labels=torch.from_numpy(segments.labels.copy()),
+        scores=torch.from_numpy(segments.scores.copy()),
+        masks=torch.from_numpy(segments.masks),
+        bboxes=torch.from_numpy(segments.boxes.copy()),
+    )
+
+
+def _set_tracks(frames: Sequence[DetDataSample], found: Sequence[Segments]) -> None:
+    """Tracks by falling score; those of equal scores by rising ids."""
+    ids = np.unique(np.concatenate([segments.ids for segments in found]))
+    rows = [np.searchsorted(ids, segments.ids) for segments in found]
+    votes = np.zeros((len(ids), len(found[0].vocabulary)), np.int64)
+    sums = np.zeros(len(ids))
+    for of_frame, segments in zip(rows, found, strict=True):
+        votes[of_frame, segments.labels] += 1
+        sums[of_frame] += segments.scores
+    scores = sums / votes.sum(1)
+    order = np.argsort(-scores, kind="stable")
+    for frame, of_frame, segments in zip(frames, rows, found, strict=True):
+        masks = dict(zip(of_frame.tolist(), segments.rles, strict=True))
+        frame.pred_track_instances = InstanceData(
+            instances_id=torch.from_numpy(ids[order]),
+            labels=torch.from_numpy(votes.argmax(1)[order]),
+            scores=torch.from_numpy(scores[order]),
+            masks=[masks.get(row) for row in order.tolist()],
+        )
