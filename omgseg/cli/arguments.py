@@ -23,7 +23,11 @@ NO_WORDS = 'the weights do not hold the words of a training; give some, e.g. --v
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The model, and where and how it computes."""
-    group = add_model_files(parser)
+    add_computing_arguments(add_model_files(parser))
+
+
+def add_computing_arguments(group: argparse._ArgumentGroup) -> None:
+    """Where and how a model computes."""
     group.add_argument(
         "--device", default="auto", help="cpu, cuda:1, ...; default: the accelerator if there is one"
     )
@@ -85,10 +89,15 @@ def check_limits(args: argparse.Namespace) -> None:
     Raises:
         UsageError: one of them is out of range.
     """
-    if args.min_score is not None and not 0 <= args.min_score <= 1:
-        raise UsageError(f"--min-score {args.min_score:g} must be between 0 and 1")
+    check_share("--min-score", args.min_score)
     if args.batch_size < 1:
         raise UsageError(f"--batch-size {args.batch_size} must be at least 1")
+
+
+def check_share(option: str, value: float | None) -> None:
+    """Raises UsageError unless the value of an option is None or in 0..1."""
+    if value is not None and not 0 <= value <= 1:
+        raise UsageError(f"{option} {value:g} must be between 0 and 1")
 
 
 def model_files(args: argparse.Namespace) -> tuple[str, str | None]:

@@ -11,12 +11,13 @@ import sys
 from collections.abc import Sequence
 
 import omgseg
-from omgseg.cli import check, export, info, label, models, predict, web
+from omgseg.cli import check, compare, export, info, label, models, predict, web
 from omgseg.cli.status import INTERRUPTED, OK, SOME_FAILED, USAGE, UsageError, one_line
 
 COMMANDS = {
     "predict": predict,
     "label": label,
+    "compare": compare,
     "export": export,
     "models": models,
     "info": info,
@@ -29,6 +30,7 @@ Segment images and videos by words, clicks or tracking, with many models.
   omgseg predict photo.jpg --run work_dirs/demo/train              a picture with its segments
   omgseg predict film.mp4 --run RUN --vocabulary "dog, red kite"   a video, with your own words
   omgseg label photos/ --out coco.json --run RUN                   annotations for a folder of images
+  omgseg compare RUN NAME --images photos/ --out compared          several models side by side, with time and memory
   omgseg web --run RUN                                             the same in the browser
   omgseg export --run RUN --out onnx                               the model as ONNX, for programs without PyTorch
   omgseg models                                                    the models that have a name
