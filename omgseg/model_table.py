@@ -1,4 +1,4 @@
-"""The table of models, which gives names to configs and weights.
+"""The table of models, which gives names to configs and weights, and to models of the hub (guests).
 
 ``configs/models.json`` lists the models whose configs are there, ``projects/<name>/models.json`` those of a project.
 Reading the table loads no framework and opens no connection.
@@ -22,8 +22,11 @@ from omgseg.structures import Task
 
 FILE = "models.json"
 _PACKAGE = Path(__file__).parent
-_REQUIRED = ("name", "title", "config", "weights", "licence", "tasks", "prompts", "parameters")
-_OPTIONAL = ("megabytes", "sha256", "open_vocabulary", "figures", "paper", "note", "known_by")
+HUB = "hf:"
+"""How the config of a guest begins: ``hf:owner/name[@revision]``."""
+_REQUIRED = ("name", "title", "config", "licence", "tasks", "prompts")
+_REQUIRED_OF_FILES = (*_REQUIRED, "weights", "parameters")
+_OPTIONAL = ("megabytes", "sha256", "open_vocabulary", "figures", "paper", "note", "known_by", "gated")
 
 
 @dataclass(frozen=True)
@@ -33,29 +36,31 @@ class ModelEntry:
     Attributes:
         name: lower case, words joined by ``-``.
         title: one line.
-        config: its config file.
+        config: its config file; of a guest ``hf:owner/name[@revision]``.
         weights: where its published weights are, ``hf://owner/repository/file[@revision]`` or ``https://...``; None if
-            none are published.
+            none are published. Of a guest the same as `config`.
         licence: of the weights, as an SPDX name where there is one, or ``"unknown"``.
         tasks: the tasks that the model offers.
         prompts: the prompts that it takes, of :data:`omgseg.protocols.PROMPT_KINDS`.
-        parameters: number of parameters, frozen ones included.
+        parameters: number of parameters, frozen ones included; rounded as the authors do where they publish no more.
+            None if not known.
         open_vocabulary: whether it takes any words.
         megabytes, sha256: size and digest of the file of weights; None if not known.
         figures: the results of its paper, such as ``{"COCO PQ": 53.8}``.
         paper: address of the paper.
         note: what else users should know before they choose the model.
         known_by: tensors of its weights, with the shapes that no other model of the table has; empty if there are none.
+        gated: whether its weights are given only to those who have accepted the licence on its page and are logged in.
     """
 
     name: str
     title: str
-    config: Path
+    config: Path | str
     weights: str | None
     licence: str
     tasks: frozenset[Task]
     prompts: frozenset[str]
-    parameters: int
+    parameters: int | None
     open_vocabulary: bool = False
     megabytes: int | None = None
     sha256: str | None = None
@@ -63,6 +68,7 @@ class ModelEntry:
     paper: str | None = None
     note: str | None = None
     known_by: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
+    gated: bool = False
 
 
 def configs_dir() -> Path:
@@ -143,13 +149,13 @@ def _table(configs: Path, projects: Path) -> Mapping[str, ModelEntry]:
 
 
 def is_local(location: str | Path) -> bool:
-    """Whether weights can be read without a download: a file that exists, or ``hf://`` weights in the cache of
-    huggingface_hub. Opens no connection."""
+    """Whether weights can be read without a download: a file that exists, or an ``hf://`` file or ``hf:`` model in the
+    cache of huggingface_hub. Opens no connection."""
     text = str(location)
-    if not text.startswith("hf://"):
+    if not text.startswith(HUB):
         return Path(location).expanduser().is_file()
-    place, _, revision = text.removeprefix("hf://").partition("@")
-    parts = place.split("/", 2)
+    place, _, revision = text.removeprefix(HUB).removeprefix("//").partition("@")
+    parts = [*place.split("/", 2), *([] if text.startswith("hf://") else ["config.json"])]
     if len(parts) < 3:
         return False
     owner, repository, file = parts
@@ -176,12 +182,19 @@ def _entry(file: Path, number: int, row: Any) -> ModelEntry:
     where = f"{file}, row {number}"
     if not isinstance(row, dict):
         raise ValueError(f"{where}: a row must be an object, not {type(row).__name__}")
-    if missing := [key for key in _REQUIRED if key not in row]:
+    is_guest = str(row.get("config")).startswith(HUB)
+    if missing := [key for key in (_REQUIRED if is_guest else _REQUIRED_OF_FILES) if key not in row]:
         raise ValueError(f"{where}: {', '.join(missing)} missing")
-    if surplus := sorted(set(row) - {*_REQUIRED, *_OPTIONAL}):
+    if surplus := sorted(set(row) - {*_REQUIRED_OF_FILES, *_OPTIONAL}):
         raise ValueError(f"{where}: unknown field {', '.join(surplus)}")
-    config = file.parent / row["config"]
-    if not config.is_file():
+    if is_guest:
+        if "weights" in row:
+            raise ValueError(
+                f"{where}, weights: those of {row['config']} lie beside its config; leave them out"
+            )
+        row = {"parameters": None, **row, "weights": row["config"]}
+    config = row["config"] if is_guest else file.parent / row["config"]
+    if isinstance(config, Path) and not config.is_file():
         raise ValueError(f"{where}, config: {config} not found")
     try:
         tasks = frozenset(Task(task) for task in row["tasks"])

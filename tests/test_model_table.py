@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from omgseg.engine import is_model_location
 from omgseg.model_table import find_model, is_local, list_models, read_table, recognise
 from omgseg.registry import MODELS
 from omgseg.structures import Task
@@ -37,7 +38,12 @@ def write(tmp_path):
     return write_table
 
 
-@pytest.mark.parametrize("entry", list_models(), ids=lambda entry: entry.name)
+GUESTS = [entry for entry in list_models() if str(entry.config).startswith("hf:")]
+
+
+@pytest.mark.parametrize(
+    "entry", [entry for entry in list_models() if entry not in GUESTS], ids=lambda entry: entry.name
+)
 def test_a_row_agrees_with_its_config(entry):
     config = Config.fromfile(entry.config)
     assert entry.name == entry.name.lower() and " " not in entry.name
@@ -100,11 +106,27 @@ def test_a_row_is_read_relative_to_its_table(write, tmp_path):
         ({"tasks": ["panoptik"]}, "row 1, tasks: 'panoptik'"),
         ({"prompts": ["clicks"]}, "row 1, prompts: unknown clicks; give points"),
         ({"license": "MIT"}, "row 1: unknown field license"),
+        ({"config": "hf:owner/name"}, "row 1, weights: those of hf:owner/name lie beside its config"),
     ],
 )
 def test_a_wrong_row_is_named(write, change, message):
     with pytest.raises(ValueError, match=message):
         read_table(write({**ROW, **change}))
+
+
+@pytest.mark.parametrize("entry", GUESTS, ids=lambda entry: entry.name)
+def test_a_guest_is_named_by_its_place_on_the_hub(entry):
+    assert is_model_location(entry.config) and entry.weights == entry.config
+    assert entry.name == entry.name.lower() and " " not in entry.name
+    assert entry.tasks and entry.licence and not entry.known_by
+    assert bool(entry.prompts) == (Task.INTERACTIVE in entry.tasks)
+
+
+def test_only_the_name_of_a_guest_is_needed(write):
+    row = {key: value for key, value in ROW.items() if key not in ("weights", "parameters")}
+    (entry,) = read_table(write({**row, "config": "hf:owner/name@main", "gated": True}))
+    assert (entry.config, entry.weights, entry.parameters) == ("hf:owner/name@main",) * 2 + (None,)
+    assert entry.gated and not find_model("omg-seg-convnext-l").gated and find_model("sam3").gated
 
 
 def test_a_table_that_is_none_is_named(write):
@@ -123,6 +145,9 @@ def test_weights_are_local_when_the_cache_has_them(tmp_path, monkeypatch):
     (repository / "refs" / "main").write_text("abc")
     (repository / "snapshots" / "abc" / "folder").mkdir(parents=True)
     (repository / "snapshots" / "abc" / "folder" / "file.pth").touch()
+    assert not is_local("hf:owner/name")
+    (repository / "snapshots" / "abc" / "config.json").touch()
+    assert is_local("hf:owner/name") and is_local("hf:owner/name@main") and not is_local("hf:owner/other")
     assert is_local(location) and is_local(f"{location}@main") and not is_local(f"{location}@other")
     (tmp_path / "file.pth").touch()
     assert is_local(tmp_path / "file.pth")

@@ -4,7 +4,8 @@ examples:
   omgseg models                        every command takes these names instead of a config
   omgseg models --json | jq '.[].name'
 
-No connection is opened. "cached" means that the weights are in the cache of huggingface_hub."""
+No connection is opened. "cached" means that the weights are in the cache of huggingface_hub; "gated" that its page asks
+you to accept the licence, and that downloading needs `hf auth login` or HF_TOKEN."""
 
 from __future__ import annotations
 
@@ -50,16 +51,19 @@ def _as_json(model: ModelEntry) -> dict[str, Any]:
 def _lines(model: ModelEntry) -> Iterator[str]:
     from omgseg.model_table import is_local
 
-    yield f"{model.name}  ({model.parameters / 1e6:.1f} M parameters)"
+    yield model.name + (f"  ({model.parameters / 1e6:.1f} M parameters)" if model.parameters else "")
     yield f"  {model.title}"
     yield f"  tasks    {', '.join(sorted(model.tasks)) or 'none'}"
     yield f"  prompts  {', '.join(sorted(model.prompts)) or 'none'}"
-    yield f"  config   {model.config}"
+    if model.config != model.weights:
+        yield f"  config   {model.config}"
     if model.weights is None:
         yield "  weights  none published"
     else:
-        size = "" if model.megabytes is None else f"{model.megabytes} MB, "
-        yield f"  weights  {model.weights} ({size}{'cached' if is_local(model.weights) else 'not cached'})"
+        facts = [] if model.megabytes is None else [f"{model.megabytes} MB"]
+        facts += ["gated"] if model.gated else []
+        facts.append("cached" if is_local(model.weights) else "not cached")
+        yield f"  weights  {model.weights} ({', '.join(facts)})"
         yield f"  licence  {model.licence}"
     if model.figures:
         yield f"  paper    {', '.join(f'{name} {value}' for name, value in model.figures.items())}"

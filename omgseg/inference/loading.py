@@ -121,6 +121,8 @@ def locate_model(
     from omgseg.model_table import find_model  # here, as most calls do not need the table
 
     entry = find_model(str(config_or_run))
+    if is_model_location(entry.config):
+        return locate_model(entry.config, weights)
     return entry.config, _published_weights(entry.name, entry.weights) if weights is None else chosen_weights
 
 

@@ -11,6 +11,7 @@ def test_the_list_says_what_a_user_chooses_by(capsys):
     text = capsys.readouterr().out
     assert "omg-seg-convnext-l  (220.8 M parameters)" in text
     assert "hf://LXT/OMG_Seg/omg_seg_convl.pth (84 MB, not cached)" in text
+    assert "hf:facebook/sam3 (gated, not cached)" in text and "clipseg-rd64\n" in text
     for line in ("tasks    everything, instance", "licence  unknown", "COCO PQ 53.8"):
         assert line in text
 

@@ -84,3 +84,20 @@ def test_a_guest_that_is_not_here_is_one_line(command, picture, tmp_path, capsys
     assert main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "error: hf:facebook/sam9 is not on this machine; --weights 'hf:facebook/sam9' downloads it"
+
+
+def test_a_short_name_is_its_place_on_the_hub(guest_folder, picture, tmp_path, capsys, monkeypatch):
+    cache = tmp_path / "cache"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    short = ["predict", picture, "--model", "segformer-b0-ade", "--out", str(tmp_path / "found")]
+    assert main(short) == 2
+    place = "hf:nvidia/segformer-b0-finetuned-ade-512-512"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"error: {place} is not on this machine; --weights '{place}' downloads it"
+    repository = cache / "models--nvidia--segformer-b0-finetuned-ade-512-512"
+    (repository / "snapshots").mkdir(parents=True)
+    copied(guest_folder("segformer"), repository / "snapshots" / "abc")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("abc")
+    assert main([*short, "--device", "cpu", "--task", "semantic"]) == 0
+    assert (tmp_path / "found" / "photo.png").is_file()
