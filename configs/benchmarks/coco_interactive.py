@@ -15,4 +15,6 @@ benchmark = {
     "interactive/mIoU_clicks2": None,
     "interactive/mIoU_clicks3": None,
     "interactive/mIoU_clicks5": None,
+    "interactive/NoC5@85": None,
+    "interactive/NoC5@90": None,
 }

@@ -119,6 +119,7 @@ def test_clicks_correct_the_largest_error(tmp_path, kind):
     assert values["interactive/mIoU_clicks1"] == values["interactive/mIoU"]
     assert values["interactive/mIoU_clicks2"] == values["interactive/mIoU_clicks3"] == 100
     assert values["interactive/mIoU_box"] == 100
+    assert values["interactive/NoC3@85"] == values["interactive/NoC3@90"] == pytest.approx(4 / 3)
     first, empty, _ = samples
     assert first.pred_clicks.masks.shape == (2, 3, 60, 80) and first.pred_clicks.masks.dtype == torch.bool
     assert np.array_equal(first.pred_instances.masks[0], RED) and first.pred_instances.scores.shape == (2,)

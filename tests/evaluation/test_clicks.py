@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from omgseg.evaluation.functional.interactive import next_click
+from omgseg.evaluation.functional.interactive import next_click, number_of_clicks
 
 
 def box(x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
@@ -30,3 +30,10 @@ def test_the_border_is_an_edge():
     everything = np.ones((40, 60), bool)
     click = next_click(everything, np.zeros_like(everything))
     assert 15 <= click.x <= 44 and click.y in (19, 20)
+
+
+def test_the_number_of_clicks_to_reach_an_overlap():
+    union = np.full((3, 4), 100)
+    intersection = np.array([[10, 85, 80, 99], [90, 90, 90, 90], [0, 0, 84, 84]])
+    assert number_of_clicks(intersection, union, 85) == (2 + 1 + 4) / 3
+    assert number_of_clicks(intersection, union, 90) == (4 + 1 + 4) / 3

@@ -87,6 +87,21 @@ def summarize_overlaps(intersection: np.ndarray, union: np.ndarray) -> dict[str,
     }
 
 
+NOC_THRESHOLDS = (85, 90)
+
+
+def number_of_clicks(intersection: np.ndarray, union: np.ndarray, percent: int) -> float:
+    """NoC: the mean number of clicks after which the IoU of an object reaches a threshold (Xu et al., Deep Interactive
+    Object Selection, CVPR 2016). An object that never reaches it counts with all K clicks.
+
+    Args:
+        intersection, union: int64 (N, K), after 1..K clicks; at least one object.
+        percent: the threshold.
+    """
+    reached = 100 * intersection >= percent * union  # in integers: a quotient could round to either side
+    return float(np.where(reached.any(1), reached.argmax(1) + 1, reached.shape[1]).mean())
+
+
 def mean_iou(intersection: np.ndarray, union: np.ndarray) -> float:
     """Mean IoU of all pairs, a fraction; pairs of two empty masks do not count. NaN without any other pair.
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from omgseg.evaluation.functional.interactive import mask_overlaps, mean_iou, summarize_overlaps
+from omgseg.evaluation.functional.interactive import (
+    NOC_THRESHOLDS,
+    mask_overlaps,
+    mean_iou,
+    number_of_clicks,
+    summarize_overlaps,
+)
 from omgseg.evaluation.metrics.base import SampleMetric, percent, to_numpy
 from omgseg.registry import METRICS
 
@@ -18,7 +25,8 @@ class InteractiveMetric(SampleMetric):
     """IoU of the masks of prompts; reads ``pred_instances.masks`` and ``gt_instances.masks``, paired by row.
 
     Values: ``mIoU``, ``IoU@50``, ``IoU@75`` (shares of prompts at or above), ``oIoU``. Where ``ClickLoop`` has prompted
-    with boxes and with further clicks: ``mIoU_box``, and ``mIoU_clicks<k>`` for k = 1, 2, ...
+    with boxes and with further clicks: ``mIoU_box``, ``mIoU_clicks<k>`` for k = 1, ..., K, and ``NoC<K>@85``,
+    ``NoC<K>@90``, the mean numbers of clicks to reach these IoUs.
     """
 
     default_prefix = "interactive"
@@ -44,7 +52,20 @@ class InteractiveMetric(SampleMetric):
         }
         values = {name: summaries[""][name] for name in ("mIoU", "IoU@50", "IoU@75", "oIoU")}
         values |= {f"mIoU_{kind}": summary["mIoU"] for kind, summary in summaries.items() if kind}
-        return percent(values)
+        return percent(values) | _clicks_to_reach(results.values())
+
+
+def _clicks_to_reach(results: Iterable[dict[str, Overlaps]]) -> dict[str, float]:
+    results = list(results)
+    most = sum(kind.startswith("clicks") for kind in results[0])
+    if not most:
+        return {}
+    rounds = [f"clicks{number + 1}" for number in range(most)]
+    intersection, union = (
+        np.concatenate([np.stack([overlaps[kind][part] for kind in rounds], axis=1) for overlaps in results])
+        for part in (0, 1)
+    )
+    return {f"NoC{most}@{limit}": number_of_clicks(intersection, union, limit) for limit in NOC_THRESHOLDS}
 
 
 def _summary(overlaps: list[Overlaps]) -> dict[str, Any]:
