@@ -1,6 +1,12 @@
 """Hooks, the runner and checks that mmengine does not have."""
 
-from omgseg.engine.click_loop import ClickLoop, DetectedBoxLoop, ProposalLoop, RefinementLoop
+from omgseg.engine.click_loop import (
+    ClickLoop,
+    DetectedBoxLoop,
+    NamedBoxLoop,
+    ProposalLoop,
+    RefinementLoop,
+)
 from omgseg.engine.config import ConfigError, check_arguments, merge_options
 from omgseg.engine.hooks import (
     Bf16OptimWrapper,
@@ -26,6 +32,7 @@ __all__ = [
     "DumpHook",
     "FiniteLossHook",
     "IterationSeedHook",
+    "NamedBoxLoop",
     "NonFiniteLossError",
     "PicturesHook",
     "ProposalLoop",

@@ -1,5 +1,5 @@
 """Models behind the seam that are prompted: as they are used, by the protocol of the small SAMs, with the boxes of a
-detector, or with nothing, for all masks of an image."""
+detector, with boxes whose content is to be named, or with nothing, for all masks of an image."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ from omgseg.evaluation.functional.interactive import (
     mask_overlaps,
     next_click,
 )
-from omgseg.protocols import ImageState, MaskSet, PromptableModel, Prompts, Proposer
+from omgseg.protocols import ImageState, MaskNamer, MaskSet, PromptableModel, Prompts, Proposer
 from omgseg.registry import LOOPS, SEGMENTERS
+from omgseg.structures import NO_CLASS
 from omgseg.structures.prompts import draw_corrections, wrong_pixels
 from omgseg.structures.run_lengths import decode_masks
 
@@ -43,7 +44,7 @@ class PromptLoop(TestLoop):
 
     NEEDS: frozenset[str] = frozenset({"points", "labels"})
     """Kinds of prompts that the model must take."""
-    PROTOCOL: type = PromptableModel
+    PROTOCOLS: tuple[type, ...] = (PromptableModel,)
     """What the model must implement."""
     LACKING = "does not take clicks on an object and beside it"
     """What is said of other models."""
@@ -68,7 +69,8 @@ class PromptLoop(TestLoop):
 
     def _require(self, model: Any) -> None:
         """Raises UnsupportedBenchmark for a model that cannot be prompted in this way."""
-        if not isinstance(model, self.PROTOCOL) or not self.NEEDS <= model.abilities.prompts:
+        can = all(isinstance(model, protocol) for protocol in self.PROTOCOLS)
+        if not can or not self.NEEDS <= model.abilities.prompts:
             raise UnsupportedBenchmark(f"{type(self).__name__}: {type(model).__name__} {self.LACKING}")
 
     @abstractmethod
@@ -289,6 +291,38 @@ class DetectedBoxLoop(PromptLoop):
 
 
 @LOOPS.register_module()
+class NamedBoxLoop(PromptLoop):
+    """Masks for the boxes of the annotations, and their names out of all things of the dataset, as the open-vocabulary
+    SAMs are evaluated (OV-SAM, arXiv:2401.02955).
+
+    Of the dataset's pipeline come the objects (``gt_instances``, with the boxes of the annotations if ``LoadSegments``
+    has read them). Adds to a sample: ``pred_instances`` with ``masks`` bool (N, H, W), ``labels`` (N,), ``NO_CLASS``
+    where the model cannot name the mask, and ``scores`` (N,), the probabilities of the names.
+    """
+
+    NEEDS = frozenset({"boxes"})
+    PROTOCOLS = (PromptableModel, MaskNamer)
+    LACKING = "does not take boxes and name masks"
+
+    def _prompt(self, model: Any, sample: DetDataSample) -> None:
+        words = vocabulary_of(self.dataloader.dataset).things()
+        size = tuple(sample.ori_shape)
+        boxes = _inside(sample.gt_instances.bboxes.numpy().astype(np.float32), size)
+        masks, labels = np.zeros((len(boxes), *size), bool), np.full(len(boxes), NO_CLASS)
+        scores = np.zeros(len(boxes), np.float32)
+        state = _encode(model, sample) if len(boxes) else None
+        for start in range(0, len(boxes), MAX_PROMPTS):
+            rows = slice(start, start + MAX_PROMPTS)
+            answer = model.segment_prompts(state, Prompts(boxes=boxes[rows]))
+            probabilities = model.name_masks(state, answer.rles, words)
+            masks[rows] = _masks(answer)
+            scores[rows] = probabilities.max(1)
+            labels[rows] = np.where(scores[rows] > 0, probabilities.argmax(1), NO_CLASS)
+        found = dict(masks=masks, labels=labels, scores=scores)
+        sample.pred_instances = InstanceData(**{name: torch.from_numpy(one) for name, one in found.items()})
+
+
+@LOOPS.register_module()
 class ProposalLoop(PromptLoop):
     """Finds all masks of each image, without prompts and words.
 
@@ -301,7 +335,7 @@ class ProposalLoop(PromptLoop):
     """
 
     NEEDS = frozenset()
-    PROTOCOL = Proposer
+    PROTOCOLS = (Proposer,)
     LACKING = "does not find all masks of an image"
 
     def __init__(

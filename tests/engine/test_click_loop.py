@@ -17,11 +17,11 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from omgseg.engine import ConfigError
-from omgseg.evaluation.metrics import InteractiveMetric, ProposalMetric, RefinementMetric
+from omgseg.evaluation.metrics import InteractiveMetric, NamingMetric, ProposalMetric, RefinementMetric
 from omgseg.protocols import Abilities, MaskSet
 from omgseg.structures import Category, Task, Vocabulary
 from omgseg.structures.run_lengths import encode_masks
-from tests.fakes import ClickOnlyFake, FindsEverything, picture
+from tests.fakes import ClickOnlyFake, FindsEverything, NamesMasks, picture
 
 SCENE = picture(60, 80, ("red", 5, 5, 25, 25), ("blue", 5, 40, 25, 60), ("green", 40, 0, 60, 80))
 RED, BLUE, GREEN = (SCENE[..., channel] > 150 for channel in (0, 2, 1))
@@ -396,3 +396,32 @@ def test_all_masks_of_an_image(tmp_path):
         run(tmp_path / "x", Direct(), data, ProposalMetric(str(file)), "ProposalLoop")
     with pytest.raises(ValueError, match="points_per_side is 0"):
         run(tmp_path / "y", model, data, ProposalMetric(str(file)), "ProposalLoop", points_per_side=0)
+
+
+class Names(Direct, NamesMasks):
+    """Takes boxes, and names what is in them."""
+
+
+def test_names_of_what_is_in_boxes(tmp_path):
+    """Red and blue are right, green is no thing, and the last box holds nothing to name."""
+    data = Detected(tmp_path)
+    data.vocabulary = Vocabulary(
+        [Category("red", id=1), Category("blue", id=2), Category("green", False, id=3)]
+    )
+    samples = [
+        sample_of(tmp_path, "a", RED, BLUE, GREEN),
+        sample_of(tmp_path, "b", picture(60, 80, ("red", 30, 30, 32, 32))[..., 0] > 150),
+        sample_of(tmp_path, "none"),
+    ]
+    for sample, labels in zip(samples, ([0, 1, 1], [0], []), strict=True):
+        sample["data_samples"].gt_instances.labels = torch.tensor(labels, dtype=torch.long)
+    data.samples = samples
+    values, (first, second, _) = run(tmp_path, Names(), data, NamingMetric(), "NamedBoxLoop")
+    assert first.pred_instances.labels.tolist()[:2] == [0, 1] and np.array_equal(
+        first.pred_instances.masks[0], RED
+    )
+    assert second.pred_instances.labels.tolist() == [-1] and not second.pred_instances.masks.any()
+    assert first.pred_instances.scores[0] > 0.9 and second.pred_instances.scores.tolist() == [0]
+    assert values == {"naming/Acc": 50, "naming/mIoU": 75}
+    with pytest.raises(ConfigError, match="NamedBoxLoop: Direct does not take boxes and name masks"):
+        run(tmp_path / "x", Direct(), data, NamingMetric(), "NamedBoxLoop")

@@ -95,7 +95,16 @@ def content(fields: dict) -> list[tuple]:
     )
 
 
-SAME = ("cityscapes", "coco_interactive", "coco_proposals", "davis17", "vipseg", "vspw", "youtube_vis_2019")
+SAME = (
+    "cityscapes",
+    "coco_interactive",
+    "coco_named_boxes",
+    "coco_proposals",
+    "davis17",
+    "vipseg",
+    "vspw",
+    "youtube_vis_2019",
+)
 
 
 def test_a_model_predicts_the_same_behind_the_seam(run_folder, run_benchmarks, call_tool):

@@ -1,4 +1,4 @@
-"""The nineteen benchmarks through the commands that run them, on toy data in the official layouts."""
+"""The twenty benchmarks through the commands that run them, on toy data in the official layouts."""
 
 from __future__ import annotations
 

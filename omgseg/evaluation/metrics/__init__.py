@@ -7,7 +7,7 @@ from omgseg.evaluation.metrics.image import (
     LVISMetric,
     ProposalMetric,
 )
-from omgseg.evaluation.metrics.interactive import InteractiveMetric, RefinementMetric
+from omgseg.evaluation.metrics.interactive import InteractiveMetric, NamingMetric, RefinementMetric
 from omgseg.evaluation.metrics.semantic import SemanticMetric, VideoSemanticMetric
 from omgseg.evaluation.metrics.video import (
     DavisMetric,
@@ -23,6 +23,7 @@ __all__ = [
     "DavisMetric",
     "InteractiveMetric",
     "LVISMetric",
+    "NamingMetric",
     "ProposalMetric",
     "RefinementMetric",
     "SemanticMetric",

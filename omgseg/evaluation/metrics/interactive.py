@@ -106,3 +106,24 @@ class RefinementMetric(SampleMetric):
                 name = f"mIoU_{kind}+{number}" if number else f"mIoU_{kind}"
                 values[name] = mean_iou(intersection[:, number], union[:, number])
         return percent(values)
+
+
+@METRICS.register_module()
+class NamingMetric(SampleMetric):
+    """Names and masks of prompted objects; reads ``pred_instances`` and ``gt_instances`` (masks, labels) by row.
+
+    Values: ``Acc``, the share of objects with the right name, and ``mIoU`` of their masks.
+    """
+
+    default_prefix = "naming"
+
+    def reduce(self, sample: dict[str, Any]) -> tuple[np.ndarray, Overlaps]:
+        """Whether each name is right, bool (N,); intersections and unions, int64 (N,)."""
+        truth, found = self.field(sample, "gt_instances"), self.field(sample, "pred_instances")
+        overlaps = mask_overlaps(to_numpy(truth["masks"]), to_numpy(found["masks"]))
+        return to_numpy(truth["labels"]) == to_numpy(found["labels"]), overlaps
+
+    def summarize(self, results: dict[Any, tuple[np.ndarray, Overlaps]]) -> dict[str, float]:
+        right = np.concatenate([right for right, _ in results.values()])
+        mean = _summary([overlaps for _, overlaps in results.values()])["mIoU"]
+        return percent({"Acc": float(right.mean()), "mIoU": mean})
