@@ -144,8 +144,8 @@ class RefinementLoop(PromptLoop):
     of the published script, whatever the model's: what is right is the annotation after its way through a square of
     `frame` pixels, errors are looked for at a quarter of that
     (:class:`~omgseg.evaluation.functional.interactive.ModelFrame`). Two things differ from it, as the seam gives
-    masks of the original size: an answer is reduced from there and not taken from the decoder, and padding is a
-    padding (the script sets the token of such a point to zero).
+    masks of the original size: an answer is reduced from there and not taken from the decoder, and padding is no
+    click (the script sets the token of such a point to zero).
 
     Adds to a sample: ``pred_overlaps_box``, if the model takes boxes, and ``pred_overlaps_centre``, with
     ``intersection`` and ``union``, int64 (N, 1 + num_points), pixels.

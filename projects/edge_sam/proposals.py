@@ -13,7 +13,8 @@ from torch import Tensor
 
 from omgseg.models.precision import predicting
 from omgseg.models.sam import SAM
-from omgseg.models.sam.adapter import EncodedImage, SamSegmenter
+from omgseg.models.sam.adapter import SamSegmenter
+from omgseg.models.sam.prompting import EncodedImage
 from omgseg.registry import MODELS, SEGMENTERS
 
 NEAREST = 5
@@ -119,6 +120,6 @@ class EdgeSamSegmenter(SamSegmenter):
             embedding = self.model.image_encoder.fuse(stages)
             return ImageWithProposals(embedding, geometry, image, *self.model.propose(stages))
 
-    def _boxes_of_clicks(self, state: ImageWithProposals, points: Tensor, labels: Tensor) -> Tensor:
+    def boxes_of_clicks(self, state: ImageWithProposals, points: Tensor, labels: Tensor) -> Tensor:
         boxes = boxes_at(points[:, 0], state.boxes, state.scores)
         return boxes.masked_fill(labels[:, :1] != 1, torch.nan)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -14,8 +14,6 @@ from torch import Tensor
 from torchvision.ops import nms
 
 from omgseg.models.geometry import MaskGeometry, mask_boxes
-from omgseg.models.sam.mask_decoder import MaskPrediction
-from omgseg.models.sam.model import to_model_frame
 from omgseg.structures.run_lengths import decode_masks, encode_masks
 
 EDGE = 20.0
@@ -101,8 +99,20 @@ class Found:
         )
 
 
-Decode = Callable[[Tensor], MaskPrediction]
-"""Points (N, 2) in pixels of the padded input to masks."""
+class Candidates(NamedTuple):
+    """The M masks that each of N prompts may mean.
+
+    Attributes:
+        logits: (N, M, h, w).
+        iou: (N, M), the IoU that each is expected to have.
+    """
+
+    logits: Tensor
+    iou: Tensor
+
+
+Decode = Callable[[np.ndarray], Candidates]
+"""Points (N, 2), in the pixels that were encoded, to masks."""
 Encode = Callable[[np.ndarray], tuple[Decode, MaskGeometry]]
 """Pixels uint8 (H, W, 3) to what decodes points on them, and their sizes."""
 
@@ -180,9 +190,9 @@ def _ask(
     config: GridConfig,
 ) -> Found:
     """The acceptable masks of some points of a crop."""
-    prediction = decode(torch.from_numpy(to_model_frame(points, geometry)))
-    candidates = prediction.logits.shape[1] - 1
-    logits, iou = prediction.logits[:, 1:].flatten(0, 1), prediction.iou[:, 1:].flatten()
+    answers = decode(points)
+    candidates = answers.iou.shape[1]
+    logits, iou = answers.logits.flatten(0, 1), answers.iou.flatten()
     rows = torch.arange(len(iou), device=iou.device)
     if config.min_iou > 0:
         rows = rows[iou > config.min_iou]

@@ -6,6 +6,7 @@ import torch
 
 from omgseg.models.geometry import mask_boxes
 from omgseg.models.sam.everything import (
+    Candidates,
     Found,
     GridConfig,
     crop_boxes,
@@ -16,6 +17,7 @@ from omgseg.models.sam.everything import (
     stability,
     without_small_regions,
 )
+from omgseg.models.sam.model import to_model_frame
 from omgseg.structures.run_lengths import encode_masks
 
 PUBLISHED = dict(
@@ -40,7 +42,9 @@ def encoder_of(model):
 
         def decode(points):
             labels = torch.ones(len(points), 1, dtype=torch.long)
-            return model.decode(embedding, points.unsqueeze(1), labels)
+            placed = torch.from_numpy(to_model_frame(points, geometry))
+            answers = model.decode(embedding, placed.unsqueeze(1), labels)
+            return Candidates(answers.logits[:, 1:], answers.iou[:, 1:])
 
         return decode, geometry
 

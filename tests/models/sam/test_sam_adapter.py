@@ -105,7 +105,12 @@ def test_everything_that_is_given_matters(sam, photo):
 def test_padding_clicks_and_labels_left_out_change_nothing(sam, photo):
     plain = logits_of(sam, photo, points=[[[20, 30], [60, 10]]])
     assert torch.equal(plain, logits_of(sam, photo, points=[[[20, 30], [60, 10]]], labels=[[1, 1]]))
-    assert torch.isfinite(logits_of(sam, photo, points=[[[20, 30], [0, 0]]], labels=[[1, -1]])).all()
+    padded = dict(
+        points=[[[20, 30], [0, 0], [60, 10]], [[20, 30], [0, 0], [0, 0]]], labels=[[1, -1, 1], [1, -1, -1]]
+    )
+    both = logits_of(sam, photo, **padded)
+    torch.testing.assert_close(both[:1], plain, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(both[1:], logits_of(sam, photo, points=[[[20, 30]]]), atol=1e-5, rtol=1e-5)
 
 
 def test_objects_together_are_as_alone(sam, photo):
