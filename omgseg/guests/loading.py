@@ -20,6 +20,8 @@ from omgseg.registry import SEGMENTERS
 
 GUESTS = {
     "CLIPSegForImageSegmentation": "omgseg.guests.clipseg.CLIPSegGuest",
+    "EdgeTamModel": "omgseg.guests.promptable.Sam2Guest",
+    "EdgeTamVideoModel": "omgseg.guests.object_streams.TrackingGuest",
     "EomtDinov3ForUniversalSegmentation": "omgseg.guests.mask_queries.EomtGuest",
     "EomtForUniversalSegmentation": "omgseg.guests.mask_queries.EomtGuest",
     "Mask2FormerForUniversalSegmentation": "omgseg.guests.mask_queries.Mask2FormerGuest",
@@ -28,6 +30,12 @@ GUESTS = {
     "Sam3LiteTextModel": "omgseg.guests.sam3.Sam3Guest",
     "Sam3Model": "omgseg.guests.sam3.Sam3Guest",
     "Sam3VideoModel": "omgseg.guests.sam3.image_detector",
+    "Sam2Model": "omgseg.guests.promptable.Sam2Guest",
+    "Sam2VideoModel": "omgseg.guests.object_streams.TrackingGuest",
+    "Sam3TrackerModel": "omgseg.guests.promptable.Sam2Guest",
+    "Sam3TrackerVideoModel": "omgseg.guests.object_streams.TrackingGuest",
+    "SamHQModel": "omgseg.guests.promptable.SamHQGuest",
+    "SamModel": "omgseg.guests.promptable.SamGuest",
     "SegformerForSemanticSegmentation": "omgseg.guests.class_maps.ClassMapGuest",
 }
 """Adapters by the class of transformers that a ``config.json`` names in its ``architectures``."""

@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+import omgseg
+from omgseg.protocols import Segmenter
+
 
 @pytest.fixture(autouse=True)
 def no_connection(monkeypatch):
@@ -27,18 +30,32 @@ def guest_folder(tmp_path_factory):
 
     def folder(name: str) -> Path:
         from tests.guests.tiny import GUESTS, decide
+        from tests.guests.tiny_sam import SAMS, liven
 
         place = root / name
         if not place.exists():
             with torch.random.fork_rng():
                 torch.manual_seed(3)
-                network, *processors = GUESTS[name]()
-            decide(network)
+                network, *processors = {**GUESTS, **SAMS}[name]()
+                (liven if name in SAMS else decide)(network)
             for part in (network, *processors):
                 part.save_pretrained(place)
         return place
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def loaded(guest_folder):
+    """``loaded(name)``: a guest on the CPU in float32, loaded once."""
+    models = {}
+
+    def load(name: str) -> Segmenter:
+        if name not in models:
+            models[name] = omgseg.load(guest_folder(name), device="cpu", dtype="float32")
+        return models[name]
+
+    return load
 
 
 @pytest.fixture(scope="session")

@@ -109,7 +109,9 @@ def test_names_of_another_form(name):
 def test_an_unknown_architecture_is_named_with_the_known_ones(folder, tmp_path):
     for number, (architectures, message) in enumerate(
         {
-            ("BertModel",): r"names BertModel, which is not a guest; the guests are .*Mask2FormerFor",
+            (
+                "BertForMaskedLM",
+            ): r"names BertForMaskedLM, which is not a guest; the guests are .*Mask2FormerFor",
             ("SegformerForImageClassification",): "did you mean 'SegformerForSemanticSegmentation'",
             (): "names no architecture",
         }.items()

@@ -13,19 +13,6 @@ ASKED = Vocabulary.from_names(["dog", "street"])
 """For the guest that has no words of its own."""
 
 
-@pytest.fixture(scope="module")
-def loaded(guest_folder):
-    """``loaded(name)``: a guest, loaded once."""
-    models = {}
-
-    def load(name: str) -> Segmenter:
-        if name not in models:
-            models[name] = omgseg.load(guest_folder(name), device="cpu", dtype="float32")
-        return models[name]
-
-    return load
-
-
 def words_of(model: Segmenter) -> Vocabulary | None:
     return ASKED if model.abilities.open_vocabulary else None
 

@@ -22,6 +22,7 @@ from omgseg.models.checkpoints.loading import build_for_prediction, words_of
 from omgseg.models.geometry import InputSize, input_size_of, interpolate
 from omgseg.models.mask_queries.readout import geometry_of
 from omgseg.models.mask_queries.refine import refine_mask
+from omgseg.models.objects import check_objects
 from omgseg.models.omgseg.classifier import text_logits
 from omgseg.models.omgseg.model import Features, OMGSeg
 from omgseg.models.omgseg.streaming import ObjectTracker, VideoStream
@@ -36,8 +37,6 @@ WORD_TASKS = (Task.PANOPTIC, Task.INSTANCE, Task.SEMANTIC)
 """Tasks of images and videos that need words and no prompts."""
 PROMPTS_AT_ONCE = 256
 """Prompts that are decoded together: what they take grows with their number."""
-LARGEST_ID = 2**31 - 1
-"""Ids of followed objects are the values of int32 maps."""
 
 
 @dataclass(frozen=True)
@@ -278,7 +277,7 @@ class OMGSegSegmenter:
         return OMGSegStream(self, request)
 
     def track_video(self, frames: Sequence[np.ndarray], masks: np.ndarray, ids: np.ndarray) -> list[Segments]:
-        _check_objects(masks, ids)
+        check_objects(masks, ids)
         if tuple(masks.shape[1:]) != frames[0].shape[:2]:
             raise ValueError(
                 f"the masks are {masks.shape[1:]}, the frames {frames[0].shape[:2]} (height, width)"
@@ -352,7 +351,7 @@ class OMGSegTracker:
         self._start = 0
 
     def add(self, masks: np.ndarray, ids: np.ndarray, frame: int = 0) -> None:
-        _check_objects(masks, ids)
+        check_objects(masks, ids)
         self._steps.add(torch.from_numpy(np.ascontiguousarray(masks, bool)), torch.as_tensor(ids), frame)
 
     def push(self, frames: Sequence[np.ndarray]) -> list[Segments]:
@@ -409,16 +408,6 @@ def _to_frames(
     samples: Sequence[DetDataSample], request: Request, words: Vocabulary | None, start: int = 0
 ) -> list[Segments]:
     return [_to_segments(sample, request, words, index) for index, sample in enumerate(samples, start)]
-
-
-def _check_objects(masks: np.ndarray, ids: np.ndarray) -> None:
-    """Raises ValueError unless there is one id, 1 or higher and different from the others, for each mask."""
-    if masks.ndim != 3 or np.shape(ids) != masks.shape[:1]:
-        raise ValueError(f"masks are (N, H, W) and ids (N,), got {masks.shape} and {np.shape(ids)}")
-    if len(ids) and not 1 <= np.min(ids) <= np.max(ids) <= LARGEST_ID:
-        raise ValueError(f"ids are numbers from 1 to {LARGEST_ID}; 0 is the background; got {list(ids)}")
-    if len(np.unique(ids)) < len(ids):
-        raise ValueError(f"ids {list(ids)} are not all different")
 
 
 # clicks
