@@ -34,6 +34,7 @@ GUESTS = {
     "Sam2VideoModel": "omgseg.guests.object_streams.TrackingGuest",
     "Sam3TrackerModel": "omgseg.guests.promptable.Sam2Guest",
     "Sam3TrackerVideoModel": "omgseg.guests.object_streams.TrackingGuest",
+    "Sam3VideoModel": "omgseg.guests.object_streams.sam3_tracker",
     "SamHQModel": "omgseg.guests.promptable.SamHQGuest",
     "SamModel": "omgseg.guests.promptable.SamGuest",
     "SegformerForSemanticSegmentation": "omgseg.guests.class_maps.ClassMapGuest",

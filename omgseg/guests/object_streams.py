@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from omgseg.guests.guest import Loaded
 from omgseg.guests.promptable import Sam2Guest
@@ -37,6 +39,31 @@ class TrackingGuest(Sam2Guest):
 
     def open_tracker(self) -> MemoryStream:
         return MemoryStream(self)
+
+
+def sam3_tracker(loaded: Loaded) -> TrackingGuest:
+    """The tracker in a ``Sam3VideoModel``, which published files of SAM 3 hold as a whole."""
+    tracker = loaded.network.tracker_model
+    tracker.vision_encoder = _SharedEncoder(
+        loaded.network.detector_model.vision_encoder, loaded.network.tracker_neck
+    )
+    return TrackingGuest(replace(loaded, network=tracker))
+
+
+class _SharedEncoder(nn.Module):
+    """The image encoder of SAM 3's detector, with the neck of its tracker."""
+
+    def __init__(self, encoder: nn.Module, neck: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.neck = encoder.backbone, neck
+        self.patch = encoder.config.backbone_config.patch_size
+
+    def forward(self, pixels: Tensor, **_: Any) -> SimpleNamespace:
+        """The output of ``Sam3VisionModel``, as far as the tracker reads it."""
+        cells = [side // self.patch for side in pixels.shape[-2:]]
+        hidden = self.backbone(pixels).last_hidden_state
+        levels, positions = self.neck(hidden.transpose(1, 2).unflatten(2, cells))
+        return SimpleNamespace(fpn_hidden_states=levels, fpn_position_encoding=positions)
 
 
 class MemoryStream:

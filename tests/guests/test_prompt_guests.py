@@ -62,6 +62,7 @@ def theirs(guest_folder):
         "sam2": "Sam2",
         "edgetam": "EdgeTam",
         "sam3_tracker": "Sam3Tracker",
+        "sam3": "Sam3Tracker",
     }
 
     def load(name: str) -> tuple:
@@ -69,9 +70,11 @@ def theirs(guest_folder):
         folder = guest_folder(name)
         images = transformers.AutoImageProcessor.from_pretrained(folder)
         of_video = kind == "Sam3Tracker" and name in VIDEOS
-        network = getattr(transformers, f"{kind}Model").from_pretrained(folder)
+        twin = guest_folder("sam3_tracker_video") if of_video else folder
+        network = getattr(transformers, f"{kind}Model").from_pretrained(twin)
         if of_video:  # Sam3TrackerModel would add `no_memory_embedding` to a map that it drops
             video = transformers.Sam3TrackerVideoModel.from_pretrained(folder).eval()
+            network.load_state_dict(video.state_dict(), strict=False)
             network.get_image_features = video.get_image_features
         network.eval()
         if kind in ("Sam", "SamHQ"):

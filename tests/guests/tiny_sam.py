@@ -185,11 +185,30 @@ def sam3_tracker_video() -> tuple:
     return transformers.Sam3TrackerVideoModel(config), processor
 
 
+def sam3_video() -> tuple:
+    """What the published files of SAM 3 hold: a detector and a tracker on its image encoder."""
+    small = dict(hidden_size=CHANNELS, num_attention_heads=2, intermediate_size=32)
+    detector = transformers.Sam3Config(
+        vision_config=perception_encoder().to_dict(),
+        text_config=dict(small, model_type="clip_text_model", vocab_size=9, num_hidden_layers=1),
+        geometry_encoder_config=dict(small, num_layers=1, roi_size=3),
+        detr_encoder_config=dict(small, num_layers=1),
+        detr_decoder_config=dict(small, num_layers=2, num_queries=4),
+        mask_decoder_config=dict(hidden_size=CHANNELS, num_attention_heads=2),
+    )
+    tracker, processor = sam3_tracker_video()
+    config = transformers.Sam3VideoConfig(
+        detector_config=detector.to_dict(), tracker_config=tracker.config.to_dict()
+    )
+    return transformers.Sam3VideoModel(config), processor
+
+
 IMAGES = {"sam": sam, "sam_hq": sam_hq, "sam2": sam2, "edgetam": edgetam, "sam3_tracker": sam3_tracker}
 VIDEOS = {
     "sam2_video": sam2_video,
     "edgetam_video": edgetam_video,
     "sam3_tracker_video": sam3_tracker_video,
+    "sam3_video": sam3_video,
 }
 SAMS = {**IMAGES, **VIDEOS}
 
