@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from benchmarks.use import make_picture
 from omgseg.inference.loading import read_config
+from omgseg.models.checkpoints.transformers_sam import published_name
 from omgseg.models.sam.adapter import SamSegmenter
 from omgseg.models.sam.everything import point_grid
 from omgseg.models.sam.model import SAM
@@ -24,30 +24,6 @@ from omgseg.structures.run_lengths import as_text
 
 PUBLISHED_DECODER_EPS = 1e-5
 """Of the layer norms in SAM's transformer; the default of ``SamMaskDecoderConfig`` is 1e-6."""
-TRANSFORMERS_NAMES = (
-    (r"^image_encoder\.patch_embed\.proj\.", "vision_encoder.patch_embed.projection."),
-    (r"^image_encoder\.blocks\.", "vision_encoder.layers."),
-    (r"^image_encoder\.neck\.0\.", "vision_encoder.neck.conv1."),
-    (r"^image_encoder\.neck\.1\.", "vision_encoder.neck.layer_norm1."),
-    (r"^image_encoder\.neck\.2\.", "vision_encoder.neck.conv2."),
-    (r"^image_encoder\.neck\.3\.", "vision_encoder.neck.layer_norm2."),
-    (r"^image_encoder\.", "vision_encoder."),
-    (r"^prompt_encoder\.pe_layer\..*", "shared_image_embedding.positional_embedding"),
-    (r"\.point_embeddings\.", ".point_embed."),
-    (r"\.mask_downscaling\.0\.", ".mask_embed.conv1."),
-    (r"\.mask_downscaling\.1\.", ".mask_embed.layer_norm1."),
-    (r"\.mask_downscaling\.3\.", ".mask_embed.conv2."),
-    (r"\.mask_downscaling\.4\.", ".mask_embed.layer_norm2."),
-    (r"\.mask_downscaling\.6\.", ".mask_embed.conv3."),
-    (r"\.norm(\d|_final_attn)\.", r".layer_norm\1."),
-    (r"\.output_upscaling\.0\.", ".upscale_conv1."),
-    (r"\.output_upscaling\.1\.", ".upscale_layer_norm."),
-    (r"\.output_upscaling\.3\.", ".upscale_conv2."),
-    (r"(iou_prediction_head|mlps\.\d+)\.layers\.0\.", r"\1.proj_in."),
-    (r"(iou_prediction_head|mlps\.\d+)\.layers\.1\.", r"\1.layers.0."),
-    (r"(iou_prediction_head|mlps\.\d+)\.layers\.2\.", r"\1.proj_out."),
-)
-"""Regular expressions of the published names, which are ours, and transformers' names; applied in this order."""
 TINY = dict(
     type="SAM",
     image_encoder=dict(
@@ -218,17 +194,9 @@ def to_transformers(model: SAM) -> Any:
         ),
     )
     theirs = SamModel(config).eval()
-    weights = {transformers_name(name): tensor for name, tensor in model.state_dict().items()}
-    positions = weights["shared_image_embedding.positional_embedding"]
-    theirs.load_state_dict(weights | {"prompt_encoder.shared_embedding.positional_embedding": positions})
+    ours = model.state_dict()
+    theirs.load_state_dict({name: ours[published_name(name)] for name in theirs.state_dict()})
     return theirs
-
-
-def transformers_name(name: str) -> str:
-    """The name of a published tensor in transformers."""
-    for pattern, replacement in TRANSFORMERS_NAMES:
-        name = re.sub(pattern, replacement, name)
-    return name
 
 
 def read_model(config: str) -> SAM:

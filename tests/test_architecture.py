@@ -51,6 +51,7 @@ SHORT_WITH_REASON: dict[str, str] = {
     "omgseg.structures.category": "a concept of its own, re-exported with the vocabulary",
     "omgseg.structures.task": "a concept of its own, re-exported",
     "omgseg.datasets.converters.cityscapes": "one converter per dataset",
+    "omgseg.models.checkpoints.transformers_sam": "a layout of checkpoints, which the SAM benchmark uses, too",
     "omgseg.models.mask_queries.refine": "one rule of how clicks correct masks, tested alone",
     "omgseg.toy.architecture": "what open_clip and timm find by its registered name",
     "omgseg.cli.status": "exit codes, the contract of the command line",

@@ -19,6 +19,7 @@ from omgseg.model_table import recognise
 from omgseg.models.checkpoints.hub import SCHEME
 from omgseg.models.checkpoints.published import convert_state_dict, is_published_layout
 from omgseg.models.checkpoints.reading import read_file, tensors_of
+from omgseg.models.checkpoints.transformers_sam import from_transformers, is_transformers_layout
 from omgseg.registry import MODELS
 from omgseg.structures import Vocabulary
 
@@ -132,7 +133,8 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         map_location: where the tensors go, as in ``torch.load``.
 
     Returns:
-        Dictionary with at least ``state_dict`` (name to tensor); bare weights are put under that key. A training
+        Dictionary with at least ``state_dict`` (name to tensor); bare weights are put under that key, those of SAM in
+        transformers with the published names. A training
         checkpoint also has ``meta``, ``message_hub``, ``optimizer`` and ``param_schedulers``.
 
     Raises:
@@ -151,6 +153,8 @@ def read_checkpoint(path: str | Path, map_location: Any = "cpu") -> dict[str, An
         raise CheckpointError(str(error)) from error
     if not isinstance(content, Mapping) or "state_dict" not in content:
         content = {"state_dict": content}
+    if is_transformers_layout(tensors):
+        tensors = from_transformers(tensors)
     return {**content, "state_dict": tensors}
 
 
