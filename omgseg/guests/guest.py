@@ -16,7 +16,15 @@ from omgseg.datasets.vocabularies import load_vocabulary
 from omgseg.protocols import Abilities, Request
 from omgseg.structures import NO_CLASS, Category, Segments, Vocabulary
 
-KNOWN = ("coco_panoptic", "ade20k", "cityscapes")
+KNOWN = (
+    "coco_panoptic",
+    "ade20k",
+    "cityscapes",
+    "vipseg",
+    "youtube_vis_2019",
+    "youtube_vis_2021",
+    "ovis",
+)
 """Vocabularies that tell things from stuff."""
 
 
@@ -114,9 +122,9 @@ class ImageGuest:
 class ClassWords:
     """The words of a network's classes.
 
-    config.json names classes, but does not say which are things. Names and order tell the classes of COCO, ADE20K and
-    Cityscapes, which then have the kinds, synonyms, colors and ids of these. Of other label sets, classes whose name is
-    stuff in the dataset that knows most of them are stuff, and all others are things.
+    config.json names classes, but does not say which are things. Names and order tell the classes of the datasets in
+    :data:`KNOWN`, which then have the kinds, synonyms, colors and ids of these. Of other label sets, classes whose name
+    is stuff in the dataset that knows most of them are stuff, and all others are things.
 
     Args:
         names: by class, as in ``config.id2label``. Commas and semicolons separate synonyms.

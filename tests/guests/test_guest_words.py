@@ -3,7 +3,7 @@
 import pytest
 
 from omgseg.datasets.vocabularies import load_vocabulary
-from omgseg.guests.guest import ClassWords
+from omgseg.guests.guest import KNOWN, ClassWords
 from omgseg.guests.mask_queries import ALL_TASKS, tasks_of
 from omgseg.structures import NO_CLASS, Task, Vocabulary
 
@@ -14,7 +14,7 @@ def names_of(dataset: str) -> dict[int, str]:
     return {number: category.name for number, category in enumerate(ordered)}
 
 
-@pytest.mark.parametrize("dataset", ["coco_panoptic", "ade20k", "cityscapes"])
+@pytest.mark.parametrize("dataset", KNOWN)
 def test_classes_of_known_datasets_have_their_kinds_and_ids(dataset):
     known = load_vocabulary(dataset)
     names = names_of(dataset) | {1: "a name of its own"}
