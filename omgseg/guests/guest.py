@@ -68,6 +68,16 @@ class Loaded:
 
         return AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
 
+    def video_processor(self) -> Any:
+        """The video processor of the folder.
+
+        Raises:
+            OSError: the folder has none.
+        """
+        from transformers import AutoVideoProcessor
+
+        return AutoVideoProcessor.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
+
 
 @dataclass(frozen=True)
 class Found:
@@ -77,11 +87,13 @@ class Found:
         rles: run lengths of the original size.
         classes: int64 (N,), classes of the network.
         scores: float32 (N,).
+        queries: int64 (N,), the query of each; of stuff that is fused one of them. None where nobody asks.
     """
 
     rles: list[dict[str, Any]]
     classes: np.ndarray
     scores: np.ndarray
+    queries: np.ndarray | None = None
 
 
 class ImageGuest:
@@ -166,8 +178,20 @@ class ClassWords:
             places[found] = place
         return places
 
-    def segments(self, found: Found, request: Request, size: tuple[int, int]) -> Segments:
-        """The result of an image of this size: what was found of the words and at least the score of a request."""
+    def segments(
+        self,
+        found: Found,
+        request: Request,
+        size: tuple[int, int],
+        ids: np.ndarray | None = None,
+        **place: Any,
+    ) -> Segments:
+        """The result of an image of this size: what was found of the words and at least the score of a request.
+
+        Args:
+            ids: int64 (N,), identities of what was found; None for images.
+            place: further arguments of :class:`Segments`.
+        """
         labels = self.places(request.words)[found.classes]
         kept = np.flatnonzero((labels != NO_CLASS) & (found.scores >= request.min_score))
         return Segments(
@@ -176,7 +200,9 @@ class ClassWords:
             [found.rles[row] for row in kept],
             labels[kept],
             found.scores[kept],
-            vocabulary=self.vocabulary if request.words is None else request.words,
+            None if ids is None else ids[kept],
+            self.vocabulary if request.words is None else request.words,
+            **place,
         )
 
 

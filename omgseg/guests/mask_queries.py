@@ -73,13 +73,16 @@ class MaskFormerGuest(ImageGuest):
         sizes = [image.shape[:2] for image in images]
         with predicting(self.device, self.dtype):
             output = self.forward(images, request.task)
+        found = self.read(output, sizes, request)
+        return [self.words.segments(one, request, size) for one, size in zip(found, sizes, strict=True)]
+
+    def read(self, output: Any, sizes: Sequence[tuple[int, int]], request: Request) -> list[Found]:
+        """What the output of :meth:`forward` shows in images of these sizes."""
         classes, masks = output.class_queries_logits.float(), output.masks_queries_logits.float()
         if request.task is Task.SEMANTIC:
-            found = self.read_semantic(classes, masks, sizes, output)
-        else:
-            read = self.read_panoptic if request.task is Task.PANOPTIC else self.read_instances
-            found = [read(*one, request.min_score) for one in zip(classes, masks, sizes, strict=True)]
-        return [self.words.segments(one, request, size) for one, size in zip(found, sizes, strict=True)]
+            return self.read_semantic(classes, masks, sizes, output)
+        read = self.read_panoptic if request.task is Task.PANOPTIC else self.read_instances
+        return [read(*one, request.min_score) for one in zip(classes, masks, sizes, strict=True)]
 
     def forward(self, images: Sequence[np.ndarray], task: Task) -> Any:
         """The network's output: ``class_queries_logits`` (B, Q, C + 1) and ``masks_queries_logits`` (B, Q, h, w)."""
@@ -94,7 +97,7 @@ class MaskFormerGuest(ImageGuest):
         cells = tuple(maps.shape[-2:])
         geometry = MaskGeometry(cells, cells, size)
         ones, is_thing = torch.ones_like(scores), self.words.is_thing
-        return read_panoptic(maps, ones, scores, classes, is_thing, geometry, torch.positive, False)
+        return read_panoptic(maps, queries, ones, scores, classes, is_thing, geometry, torch.positive, False)
 
     def read_instances(
         self, class_logits: Tensor, mask_logits: Tensor, size: tuple[int, int], min_score: float
@@ -177,11 +180,12 @@ class EomtGuest(MaskFormerGuest):
         queries, scores, classes = confident_queries(class_logits, self.threshold)
         return read_panoptic(
             mask_logits[queries],
+            queries,
             scores,
             scores,
             classes,
             self.words.is_thing,
-            self._geometry(size),
+            self.geometry(size),
             torch.sigmoid,
             True,
         )
@@ -193,11 +197,11 @@ class EomtGuest(MaskFormerGuest):
         scores, classes = class_logits.softmax(-1)[:, :-1].max(-1)
         things = torch.as_tensor(self.words.is_thing, device=classes.device)[classes]
         kept = (things & (scores >= min_score)).nonzero().squeeze(1)
-        inside, (masks,) = mask_confidence([mask_logits[kept]], self._geometry(size))
+        inside, (masks,) = mask_confidence([mask_logits[kept]], self.geometry(size))
         scores = scores[kept] * inside
         order = scores.argsort(descending=True, stable=True)
         rles = encode_masks(masks[row].cpu().numpy() for row in order)
-        return without_empty(rles, classes[kept][order], scores[order])
+        return without_empty(rles, classes[kept][order], scores[order], kept[order])
 
     def read_semantic(
         self, class_logits: Tensor, mask_logits: Tensor, sizes: Sequence[tuple[int, int]], output: Any
@@ -209,7 +213,7 @@ class EomtGuest(MaskFormerGuest):
             for classes, masks in zip(class_logits, mask_logits, strict=True)
         ]
         if not output.patch_offsets:
-            inside = [self._geometry(size).image for size in sizes]
+            inside = [self.geometry(size).image for size in sizes]
             return [
                 read_semantic(maps[:, :height, :width], size)
                 for maps, (height, width), size in zip(votes, inside, sizes, strict=True)
@@ -224,7 +228,8 @@ class EomtGuest(MaskFormerGuest):
         size = self.processor.size
         return size["shortest_edge"], size["longest_edge"] or size["shortest_edge"]
 
-    def _geometry(self, size: tuple[int, int]) -> MaskGeometry:
+    def geometry(self, size: tuple[int, int]) -> MaskGeometry:
+        """Sizes of the masks of an image."""
         from transformers.image_transforms import get_size_with_aspect_ratio
 
         edges = self.processor.size["shortest_edge"], self.processor.size["longest_edge"]

@@ -41,6 +41,7 @@ def confident_queries(class_logits: Tensor, threshold: float) -> tuple[Tensor, T
 
 def read_panoptic(
     maps: Tensor,
+    queries: Tensor,
     weights: Tensor,
     scores: Tensor,
     classes: Tensor,
@@ -53,6 +54,7 @@ def read_panoptic(
 
     Args:
         maps: (K, h, w), of which `activation` makes values in 0..1 at the original size.
+        queries: (K,), of the maps.
         weights: (K,): the query of the highest weight x value wins a pixel.
         scores, classes: (K,).
         is_thing: (C,).
@@ -61,7 +63,7 @@ def read_panoptic(
         only_inside: whether a segment ends at its own mask, the values of at least one half.
     """
     if not len(maps):
-        return Found([], np.zeros(0, np.int64), np.zeros(0, np.float32))
+        return Found([], np.zeros(0, np.int64), np.zeros(0, np.float32), np.zeros(0, np.int64))
     rows, inside = winning_queries(maps, weights, geometry, activation)
     won = torch.bincount(rows.flatten(), minlength=len(maps))
     winning = won.nonzero().squeeze(1)
@@ -69,16 +71,17 @@ def read_panoptic(
     areas[winning] = mask_areas(maps[winning], geometry, activation)
     survives = (areas > 0) & (won / areas.clamp(min=1) >= MIN_OWN_SHARE)
     values = torch.zeros(len(maps), dtype=torch.int32)
-    found: list[tuple[int, float]] = []
+    found: list[tuple[int, float, int]] = []
     stuff: dict[int, int] = {}
-    kinds, ratings = classes.tolist(), scores.tolist()
+    kinds, ratings, numbers = classes.tolist(), scores.tolist(), queries.tolist()
     for row in survives.nonzero().squeeze(1).tolist():
         kind, score = kinds[row], ratings[row]
         if kind in stuff:
             values[row] = stuff[kind]
-            found[stuff[kind] - 1] = (kind, max(score, found[stuff[kind] - 1][1]))
+            _, before, first = found[stuff[kind] - 1]
+            found[stuff[kind] - 1] = (kind, max(score, before), first)
             continue
-        found.append((kind, score))
+        found.append((kind, score, numbers[row]))
         values[row] = len(found)
         if not is_thing[kind]:
             stuff[kind] = len(found)
@@ -91,6 +94,7 @@ def read_panoptic(
         encode_map(segments, present),
         np.array([found[value - 1][0] for value in present], np.int64),
         np.array([found[value - 1][1] for value in present], np.float32),
+        np.array([found[value - 1][2] for value in present], np.int64),
     )
 
 
@@ -116,13 +120,14 @@ def read_instances(
     return without_empty(encode_masks(mask.cpu().numpy() for mask in masks), classes[order], scores[order])
 
 
-def without_empty(rles: list, classes: Tensor, scores: Tensor) -> Found:
+def without_empty(rles: list, classes: Tensor, scores: Tensor, queries: Tensor | None = None) -> Found:
     """Segments with pixels."""
     kept = [row for row, area in enumerate(mask_pixels(rles)) if area]
     return Found(
         [rles[row] for row in kept],
         classes.cpu().numpy().astype(np.int64)[kept],
         scores.float().cpu().numpy()[kept],
+        None if queries is None else queries.cpu().numpy()[kept],
     )
 
 

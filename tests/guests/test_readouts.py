@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import omgseg
+from omgseg.guests.mask_queries import EomtGuest
 from omgseg.protocols import Request
 from omgseg.structures import Task
 from tests.guests.tiny import MASK_QUERIES, WORDS, transformers
@@ -16,7 +17,7 @@ STUFF = {1, 3}
 """Of WORDS."""
 
 
-@pytest.fixture(params=MASK_QUERIES)
+@pytest.fixture(params=[*MASK_QUERIES, "videomt"])
 def model(request, guest_folder):
     return omgseg.load(guest_folder(request.param), device="cpu", dtype="float32")
 
@@ -24,7 +25,7 @@ def model(request, guest_folder):
 def output_of(model, queries: int = 14, seed: int = 0) -> SimpleNamespace:
     """Queries that are sure of a class and a disc each, some of the same stuff, some of nothing."""
     generator = torch.Generator().manual_seed(seed)
-    cells = (16, 16) if "Eomt" in type(model).__name__ else (24, 32)
+    cells = (16, 16) if isinstance(model, EomtGuest) else (24, 32)
     classes = torch.randn(1, queries, len(WORDS) + 1, generator=generator)
     sure = torch.randint(len(WORDS) + 1, (queries,), generator=generator)
     classes[0, torch.arange(queries), sure] += 8
@@ -91,7 +92,7 @@ def test_instances(model, min_score):
     reference = model.processor
     if "OneFormer" in type(model).__name__:  # its processor makes masks disjoint
         reference = transformers.MaskFormerImageProcessor()
-    binary = {} if "Eomt" in type(model).__name__ else {"return_binary_maps": True}
+    binary = {} if isinstance(model, EomtGuest) else {"return_binary_maps": True}
     (theirs,) = reference.post_process_instance_segmentation(
         copy_of(output), target_sizes=[SIZE], threshold=min_score, **binary
     )

@@ -123,6 +123,16 @@ def eomt_processor(**options) -> object:
     )
 
 
+def videomt() -> tuple:
+    config = transformers.VideomtConfig(**VIT, num_register_tokens=0)
+    processor = transformers.VideomtVideoProcessor(size={"height": 64, "width": 64})
+    network = transformers.VideomtForUniversalSegmentation(config)
+    network.class_predictor.bias.data[-1] += 30  # fewer queries are sure, and masks differ: segments survive
+    network.mask_head.fc3.weight.data *= 4
+    network.mask_head.fc3.bias.data *= 0
+    return network, processor
+
+
 def segformer() -> tuple:
     config = transformers.SegformerConfig(
         depths=[1, 1, 1, 1],
@@ -266,7 +276,7 @@ MASK_QUERIES = {
     "eomt_dinov3": eomt_dinov3,
 }
 CONCEPTS = {"sam3": sam3, "sam3_lite_text": sam3_lite_text, "sam3_video": sam3_video}
-GUESTS = {**MASK_QUERIES, **CONCEPTS, "segformer": segformer, "clipseg": clipseg}
+GUESTS = {**MASK_QUERIES, **CONCEPTS, "videomt": videomt, "segformer": segformer, "clipseg": clipseg}
 
 
 def decide(network: torch.nn.Module) -> None:
