@@ -45,6 +45,8 @@ class Abilities:
             not show. Else callers add background words, which compete with the requested ones.
         vocabulary: the words of the training, or the fixed words; None if the model knows none.
         test_size: (width, height) in pixels to which the model resizes images; None if it does not resize them.
+        needs_example: whether :attr:`Request.example` says what to segment. Without one the model segments nothing, and
+            :attr:`Request.words` may be any words.
     """
 
     tasks: frozenset[Task]
@@ -53,6 +55,21 @@ class Abilities:
     independent_words: bool = False
     vocabulary: Vocabulary | None = None
     test_size: tuple[int, int] | None = None
+    needs_example: bool = False
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image that shows what to segment in others.
+
+    Attributes:
+        image: RGB uint8 (H, W, 3).
+        labels: int64 (H, W), the label of :attr:`Request.words` of each pixel, ``NO_CLASS`` (-1) for none. Every label
+            occurs.
+    """
+
+    image: np.ndarray
+    labels: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -64,11 +81,14 @@ class Request:
         words: the words to choose from, which the labels of the results index. None: the model's own words, or a task
             without words.
         min_score: segments with a lower score need not be returned.
+        example: what to segment, if and only if the model needs one (:attr:`Abilities.needs_example`); `words` are
+            given then.
     """
 
     task: Task
     words: Vocabulary | None = None
     min_score: float = 0.0
+    example: Example | None = None
 
 
 @dataclass(frozen=True)

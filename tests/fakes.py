@@ -10,6 +10,7 @@ the colour, and its score depends on the colour alone, so that a test knows the 
 - :class:`FakeSegmenter` implements every protocol, with an open vocabulary.
 - :class:`ImageOnlyFake` segments images with the fixed words ``COLOURS``, and does nothing else.
 - :class:`ClickOnlyFake` answers clicks and boxes, and does nothing else.
+- :class:`ExampleFake` segments what an example shows, and does nothing else.
 
 All are registered: ``omgseg.load(dict(segmenter=dict(type="tests.fakes.FakeSegmenter")))``; :func:`write_config` writes
 a config file for the command line. ``model.calls`` lists the calls as (method, sizes of the images).
@@ -396,3 +397,28 @@ class ClickOnlyFake(AnswersPrompts):
 
     def predict(self, images: Sequence[np.ndarray], request: Request) -> list[Segments]:
         raise AssertionError(f"this model cannot do the task {request.task.value!r}; its abilities say so")
+
+
+@SEGMENTERS.register_module(force=True)
+class ExampleFake(Fake):
+    """Segments by an example: what has the colour of most of a class's pixels in the example is of this class."""
+
+    abilities = Abilities(tasks=frozenset({Task.SEMANTIC}), needs_example=True)
+
+    def predict(self, images: Sequence[np.ndarray], request: Request) -> list[Segments]:
+        self.note("predict", images)
+        shown = colour_map(request.example.image)
+        colours = [
+            np.bincount(shown[request.example.labels == label] + 1).argmax() - 1
+            for label in range(len(request.words))
+        ]
+        results = []
+        for image in images:
+            masks = [colour_map(image) == colour for colour in colours]
+            labels = [label for label, mask in enumerate(masks) if mask.any()]
+            rles = encode_masks(masks[label] for label in labels)
+            ones = [1.0] * len(labels)
+            results.append(
+                Segments(request.task, image.shape[:2], rles, labels, ones, vocabulary=request.words)
+            )
+        return results

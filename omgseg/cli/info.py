@@ -175,6 +175,7 @@ def _print_abilities(model: Any) -> None:
         "tracking": _yes(isinstance(model, TrackingModel), "follows given objects through a video"),
         "everything": _yes(isinstance(model, Proposer), "finds all masks without prompts"),
         "names": _yes(isinstance(model, MaskNamer), "names masks"),
+        "example": _yes(abilities.needs_example, "needs an example image and its mask"),
         "export": _yes(isinstance(model, Exportable), "can be written as ONNX (omgseg export)"),
         "test size": f"images are resized {size}" if abilities.test_size else f"images are taken {size}",
     }

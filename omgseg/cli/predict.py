@@ -21,6 +21,7 @@ examples:
   omgseg predict photo.jpg --model NAME --vocabulary coco                   a published model, see `omgseg models`
   omgseg predict photo.jpg --config CONFIG --weights omg_seg.safetensors    without a work folder
   omgseg predict photo.jpg --model NAME --task everything                   all masks, without words
+  omgseg predict photos/ --model FOLDER --example image.png mask.png        what an example shows, with SegGPT
 
 formats, in the folder --out:
   png           <name>.png; for a video a folder <name>/ with a picture per frame   (default for images)
@@ -128,6 +129,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "word in --vocabulary: of this word",
     )
     group.add_argument("--first-mask", metavar="PNG", help="object ids of the first frame, 0 is background")
+    text = "an image and its mask: 0 is background, other values are classes, which --vocabulary names in this order"
+    group.add_argument("--example", nargs=2, metavar=("IMAGE", "PNG"), help=text)
 
 
 def _numbers(count: int) -> Callable[[str], tuple[float, ...]]:
@@ -155,6 +158,8 @@ def run(args: argparse.Namespace) -> int:
     seg = build_inferencer(args)
     settings["task"] = args.task or seg.default_task.value
     has_words = settings["vocabulary"] or seg.vocabulary or not seg.abilities.open_vocabulary
+    if seg.abilities.needs_example and not args.example:
+        raise UsageError("the model segments what an example shows: give --example IMAGE MASK")
     if settings["task"] in WITH_WORDS and not has_words:
         raise UsageError(NO_WORDS)
     work = _Work(seg, settings, jobs, args.batch_size)
@@ -193,12 +198,16 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         if not Path(args.first_mask).is_file():
             raise UsageError(f"--first-mask {args.first_mask} not found")
         prompts = {"masks": args.first_mask}
+    for file in args.example or ():
+        if not Path(file).is_file():
+            raise UsageError(f"--example {file} not found")
     check_limits(args)
     return dict(
         task=args.task,
         vocabulary=vocabulary_of(args),
         background=background_of(args),
         prompts=prompts or None,
+        example=args.example,
         min_score=args.min_score,
     )
 

@@ -60,6 +60,8 @@ def describe(model: Any) -> str:
     parts = [f"the tasks {', '.join(tasks)}" if tasks else "no task"]
     if prompts := [kind for kind in PROMPT_KINDS if kind in abilities.prompts]:
         parts.append(f"prompts by {', '.join(prompts)}")
+    if abilities.needs_example:
+        parts.append("segmentation by an example image and its mask")
     if isinstance(model, MaskNamer):
         parts.append("names for masks")
     if abilities.open_vocabulary:

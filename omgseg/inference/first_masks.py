@@ -1,18 +1,25 @@
-"""The objects to follow through a video, given as masks in its first frame."""
+"""What users show by masks: the objects to follow, in the first frame of a video, and the regions of an example."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+from omgseg.inference.abilities import UnsupportedRequest
 from omgseg.inference.results import SegmentationResult
+from omgseg.inference.sources import ImageInput, to_image
+from omgseg.inference.words import Words, to_vocabulary
+from omgseg.protocols import Example
+from omgseg.structures import NO_CLASS, Vocabulary
 from omgseg.structures.label_png import read_index_png
 
 Mask = np.ndarray | Tensor | str | Path
+ExampleInput = tuple[ImageInput, Mask]
 ObjectInput = Mask | Sequence[Mask] | Mapping[int, Mask] | SegmentationResult
 MAX_ID = np.iinfo(np.int32).max
 """The largest id that maps and PNGs of ids can hold."""
@@ -109,3 +116,50 @@ def _checked(masks: list[np.ndarray], ids: list[int]) -> GivenObjects:
         if not mask.any():
             raise ValueError(f"the mask of object {number} is empty; leave the object out")
     return GivenObjects(np.stack(masks), np.asarray(ids, np.int64))
+
+
+def given_example(
+    model: Any, example: ExampleInput | None, words: Words | None
+) -> tuple[Example, Vocabulary]:
+    """Read an example, and the words for what it shows.
+
+    Args:
+        model: a :class:`~omgseg.protocols.Segmenter`.
+        example: an image, and its mask: a PNG (palette or greyscale) or an array (H, W), where 0 is background and each
+            other value is one class.
+        words: names of the classes by rising value. Default: ``region <value>``.
+
+    Raises:
+        UnsupportedRequest: the model takes no example.
+        FileNotFoundError, OSError: a file is missing or broken.
+        ValueError: there is no example, its mask is empty or has another size, or there is not one word a class.
+        TypeError: the image has another type, or the example is not a pair.
+    """
+    if not model.abilities.needs_example:
+        raise UnsupportedRequest("segmentation by an example", model)
+    if example is None:
+        raise ValueError(
+            "the model segments what an example shows: give example=(image, mask), or --example IMAGE MASK in the shell"
+        )
+    if not isinstance(example, Sequence) or isinstance(example, str) or len(example) != 2:
+        raise TypeError(f"an example is a pair (image, mask), not {example!r:.80}")
+    image, values = to_image(example[0]), _array(example[1]).astype(np.int64)
+    if values.shape != image.shape[:2]:
+        raise ValueError(
+            f"the example's mask has the shape {values.shape}, its image {image.shape[:2]} (height, width); "
+            "give a mask of that size with one number per pixel"
+        )
+    if values.min() < 0:
+        raise ValueError(f"the example's mask holds {values.min()}; 0 is background, and classes are above 0")
+    present = np.unique(values[values > 0]).tolist()
+    if not present:
+        raise ValueError("the example's mask is empty: mark what to segment with a number above 0")
+    names = to_vocabulary(words) or Vocabulary.from_names([f"region {value}" for value in present])
+    if len(names) != len(present):
+        shown = ", ".join(map(str, present[:5])) + (", ..." if len(present) > 5 else "")
+        raise ValueError(
+            f"the vocabulary has {len(names)} words, the example's mask {len(present)} classes ({shown}); give one "
+            "word for each, or none"
+        )
+    labels = np.where(values > 0, np.searchsorted(present, values), NO_CLASS)
+    return Example(image, labels), names

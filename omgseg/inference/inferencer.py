@@ -12,7 +12,7 @@ from typing import Any
 from mmengine.config import Config
 
 from omgseg.inference.abilities import UnsupportedRequest, abilities_of, require_prompts, require_task
-from omgseg.inference.first_masks import GivenObjects, ObjectInput, given_objects
+from omgseg.inference.first_masks import ExampleInput, GivenObjects, ObjectInput, given_example, given_objects
 from omgseg.inference.frame_by_frame import FrameByFrame
 from omgseg.inference.interactive import ALIKE_MIN_SCORE, InteractivePredictor
 from omgseg.inference.interactive import MIN_SCORE as EVERYTHING_MIN_SCORE
@@ -45,7 +45,7 @@ from omgseg.inference.words import (
     to_vocabulary,
 )
 from omgseg.messages import did_you_mean
-from omgseg.protocols import Abilities, ClipStream, Request, Segmenter, VideoModel
+from omgseg.protocols import Abilities, ClipStream, Example, Request, Segmenter, VideoModel
 from omgseg.structures import Segments, Task, Vocabulary
 
 Result = SegmentationResult | VideoResult
@@ -75,6 +75,7 @@ class _Call:
         objects: the objects to follow, for the task ``vos``.
         min_score: segments with a lower score are left out.
         max_overlap: IoU above which only one of two instances of a class is kept.
+        example: what to segment, for models that need one.
     """
 
     task: Task
@@ -84,11 +85,14 @@ class _Call:
     objects: GivenObjects | None = None
     min_score: float = 0.0
     max_overlap: float = 1.0
+    example: Example | None = None
 
     @property
     def request(self) -> Request:
         """The settings that the model needs."""
-        return Request(self.task, None if self.words is None else self.words.all, self.min_score)
+        return Request(
+            self.task, None if self.words is None else self.words.all, self.min_score, self.example
+        )
 
     def to_results(
         self, predictions: Sequence[Segments], frames: Sequence[Frame], is_video: bool
@@ -158,7 +162,7 @@ class OMGSegInferencer:
             )
         self.segmenter = segmenter
         self.abilities: Abilities = abilities_of(segmenter)
-        if words is not None and not self.abilities.open_vocabulary:
+        if words is not None and not (self.abilities.open_vocabulary or self.abilities.needs_example):
             words = select_words(segmenter, words)
         self.vocabulary = words or self.abilities.vocabulary
 
@@ -189,6 +193,7 @@ class OMGSegInferencer:
         background: Words | None = None,
         min_score: float | None = None,
         max_overlap: float = MAX_OVERLAP,
+        example: ExampleInput | None = None,
         as_video: bool = False,
         online: bool | None = None,
         batch_size: int = 1,
@@ -215,6 +220,8 @@ class OMGSegInferencer:
                 ``everything``, else 0.
             max_overlap: IoU threshold of NMS: of two instances of one class, or two masks of ``everything``, that
                 overlap more, the one with the higher score is kept, in a video the earlier one. 1: no NMS.
+            example: for models that need one: an image and its mask, see
+                :func:`~omgseg.inference.first_masks.given_example`. The vocabulary names the classes of the mask.
             as_video: the images of a folder or list are the frames of one video.
             online: segment a video as a stream (constant memory) or as a whole (exact). Default: as a whole up to 40
                 frames.
@@ -231,7 +238,7 @@ class OMGSegInferencer:
             FileNotFoundError, OSError, ValueError, TypeError: an input, a task, a word or a prompt is wrong; the
                 message says how.
         """
-        call = self._ask(task, vocabulary, prompts, background, min_score, max_overlap)
+        call = self._ask(task, vocabulary, prompts, background, min_score, max_overlap, example)
         failures = Failures(on_error)
         _check_batch_size(batch_size)
         entries = None if as_video or isinstance(source, Source) else expand(source)
@@ -259,6 +266,7 @@ class OMGSegInferencer:
         background: Words | None = None,
         min_score: float | None = None,
         max_overlap: float = MAX_OVERLAP,
+        example: ExampleInput | None = None,
         as_video: bool = False,
         batch_size: int = 1,
         on_error: str = "raise",
@@ -277,7 +285,7 @@ class OMGSegInferencer:
         Raises:
             UnreadableInputs: at the end, see :meth:`__call__`; its ``results`` are empty, as they were yielded.
         """
-        call = self._ask(task, vocabulary, prompts, background, min_score, max_overlap)
+        call = self._ask(task, vocabulary, prompts, background, min_score, max_overlap, example)
         failures = Failures(on_error)
         _check_batch_size(batch_size)
         opened = open_source(source, as_video)
@@ -326,12 +334,17 @@ class OMGSegInferencer:
         background: Words | None,
         min_score: float | None,
         max_overlap: float,
+        example: ExampleInput | None,
     ) -> _Call:
         task = self.default_task if task is None else to_task(task)
         require_task(self.segmenter, task)
         prompts = _given_prompts(task, prompts)
         limit = MIN_SCORE.get(task, 0.0) if min_score is None else check_share("min_score", min_score)
         overlap = check_share("max_overlap", max_overlap)
+        if example is not None or self.abilities.needs_example:
+            words = self.vocabulary if vocabulary is None else vocabulary
+            given, names = given_example(self.segmenter, example, words)
+            return _Call(task, WordChoice(names, names), min_score=limit, max_overlap=overlap, example=given)
         if task is Task.VOS:
             return _Call(task, objects=given_objects(prompts["masks"]), min_score=limit)
         require_prompts(self.segmenter, *({"points", "boxes", "exemplars"} & set(prompts)))
@@ -550,20 +563,9 @@ def _check_video(source: Source, call: _Call) -> None:
 
 def _placed(segments: Segments, frame: Frame, is_video: bool) -> SegmentationResult:
     """The model's segments as the result of a frame."""
-    return SegmentationResult(
-        segments.task,
-        segments.size,
-        segments.rles,
-        segments.labels,
-        segments.scores,
-        segments.ids,
-        segments.vocabulary,
-        path=frame.path,
-        name=frame.name,
-        frame_index=frame.index if is_video else None,
-        time=frame.time,
-        image=frame.image,
-    )
+    number = frame.index if is_video else None
+    place = dict(path=frame.path, name=frame.name, frame_index=number, time=frame.time, image=frame.image)
+    return SegmentationResult.of(segments.replace(**place))
 
 
 def _slim(result: SegmentationResult) -> SegmentationResult:

@@ -69,6 +69,8 @@ class Labeller:
         )
         task = Task(settings.task)
         require_task(self.seg.segmenter, task)
+        if self.seg.abilities.needs_example:
+            raise ValueError("the model needs an example image, which only `omgseg predict --example` takes")
         words = self.seg.vocabulary
         if task is Task.EVERYTHING:  # masks get names only on request
             words = None if settings.vocabulary is None else words

@@ -57,8 +57,8 @@ class Site:
     workspace: Workspace
 
     def task_names(self, video: bool = False) -> list[str]:
-        """The page's names of the tasks that the model offers, for pictures or for videos."""
-        offered = self.seg.abilities.tasks
+        """The page's names of the tasks that the model offers, for pictures or for videos; it takes no examples."""
+        offered = frozenset() if self.seg.abilities.needs_example else self.seg.abilities.tasks
         return [
             name
             for name, task in TASK_NAMES.items()
