@@ -38,6 +38,7 @@ GUESTS = {
     "SamHQModel": "omgseg.guests.promptable.SamHQGuest",
     "SamModel": "omgseg.guests.promptable.SamGuest",
     "SegformerForSemanticSegmentation": "omgseg.guests.class_maps.ClassMapGuest",
+    "SegGptForImageSegmentation": "omgseg.guests.examples.SegGPTGuest",
     "VideomtForUniversalSegmentation": "omgseg.guests.videos.VideomtGuest",
 }
 """Adapters by the class of transformers that a ``config.json`` names in its ``architectures``."""

@@ -5,16 +5,22 @@ import pytest
 import torch
 
 import omgseg
-from omgseg.protocols import Request, Segmenter
-from omgseg.structures import Task, Vocabulary
+from omgseg.protocols import Example, Request, Segmenter
+from omgseg.structures import NO_CLASS, Task, Vocabulary
 from tests.guests.tiny import GUESTS, MASK_QUERIES, copied, transformers
 
 ASKED = Vocabulary.from_names(["dog", "street"])
-"""For the guest that has no words of its own."""
+"""For the guests that have no words of their own."""
+SHOWN = np.full((40, 50), NO_CLASS)
+SHOWN[5:20, 5:30], SHOWN[25:35, 20:45] = 0, 1
+EXAMPLE = Example(np.random.default_rng(6).integers(0, 256, (40, 50, 3), dtype=np.uint8), SHOWN)
+"""For the guest that needs one."""
 
 
-def words_of(model: Segmenter) -> Vocabulary | None:
-    return ASKED if model.abilities.open_vocabulary else None
+def request_of(model: Segmenter, task: Task) -> Request:
+    if model.abilities.needs_example:
+        return Request(task, ASKED, example=EXAMPLE)
+    return Request(task, ASKED if model.abilities.open_vocabulary else None)
 
 
 def alike(one: omgseg.Segments, other: omgseg.Segments) -> bool:
@@ -34,9 +40,10 @@ def test_every_task_gives_segments_of_the_original_size(loaded, photo, name):
     assert isinstance(model, Segmenter)
     found = 0
     for task in model.abilities.tasks:
-        (result,) = model.predict([photo], Request(task, words_of(model)))
+        request = request_of(model, task)
+        (result,) = model.predict([photo], request)
         assert (result.task, result.size) == (task, photo.shape[:2])
-        assert result.vocabulary == (words_of(model) or model.abilities.vocabulary)
+        assert result.vocabulary == (request.words or model.abilities.vocabulary)
         assert all(tuple(mask["size"]) == photo.shape[:2] for mask in result.rles)
         if task is not Task.INSTANCE:
             assert result.masks.sum(0).max(initial=0) <= 1, "segments share no pixel"
@@ -52,7 +59,7 @@ def test_a_batch_is_as_its_images_alone(loaded, photo, name):
     if model.group_key((64, 200)) == model.group_key(photo.shape[:2]):
         images.append(photo[:64, :100].copy())
     for task in model.abilities.tasks:
-        request = Request(task, words_of(model))
+        request = request_of(model, task)
         together = model.predict(images, request)
         assert all(
             alike(one, *model.predict([image], request)) for one, image in zip(together, images, strict=True)
@@ -159,11 +166,44 @@ def test_clipseg_gives_each_pixel_to_its_likeliest_phrase(loaded, photo):
         model.predict([photo], Request(Task.SEMANTIC))
 
 
+@pytest.mark.parametrize("classes", [1, 2, 7])
+def test_seggpt_gives_the_segments_of_transformers(loaded, photo, classes):
+    model = loaded("seggpt")
+    bands = (np.arange(40)[:, None] * (classes + 1) // 40 - 1).repeat(50, 1)
+    words = Vocabulary.from_names([f"band {number}" for number in range(classes)])
+    request = Request(Task.SEMANTIC, words, example=Example(EXAMPLE.image, bands))
+    images = [photo, photo[:64, :100].copy()]
+    given = dict(prompt_images=[EXAMPLE.image] * 2, prompt_masks=[bands + 1] * 2, num_labels=classes)
+    inputs = model.processor(images=images, return_tensors="pt", input_data_format="channels_last", **given)
+    with torch.no_grad():
+        output = model.network(**inputs)
+    sizes = [image.shape[:2] for image in images]
+    expected = model.processor.post_process_semantic_segmentation(output, sizes, num_labels=classes)
+    for result, theirs in zip(model.predict(images, request), expected, strict=True):
+        assert (result.label_map == theirs.numpy() - 1).all()
+        assert len(result.rles) == len(theirs[theirs > 0].unique()) > 0
+
+
+def test_another_example_gives_another_answer_of_seggpt(loaded, photo):
+    model = loaded("seggpt")
+    first, *others = (
+        model.predict([photo], Request(Task.SEMANTIC, ASKED, example=example))[0].label_map
+        for example in (
+            EXAMPLE,
+            Example(EXAMPLE.image, SHOWN[::-1].copy()),
+            Example(255 - EXAMPLE.image, SHOWN),
+        )
+    )
+    assert all((first != other).any() for other in others)
+    with pytest.raises(ValueError, match="SegGPT segments what an example shows"):
+        model.predict([photo], Request(Task.SEMANTIC, ASKED))
+
+
 @pytest.mark.parametrize("name", GUESTS)
 def test_random_weights_need_no_file_of_weights(guest_folder, photo, tmp_path, name):
     folder = copied(guest_folder(name), tmp_path / name, without=("model.safetensors",))
     one, other = (omgseg.load(folder, "random", device="cpu", dtype="float32") for _ in range(2))
-    request = Request(Task.SEMANTIC, words_of(one))
+    request = request_of(one, Task.SEMANTIC)
     (first,), (second,) = one.predict([photo], request), other.predict([photo], request)
     assert first.rles == second.rles and first.labels.tolist() == second.labels.tolist()
 

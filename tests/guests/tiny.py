@@ -245,6 +245,24 @@ def loud(network: torch.nn.Module) -> torch.nn.Module:
     return network
 
 
+def seggpt() -> tuple:
+    config = transformers.SegGptConfig(
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        image_size=[64, 32],
+        patch_size=8,
+        pretrain_image_size=32,
+        decoder_hidden_size=8,
+        merge_index=0,
+        intermediate_hidden_state_indices=[0, 1, 2],
+    )
+    network = transformers.SegGptForImageSegmentation(config)
+    for parameter in network.decoder.parameters():
+        parameter.data *= 8  # paints in many colors
+    return network, transformers.SegGptImageProcessor(size={"height": 32, "width": 32})
+
+
 def tokens() -> dict[str, int]:
     """A CLIP vocabulary of single letters."""
     letters = "abcdefghijklmnopqrstuvwxyz"
@@ -276,7 +294,14 @@ MASK_QUERIES = {
     "eomt_dinov3": eomt_dinov3,
 }
 CONCEPTS = {"sam3": sam3, "sam3_lite_text": sam3_lite_text, "sam3_video": sam3_video}
-GUESTS = {**MASK_QUERIES, **CONCEPTS, "videomt": videomt, "segformer": segformer, "clipseg": clipseg}
+GUESTS = {
+    **MASK_QUERIES,
+    **CONCEPTS,
+    "videomt": videomt,
+    "segformer": segformer,
+    "clipseg": clipseg,
+    "seggpt": seggpt,
+}
 
 
 def decide(network: torch.nn.Module) -> None:
