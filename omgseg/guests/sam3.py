@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -164,11 +164,6 @@ class Sam3Guest(ImageGuest):
         outputs = self._outputs(image, request, range(len(request.words)))
         best, labels = highest(_present_pixels(output, image.size) for _, output in outputs)
         return segments_of_map(best, labels.where(best > 0, -1), request)
-
-
-def image_detector(loaded: Loaded) -> Sam3Guest:
-    """The part of a ``Sam3VideoModel`` that finds objects in an image; published files hold the whole."""
-    return Sam3Guest(replace(loaded, network=loaded.network.detector_model))
 
 
 def read_instances(output: Any, row: int, label: int, size: tuple[int, int], min_score: float) -> Found:

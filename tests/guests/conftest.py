@@ -29,14 +29,14 @@ def guest_folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("guests")
 
     def folder(name: str) -> Path:
-        from tests.guests.tiny import GUESTS, decide
+        from tests.guests.tiny import FILMS, GUESTS, decide
         from tests.guests.tiny_sam import SAMS, liven
 
         place = root / name
         if not place.exists():
             with torch.random.fork_rng():
                 torch.manual_seed(3)
-                network, *processors = {**GUESTS, **SAMS}[name]()
+                network, *processors = {**GUESTS, **FILMS, **SAMS}[name]()
                 (liven if name in SAMS else decide)(network)
             for part in (network, *processors):
                 part.save_pretrained(place)

@@ -206,8 +206,57 @@ def sam3_video() -> tuple:
     return network, processor
 
 
-def sam3_config() -> object:
-    small = dict(hidden_size=32, num_attention_heads=2, intermediate_size=32)
+def sam3_film() -> tuple:
+    """The same for videos: a tracker of a size that runs, and limits that a short film reaches."""
+    detector, side, width = sam3_config(128).to_dict(), SAM3_SIDE, 128
+    tracker = transformers.Sam3TrackerVideoConfig(
+        vision_config=detector["vision_config"],
+        prompt_encoder_config=dict(hidden_size=width, image_size=side, patch_size=14),
+        mask_decoder_config=dict(
+            hidden_size=width, mlp_dim=16, num_hidden_layers=1, num_attention_heads=2, iou_head_hidden_dim=16
+        ),
+        image_size=side,
+        num_maskmem=4,
+        max_object_pointers_in_encoder=6,
+        max_cond_frame_num=2,
+        memory_attention_hidden_size=width,
+        memory_attention_num_layers=1,
+        memory_attention_feed_forward_hidden_size=width,
+        memory_encoder_hidden_size=width,
+        memory_encoder_output_channels=64,
+        mask_downsampler_embed_dim=width,
+        memory_fuser_embed_dim=width,
+        memory_fuser_intermediate_dim=width,
+    )
+    config = transformers.Sam3VideoConfig(
+        detector_config=detector,
+        tracker_config=tracker.to_dict(),
+        low_res_mask_size=side,
+        score_threshold_detection=0.3,
+        new_det_thresh=0.4,
+        det_nms_thresh=0.6,
+        trk_assoc_iou_thresh=0.2,
+        hotstart_delay=4,
+        hotstart_unmatch_thresh=3,
+        hotstart_dup_thresh=3,
+        recondition_every_nth_frame=3,
+        high_conf_thresh=0.3,
+        high_iou_thresh=0.1,
+    )
+    network = transformers.Sam3VideoModel(config)
+    loud(network.detector_model)
+    loud(network.tracker_model, 4)
+    network.tracker_model.mask_decoder.pred_obj_score_head.proj_out.bias.data += 20  # objects stay
+    half = [0.5, 0.5, 0.5]  # as of images
+    videos = transformers.Sam2VideoVideoProcessor(
+        size={"height": side, "width": side}, image_mean=half, image_std=half
+    )
+    processor = transformers.Sam3VideoProcessor(sam3_processor().image_processor, videos, tokenizer())
+    return network, processor
+
+
+def sam3_config(width: int = 32) -> object:
+    small = dict(hidden_size=width, num_attention_heads=2, intermediate_size=32)
     return transformers.Sam3Config(
         vision_config=dict(
             backbone_config=dict(
@@ -221,14 +270,14 @@ def sam3_config() -> object:
                 window_size=2,
                 global_attn_indexes=[1],
             ),
-            fpn_hidden_size=32,
+            fpn_hidden_size=width,
             backbone_feature_sizes=[[16, 16], [8, 8], [4, 4]],
         ),
         text_config=SAM3_TEXT | {"model_type": "clip_text_model"},
         geometry_encoder_config=dict(small, num_layers=1, roi_size=3),
         detr_encoder_config=dict(small, num_layers=1),
         detr_decoder_config=dict(small, num_layers=2, num_queries=QUERIES),
-        mask_decoder_config=dict(hidden_size=32, num_attention_heads=2),
+        mask_decoder_config=dict(hidden_size=width, num_attention_heads=2),
     )
 
 
@@ -237,11 +286,11 @@ def sam3_processor() -> object:
     return transformers.Sam3Processor(images, tokenizer())
 
 
-def loud(network: torch.nn.Module) -> torch.nn.Module:
+def loud(network: torch.nn.Module, factor: float = 12) -> torch.nn.Module:
     """A random SAM 3 gives almost the same for all phrases, queries and pixels; make them differ."""
     for parameter in network.parameters():
         if parameter.ndim > 1:
-            parameter.data *= 12
+            parameter.data *= factor
     return network
 
 
@@ -302,6 +351,8 @@ GUESTS = {
     "clipseg": clipseg,
     "seggpt": seggpt,
 }
+FILMS = {"sam3_film": sam3_film}
+"""Whose trackers run."""
 
 
 def decide(network: torch.nn.Module) -> None:
