@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from omgseg.guests.guest import Loaded
-from omgseg.guests.sam3 import Sam3Guest
+from omgseg.guests.object_streams import MemoryStream, sam3_tracker
+from omgseg.guests.sam3 import Sam3Guest, Sam3Image
 from omgseg.models.precision import predicting
-from omgseg.protocols import Request
+from omgseg.models.sam.prompting import EncodedImage
+from omgseg.protocols import Exemplars, MaskSet, Prompts, Request
 from omgseg.structures import Segments, Task
 from omgseg.structures.run_lengths import encode_masks
 
@@ -60,8 +62,17 @@ class MaskOperators:
         return torch.from_numpy(labels).to(masks.device), torch.from_numpy(counts).to(masks.device)
 
 
+@dataclass(frozen=True)
+class TwiceEncoded:
+    """An image for exemplars and for clicks."""
+
+    exemplars: Sam3Image
+    clicks: EncodedImage
+
+
 class Sam3VideoGuest(Sam3Guest):
-    """SAM 3 (arXiv:2511.16719) on images and videos: a detector in each frame, and a tracker with a memory.
+    """SAM 3 (arXiv:2511.16719) on images and videos: a detector in each frame, and a tracker with a memory, which also
+    answers clicks.
 
     Segments are those of ``Sam3VideoProcessor.postprocess_outputs``: whole videos as in
     ``propagate_in_video_iterator``, which leaves out objects that prove to be wrong in their first frames, and streams
@@ -77,11 +88,43 @@ class Sam3VideoGuest(Sam3Guest):
     def __init__(self, loaded: Loaded) -> None:
         from transformers import Sam2VideoVideoProcessor, Sam3VideoProcessor
 
+        vision = loaded.network.detector_model.vision_encoder
+        vision.backbone = _OnePass(vision.backbone)
         super().__init__(replace(loaded, network=loaded.network.detector_model))
+        self.tracker = sam3_tracker(loaded)
+        more = self.tracker.abilities
+        self.abilities = replace(
+            self.abilities,
+            tasks=self.abilities.tasks | more.tasks,
+            prompts=self.abilities.prompts | more.prompts,
+        )
         self.tracking_network = loaded.network
         self.reader = Sam3VideoProcessor(self.processor, Sam2VideoVideoProcessor(), self.tokenizer)
         # else it would download native code where the package `kernels` is installed, and skip these steps elsewhere
         sys.modules[type(loaded.network).__module__].cv_utils_kernel = MaskOperators
+
+    def predict(self, images: Sequence[np.ndarray], request: Request) -> list[Segments]:
+        return (self.tracker if request.task is Task.EVERYTHING else super()).predict(images, request)
+
+    def encode_image(self, image: np.ndarray) -> TwiceEncoded:
+        return TwiceEncoded(super().encode_image(image), self.tracker.encode_image(image))
+
+    def find_alike(self, state: TwiceEncoded, exemplars: Exemplars, min_score: float) -> MaskSet:
+        return super().find_alike(state.exemplars, exemplars, min_score)
+
+    def segment_prompts(self, state: TwiceEncoded, prompts: Prompts) -> MaskSet:
+        return self.tracker.segment_prompts(state.clicks, prompts)
+
+    def propose(
+        self, state: TwiceEncoded, points_per_side: int, min_score: float, max_overlap: float
+    ) -> MaskSet:
+        return self.tracker.propose(state.clicks, points_per_side, min_score, max_overlap)
+
+    def track_video(self, frames: Sequence[np.ndarray], masks: np.ndarray, ids: np.ndarray) -> list[Segments]:
+        return self.tracker.track_video(frames, masks, ids)
+
+    def open_tracker(self) -> MemoryStream:
+        return self.tracker.open_tracker()
 
     def predict_video(self, frames: Sequence[np.ndarray], request: Request) -> list[Segments]:
         return Sam3Stream(self, request, len(frames)).push(frames)
@@ -101,6 +144,20 @@ class Sam3VideoGuest(Sam3Guest):
                     [phrase]
                 )
         return session
+
+
+class _OnePass(nn.Module):
+    """A backbone that knows its last result: detector and tracker ask for the same image, one after the other."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self._last: tuple[Tensor, Any] | None = None
+
+    def forward(self, pixels: Tensor, **options: Any) -> Any:
+        if self._last is None or not torch.equal(self._last[0], pixels):
+            self._last = pixels, self.backbone(pixels, **options)
+        return self._last[1]
 
 
 class _LastFrame(dict):

@@ -202,7 +202,7 @@ def test_everything_is_found_without_prompts(encoded, photo, name):
         model.predict([photo], Request(Task.PANOPTIC))
 
 
-@pytest.mark.parametrize("name", SAMS)
+@pytest.mark.parametrize("name", sorted({*SAMS} - {"sam3_video_clicks"}))  # its tracker is one of the others
 def test_bfloat16_gives_nearly_the_same(encoded, guest_folder, photo, name):
     full, state = encoded(name)
     short = omgseg.load(guest_folder(name), device="cpu", dtype="bfloat16")

@@ -57,6 +57,21 @@ def same(found: Segments, expected: dict) -> bool:
     )
 
 
+def test_clicks_and_exemplars_share_the_pass_of_an_image(model, photo, monkeypatch):
+    from transformers import Sam3ViTModel
+
+    passes, forward = [], Sam3ViTModel.forward
+    monkeypatch.setattr(
+        Sam3ViTModel, "forward", lambda self, *a, **k: passes.append(1) or forward(self, *a, **k)
+    )
+    predictor = omgseg.InteractivePredictor(model)
+    predictor.set_image(photo)
+    clicked = predictor.predict(points=[(20, 30)])
+    alike = predictor.find_alike([(10, 5, 60, 50)], min_score=0.0)
+    assert len(passes) == 1
+    assert len(clicked) == 1 and len(alike)
+
+
 def test_a_stream_gives_what_transformers_gives_frame_by_frame(model, film, streamed):
     session = model.reader.init_video_session()
     model.reader.add_text_prompt(session, WORDS.names)

@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.guests.tiny import transformers
+from tests.guests.tiny import tokenizer, transformers
 
 SIDE = 64
 CHANNELS = 128
@@ -200,7 +200,7 @@ def sam3_video() -> tuple:
     config = transformers.Sam3VideoConfig(
         detector_config=detector.to_dict(), tracker_config=tracker.config.to_dict()
     )
-    return transformers.Sam3VideoModel(config), processor
+    return transformers.Sam3VideoModel(config), processor, tokenizer()
 
 
 IMAGES = {"sam": sam, "sam_hq": sam_hq, "sam2": sam2, "edgetam": edgetam, "sam3_tracker": sam3_tracker}
@@ -208,7 +208,7 @@ VIDEOS = {
     "sam2_video": sam2_video,
     "edgetam_video": edgetam_video,
     "sam3_tracker_video": sam3_tracker_video,
-    "sam3_video": sam3_video,
+    "sam3_video_clicks": sam3_video,
 }
 SAMS = {**IMAGES, **VIDEOS}
 
