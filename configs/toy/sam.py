@@ -1,11 +1,13 @@
-"""A small SAM, trained from nothing on the toy world's images.
+"""A small SAM, trained from nothing on the toy world's images: tools/dist_train.sh configs/toy/sam.py 2
 
 The images have 128 pixels, and the grid of the embedding 16 x 16 cells; the model sees them enlarged, because students
 of it (projects/edge_sam) have a stride of 16.
 
-One run (seed 0, 0.47 s per iteration on two cores, where the config before took 0.38), mean IoU of the 351 objects of
-the validation images by the protocol of the small SAMs: with the object's box 80.7, and 82.1 and 83.0 with one and two
-corrective points; with its centre 72.7, then 74.4 and 77.3.
+One run (seed 0, 4 images for each of two processes with a core each), mean IoU of the 351 objects of the validation
+images by the protocol of the small SAMs: with the object's box 89.6, and 90.1 and 90.5 with one and two corrective
+points; with its centre 87.3, then 88.2 and 88.8. An iteration took 0.54 seconds of each core, or 9 minutes in all. One
+process alone, 4 images an iteration and a narrower stem: 83.3 and 76.1. With AdamW instead of Muon (one process, 500
+iterations, held-out training images): 70.5 and 62.5 instead of 82.0 and 72.5.
 """
 
 _base_ = ["../_base_/models/sam_vit_b.py", "../_base_/runtime.py"]
@@ -13,13 +15,13 @@ _base_ = ["../_base_/models/sam_vit_b.py", "../_base_/runtime.py"]
 toy_root = "{{$OMGSEG_TOY:work_dirs/demo}}/"
 data_root = toy_root + "data/"
 image_size = 256
-max_iters = 2000
+max_iters = 1000
 
 model = dict(
     image_encoder=dict(
         image_size=image_size,
         patch_size=16,
-        stem=(16, 32, 64, 128),
+        stem=(32, 64, 96, 128),
         width=128,
         depth=4,
         num_heads=4,
@@ -32,6 +34,8 @@ model = dict(
     # A dice weight of 1, the paper's, had learned less after as many steps on 16 training images (one seed).
     train_cfg=dict(max_objects=4, num_clicks=2, dice=5.0),
 )
+# After so short a training the logits are flat: few masks reach the published stability of 0.95.
+segmenter = dict(everything=dict(min_stability=0.8))
 
 train_dataloader = dict(
     batch_size=4,
@@ -54,7 +58,7 @@ train_dataloader = dict(
 )
 optim_wrapper = dict(
     type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=2e-3, weight_decay=0.05),
+    optimizer=dict(type="timm.optim.muon.Muon", lr=8e-3, weight_decay=0.05, nesterov=True, betas=(0.9, 0.98)),
     clip_grad=dict(max_norm=1.0),
 )
 param_scheduler = [

@@ -15,6 +15,8 @@ model = dict(
     ),
 )
 train_dataloader = dict(batch_size=8)
+# EdgeSAM's optimizer; the one of configs/toy/sam.py was not tried here
+optim_wrapper = dict(optimizer=dict(_delete_=True, type="AdamW", lr=2e-3, weight_decay=0.05))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(type="CosineAnnealingLR", by_epoch=False, begin=50, end=student_iters, eta_min=1e-5),

@@ -32,6 +32,8 @@ train_dataloader = dict(
         pipeline=recipes.teacher_steps(teacher["cache"]),
     ),
 )
+# MobileSAM's optimizer; the one of configs/toy/sam.py was not tried here
+optim_wrapper = dict(optimizer=dict(_delete_=True, type="AdamW", lr=2e-3, weight_decay=0.05))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(type="CosineAnnealingLR", by_epoch=False, begin=50, end=max_iters, eta_min=1e-5),
