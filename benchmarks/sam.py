@@ -192,7 +192,7 @@ def run(args: argparse.Namespace) -> int:
     """Returns 0, or 1 when the two sides do not compute the same."""
     if args.threads:
         torch.set_num_threads(args.threads)
-    if args.against is None and SAM_B in args.configs:
+    if args.against is None and SAM_B in [config.resolve() for config in args.configs]:
         args.against = SAM_B
     result = {"environment": environment(), "repeats": args.repeats, **measure(args)}
     print("\n" + "\n".join(sam_tables(result)))
