@@ -82,7 +82,7 @@ class ImageEncoder(nn.Module):
                 level=logging.WARNING,
             )
         else:
-            logit_scale = _load_tower(tower, model_name, pretrained, cache_dir)
+            logit_scale = load_visual_tower(tower, model_name, pretrained, cache_dir)
 
         trunk = tower.trunk
         self.stem = trunk.stem
@@ -191,8 +191,13 @@ def _build_tower(model_name: str, drop_path: float) -> tuple[TimmModel, int]:
     return tower, config["embed_dim"]
 
 
-def _load_tower(tower: TimmModel, model_name: str, pretrained: str, cache_dir: str | None) -> float:
-    """Fill the visual tower from a whole CLIP model's weights; returns its logit scale."""
+def load_visual_tower(tower: nn.Module, model_name: str, pretrained: str, cache_dir: str | None) -> float:
+    """Fill open_clip's visual tower from a whole CLIP model's weights; returns its logit scale.
+
+    Raises:
+        FileNotFoundError: see :func:`locate_weights`.
+        ValueError: the weights are those of another model.
+    """
     path = locate_weights(model_name, pretrained, cache_dir)
     weights = read_state_dict(path)
     visual = {

@@ -74,12 +74,7 @@ class SamImageEncoder(nn.Module):
             )
             for layer in range(depth)
         )
-        self.neck = nn.Sequential(
-            nn.Conv2d(width, embed_dim, 1, bias=False),
-            LayerNorm2d(embed_dim, eps=1e-6),
-            nn.Conv2d(embed_dim, embed_dim, 3, padding=1, bias=False),
-            LayerNorm2d(embed_dim, eps=1e-6),
-        )
+        self.neck = make_neck(width, embed_dim)
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (B, 3, S, S), padded to `image_size`, to embeddings (B, E, S / stride, S / stride)."""
@@ -90,6 +85,16 @@ class SamImageEncoder(nn.Module):
             else:
                 tokens = block(tokens)
         return self.neck(tokens.permute(0, 3, 1, 2))
+
+
+def make_neck(width: int, embed_dim: int) -> nn.Sequential:
+    """Features (B, width, h, w) of a transformer to embeddings (B, E, h, w)."""
+    return nn.Sequential(
+        nn.Conv2d(width, embed_dim, 1, bias=False),
+        LayerNorm2d(embed_dim, eps=1e-6),
+        nn.Conv2d(embed_dim, embed_dim, 3, padding=1, bias=False),
+        LayerNorm2d(embed_dim, eps=1e-6),
+    )
 
 
 class Block(nn.Module):

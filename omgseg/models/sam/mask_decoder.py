@@ -78,6 +78,18 @@ class SamMaskDecoder(nn.Module):
             dense: (N, E, h, w), or (1, E, 1, 1): no mask prompt.
         """
         learned = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
+        logits, tokens = self.attend(learned, embedding, positions, sparse, dense)
+        return MaskPrediction(logits, self.iou_prediction_head(tokens[:, 0]), tokens)
+
+    def attend(
+        self, learned: Tensor, embedding: Tensor, positions: Tensor, sparse: Tensor, dense: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The logits and tokens of a :class:`MaskPrediction`.
+
+        Args:
+            learned: (1 + masks, E), the tokens before those of the prompts: any first one, then the mask tokens.
+            embedding, positions, sparse, dense: see :meth:`forward`.
+        """
         # not len(sparse), which is a constant in an exported graph
         tokens = torch.cat([learned.expand(sparse.shape[0], -1, -1), sparse], dim=1)
         height, width = embedding.shape[-2:]
@@ -86,8 +98,7 @@ class SamMaskDecoder(nn.Module):
         kernels = torch.stack(
             [mlp(tokens[:, 1 + index]) for index, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
         )
-        logits = self._masks(image.unflatten(1, (height, width)), kernels)
-        return MaskPrediction(logits, self.iou_prediction_head(tokens[:, 0]), tokens)
+        return self._masks(image.unflatten(1, (height, width)), kernels), tokens
 
     def _masks(self, image: Tensor, kernels: Tensor) -> Tensor:
         """Logits (N, M + 1, 4 h, 4 w): the upscaled image (N, h, w, E) times kernels (N, M + 1, E / 8).
