@@ -63,10 +63,18 @@ def test_a_row_agrees_with_its_config(entry):
     assert sum(parameter.numel() for parameter in model.parameters()) == entry.parameters
 
 
+def without_files(config: dict) -> dict:
+    """The config of a model of which no part reads weights."""
+    return {
+        key: None if key == "pretrained" else without_files(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+    }
+
+
 @pytest.mark.parametrize("entry", [e for e in list_models() if e.known_by], ids=lambda entry: entry.name)
 def test_a_model_is_recognised_by_its_tensors(entry):
     with torch.device("meta"):
-        tensors = MODELS.build(Config.fromfile(entry.config).model).state_dict()
+        tensors = MODELS.build(without_files(Config.fromfile(entry.config).model)).state_dict()
     known = recognise({name: tuple(tensor.shape) for name, tensor in tensors.items()})
     assert known.config == entry.config
 

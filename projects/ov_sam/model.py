@@ -1,0 +1,162 @@
+"""Open-Vocabulary SAM: SAM's prompts on CLIP's features, and names for its masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from mmdet.structures import DetDataSample
+from torch import Tensor
+
+from omgseg.models.geometry import MaskGeometry
+from omgseg.models.omgseg.classifier import text_logits
+from omgseg.models.sam.model import SAM
+from omgseg.projects.ov_sam.published import reject_published
+from omgseg.projects.ov_sam.recognition import boxes_of, cut_regions, fuse_views, shows_at
+from omgseg.registry import MODELS
+from omgseg.structures import Vocabulary
+
+SCALE = 100.0
+"""Factor of cosines."""
+NAMED_AT_ONCE = 16
+"""Masks that are named together: the attention pool makes 30 MB for each of these at the published size."""
+
+
+class Features(NamedTuple):
+    """Of one image.
+
+    Attributes:
+        embedding: (1, E, h, w), for the mask decoder.
+        levels: (1, D, h_i, w_i), of the FPN.
+        last: (1, C, h', w'), CLIP's last feature.
+    """
+
+    embedding: Tensor
+    levels: tuple[Tensor, ...]
+    last: Tensor
+
+
+@MODELS.register_module()
+class OpenVocabularySAM(SAM):
+    """Open-Vocabulary SAM (arXiv:2401.02955).
+
+    Args:
+        image_encoder: with ``trunk`` and ``adapter``, see :class:`OVSamImageEncoder`.
+        prompt_encoder: SAM's.
+        mask_decoder: with ``embed_labels``, see :class:`LabelMaskDecoder`.
+        regions: config of :class:`RegionEmbedder`; channels, strides and CLIP's size are those of the trunk.
+        text_encoder: of the same CLIP as the trunk.
+        base_words: classes of the training; other words are unseen. None: all words are.
+        alpha, beta: the frozen CLIP's share in the scores of seen and of unseen classes.
+        published: compute as the published code, for its weights. The label token then does not count (the published
+            code multiplies its embedding by 0, so its MLP is untrained), and the frozen CLIP looks at boxes in pixels
+            of the original image, although its features are those of the resized one.
+        data_preprocessor: see :class:`SAM`.
+    """
+
+    segmenter = "OVSamSegmenter"
+
+    def __init__(
+        self,
+        image_encoder: dict[str, Any],
+        prompt_encoder: dict[str, Any],
+        mask_decoder: dict[str, Any],
+        regions: dict[str, Any],
+        text_encoder: dict[str, Any],
+        base_words: Sequence[str] | None = None,
+        alpha: float = 0.1,
+        beta: float = 0.9,
+        published: bool = False,
+        data_preprocessor: dict[str, Any] | None = None,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            image_encoder,
+            prompt_encoder,
+            mask_decoder,
+            data_preprocessor=data_preprocessor,
+            init_cfg=init_cfg,
+        )
+        trunk = self.image_encoder.trunk
+        of_trunk = dict(in_channels=trunk.channels, strides=trunk.strides, embed_dim=trunk.embed_dim)
+        self.regions = MODELS.build({**of_trunk, **regions})
+        self.text_encoder = MODELS.build(text_encoder)
+        self.base_words = Vocabulary.from_names(base_words or ())
+        self.alpha, self.beta = alpha, beta
+        self.published = published
+        self._named: tuple[Vocabulary, Tensor] | None = None
+        self.register_load_state_dict_pre_hook(reject_published)
+
+    def loss(self, embeddings: Tensor, data_samples: list[DetDataSample]) -> dict[str, Tensor]:
+        """Raises ValueError: SAM's own training would leave out all that names masks."""
+        raise ValueError("OV-SAM cannot be trained here: projects/ov_sam holds the model for prediction only")
+
+    def encode(self, images: Tensor) -> Features:
+        """A normalised image (1, 3, S, S), for prompts and names."""
+        taps = self.image_encoder.trunk(images)
+        return Features(self.image_encoder.adapter(taps), self.regions.fpn(taps), taps[-1])
+
+    @torch.no_grad()
+    def name_masks(
+        self, features: Features, logits: Tensor, geometry: MaskGeometry, words: Vocabulary
+    ) -> Tensor:
+        """Probabilities float32 (N, C) of words; a row is zero where the mask is empty.
+
+        Args:
+            features: of the image.
+            logits: (N, S / 4, S / 4) of masks in the padded input.
+            geometry: sizes of the image.
+            words: C classes.
+        """
+        found = [logits.new_empty(0, len(words))]
+        texts = self.embed_words(words)
+        seen = torch.tensor(words.shares_word_with(self.base_words), device=logits.device)
+        for some in logits.split(NAMED_AT_ONCE):
+            boxes = boxes_of(some)
+            labels, looked_at = None, boxes
+            if self.published:
+                looked_at = boxes * self._to_original(geometry)
+            else:
+                labels = self.mask_decoder.embed_labels(self.decode(features.embedding, boxes=boxes).tokens)
+            query_logits = text_logits_of(self.embed_boxes(features, boxes, labels), texts)
+            clip_logits = text_logits_of(self.look_at(features, looked_at), texts)
+            shown = shows_at(some, features.last.shape[-2:])
+            scores = fuse_views(query_logits, clip_logits, seen, shown, self.alpha, self.beta)
+            is_there = (some > 0).flatten(1).any(1, keepdim=True)
+            found.append(scores.softmax(-1)[:, :-1] * is_there)
+        return torch.cat(found)
+
+    def _to_original(self, geometry: MaskGeometry) -> Tensor:
+        """Factors (4,) of boxes from the padded input to the original image."""
+        y, x = (
+            original / resized for original, resized in zip(geometry.original, geometry.image, strict=True)
+        )
+        return torch.tensor([x, y, x, y], device=self.pixel_mean.device)
+
+    def embed_words(self, words: Vocabulary) -> Tensor:
+        """Text embeddings (C, P, E), unit length, on the model's device; those of the last call are kept."""
+        if self._named is None or self._named[0] != words:
+            self._named = words, self.text_encoder(words).to(self.pixel_mean.device)
+        return self._named[1]
+
+    def embed_boxes(self, features: Features, boxes: Tensor, labels: Tensor | None) -> Tensor:
+        """Learned class embeddings (N, E) of boxes (N, 4).
+
+        Args:
+            labels: (N, E), see :meth:`LabelMaskDecoder.embed_labels`; None: the region alone counts.
+        """
+        embeddings = self.regions(features.levels, boxes)
+        return embeddings if labels is None else embeddings + labels
+
+    def look_at(self, features: Features, boxes: Tensor) -> Tensor:
+        """The frozen CLIP's embeddings (N, E) of boxes (N, 4) on its last feature."""
+        trunk = self.image_encoder.trunk
+        return trunk.embed_regions(cut_regions(features.last, boxes, trunk.region_size, trunk.strides[-1]))
+
+
+def text_logits_of(embeddings: Tensor, texts: Tensor) -> Tensor:
+    """Logits float32 (N, C + 1), the background last, of class embeddings (N, E) for text embeddings (C, P, E)."""
+    with torch.autocast(embeddings.device.type, enabled=False):
+        return text_logits(F.normalize(embeddings.float(), dim=-1).unsqueeze(0), texts, SCALE)[0]
