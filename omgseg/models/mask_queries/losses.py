@@ -25,14 +25,20 @@ class ClipTargets:
     Attributes:
         labels: int64 (N,); ``NO_CLASS`` (-1) where an entity has no class.
         masks: bool (N, T, H, W) at the size of the padded input; empty in frames without the entity.
+        weights: float (N,), factors of the entities' losses; None: 1.
+        ignored: bool (T, H, W), pixels of which nothing is known: no loss looks at them; None: there are none.
     """
 
     labels: Tensor
     masks: Tensor
+    weights: Tensor | None = None
+    ignored: Tensor | None = None
 
 
 def clip_targets(sample: DetDataSample | TrackDataSample, size: tuple[int, int]) -> ClipTargets:
     """Stack the frames' masks, padded at the right and the bottom to `size` (height, width).
+
+    ``gt_instances.scores``, if there are any, become weights, and ``ignored_instances.masks`` the ignored pixels.
 
     Raises:
         ValueError: the frames of a clip do not list the same entities, or a mask has another size than its frame.
@@ -51,9 +57,17 @@ def clip_targets(sample: DetDataSample | TrackDataSample, size: tuple[int, int])
                 f"{frame.img_path}: gt_instances.masks are {tuple(entity.masks.shape[-2:])},"
                 f" but the image is {tuple(frame.img_shape[:2])}"
             )
-        height, width = entity.masks.shape[-2:]
-        masks.append(F.pad(entity.masks.bool(), (0, size[1] - width, 0, size[0] - height)))
-    return ClipTargets(labels, torch.stack(masks, dim=1))
+        masks.append(_pad(entity.masks, size))
+    ignored = None
+    if "ignored_instances" in frames[0]:
+        ignored = torch.stack([_pad(frame.ignored_instances.masks, size).any(0) for frame in frames])
+    return ClipTargets(labels, torch.stack(masks, dim=1), instances[0].get("scores"), ignored)
+
+
+def _pad(masks: Tensor, size: tuple[int, int]) -> Tensor:
+    """Masks (N, h, w) as bool (N, *size)."""
+    height, width = masks.shape[-2:]
+    return F.pad(masks.bool(), (0, size[1] - width, 0, size[0] - height))
 
 
 CANDIDATES = 2**19
@@ -121,7 +135,7 @@ class PointMaskLoss:
         self.importance_ratio = importance_ratio
 
     def __call__(
-        self, mask_features: Tensor, mask_embeddings: Tensor, masks: Tensor
+        self, mask_features: Tensor, mask_embeddings: Tensor, masks: Tensor, ignored: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Losses of one clip.
 
@@ -129,6 +143,7 @@ class PointMaskLoss:
             mask_features: (D, T, h, w).
             mask_embeddings: (L, N, D), of the query matched to each entity in each layer.
             masks: bool (N, T, H, W).
+            ignored: bool (T, H, W); points that touch these pixels do not count.
 
         Returns:
             Cross-entropy (mean over points) and dice loss, both (L, N).
@@ -142,18 +157,34 @@ class PointMaskLoss:
         maps = masks.flatten(0, 1).unsqueeze(1).float()
         of_layers = points.view(layers, entities * frames, -1, 2)
         expected = torch.stack([sample_at(maps, of_layer) for of_layer in of_layers])
-        return mask_losses(predicted, expected.view_as(predicted))
+        counts = None
+        if ignored is not None:
+            of_frames = points.view(-1, frames, self.num_points, 2).transpose(0, 1).flatten(1, 2)
+            counts = _touches(ignored, of_frames).logical_not_().view(frames, -1, self.num_points)
+            counts = counts.transpose(0, 1).reshape(predicted.shape)
+        return mask_losses(predicted, expected.view_as(predicted), counts)
 
 
-def mask_losses(predicted: Tensor, expected: Tensor) -> tuple[Tensor, Tensor]:
+def _touches(ignored: Tensor, points: Tensor) -> Tensor:
+    """Whether points (T, P, 2) take a share of their value from ignored pixels (T, H, W): bool (T, P)."""
+    return sample_at(ignored.unsqueeze(1).float(), points).squeeze(1) > 0
+
+
+def mask_losses(predicted: Tensor, expected: Tensor, counts: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Cross-entropy (mean) and dice loss (smoothed by 1) over the last dimension.
 
     Args:
         predicted: (..., P), logits.
         expected: (..., P), in 0..1.
+        counts: bool (..., P), the points to look at; None: all.
     """
-    entropy = F.binary_cross_entropy_with_logits(predicted, expected, reduction="none").mean(-1)
+    entropy = F.binary_cross_entropy_with_logits(predicted, expected, reduction="none")
     inside = predicted.sigmoid()
+    if counts is None:
+        entropy = entropy.mean(-1)
+    else:
+        entropy = (entropy * counts).sum(-1) / counts.sum(-1).clamp(min=1)
+        inside, expected = inside * counts, expected * counts
     overlap = 2 * (inside * expected).sum(-1) + 1
     return entropy, 1 - overlap / (inside.sum(-1) + expected.sum(-1) + 1)
 
@@ -192,6 +223,7 @@ class HungarianMatcher:
         class_logits: Tensor,
         labels: Tensor,
         masks: Tensor,
+        ignored: Tensor | None = None,
     ) -> Tensor:
         """Match one clip.
 
@@ -201,6 +233,7 @@ class HungarianMatcher:
             class_logits: (L, Q, C + 1).
             labels: int64 (N,); entities of label -1 have no class cost.
             masks: bool (N, T, H, W).
+            ignored: bool (T, H, W), see :class:`PointMaskLoss`.
 
         Returns:
             int64 (L, N): the query of each entity, ``UNMATCHED`` where there are more entities than queries.
@@ -209,6 +242,9 @@ class HungarianMatcher:
         points = torch.rand(frames, self.num_points, 2, device=mask_features.device)
         features = sample_at(mask_features.transpose(0, 1).float(), points).transpose(0, 1).flatten(1)
         targets = sample_at(masks.transpose(0, 1).float(), points).transpose(0, 1).flatten(1)
+        if ignored is not None:
+            counts = ~_touches(ignored, points).flatten()
+            features, targets = features[:, counts], targets[:, counts]
         with torch.autocast(
             features.device.type, enabled=False
         ):  # a product of float32 would become bfloat16
@@ -237,7 +273,7 @@ class HungarianMatcher:
         dice = 1 - overlap / (inside.sum(-1, keepdim=True) + targets.sum(-1) + 1)
         cost = (
             self.class_weight * class_cost
-            + self.mask_weight * entropy / targets.shape[-1]
+            + self.mask_weight * entropy / max(targets.shape[-1], 1)
             + self.dice_weight * dice
         )
         # a diverged model still gets a matching, so that its non-finite loss is reported with the file names
@@ -256,6 +292,10 @@ class SetCriterion:
     """Class, mask, dice and objectness losses of a batch of clips.
 
     Normalisers are averaged over the processes, so the gradient does not depend on how a batch is shared out.
+
+    The weight of an entity is a factor of its mask, dice, class and objectness losses. Normalisers do not see it, so
+    an entity of weight 0.5 counts half of one of weight 1. A query that is matched to nothing and whose mask lies
+    mostly on ignored pixels takes no class and no objectness loss: it may be right.
 
     Args:
         class_weight, mask_weight, dice_weight, objectness_weight: factors of the losses; the first three are also
@@ -297,13 +337,21 @@ class SetCriterion:
         embeddings = torch.stack([output.mask_embeddings for output in outputs], dim=1)
         features = outputs[0].mask_features
         assigned = [
-            self.matcher(features[index], embeddings[index], class_logits[index], target.labels, target.masks)
+            self.matcher(
+                features[index],
+                embeddings[index],
+                class_logits[index],
+                target.labels,
+                target.masks,
+                target.ignored,
+            )
             for index, target in enumerate(targets)
         ]
         losses = self._mask_losses(features, embeddings, targets, assigned)
         objectness = torch.stack([output.objectness_logits for output in outputs], dim=1)
-        losses["loss_cls"] = self._class_loss(class_logits, targets, assigned)
-        losses["loss_objectness"] = self._objectness_loss(objectness, targets, assigned)
+        factors = self._query_factors(features, embeddings, targets, assigned)
+        losses["loss_cls"] = self._class_loss(class_logits, targets, assigned, factors)
+        losses["loss_objectness"] = self._objectness_loss(objectness, assigned, factors)
         return _name_layers(losses)
 
     def prompt_losses(self, outputs: list[DecoderOutput], targets: list[ClipTargets]) -> dict[str, Tensor]:
@@ -329,13 +377,46 @@ class SetCriterion:
                 continue
             matched = queries != UNMATCHED
             rows = queries.clamp(min=0).unsqueeze(-1).expand(-1, -1, embedding.shape[-1])
-            clip_entropy, clip_dice = self.mask_loss(feature, embedding.gather(1, rows), target.masks)
-            entropy = entropy + (clip_entropy * matched).sum(1)
-            dice = dice + (clip_dice * matched).sum(1)
+            clip_entropy, clip_dice = self.mask_loss(
+                feature, embedding.gather(1, rows), target.masks, target.ignored
+            )
+            factors = matched if target.weights is None else matched * target.weights
+            entropy = entropy + (clip_entropy * factors).sum(1)
+            dice = dice + (clip_dice * factors).sum(1)
         count = _average_count(assigned, embeddings)
         return {"loss_mask": self.mask_weight * entropy / count, "loss_dice": self.dice_weight * dice / count}
 
-    def _class_loss(self, logits: Tensor, targets: list[ClipTargets], assigned: list[Tensor]) -> Tensor:
+    @torch.no_grad()
+    def _query_factors(
+        self, features: Tensor, embeddings: Tensor, targets: list[ClipTargets], assigned: list[Tensor]
+    ) -> Tensor:
+        """Factors (B, L, Q) of the class and objectness losses: an entity's weight for the query matched to it; of the
+        others 1, or 0 on ignored pixels."""
+        factors = torch.ones(embeddings.shape[:3], device=embeddings.device)
+        for row, feature, embedding, target, queries in zip(
+            factors, features, embeddings, targets, assigned, strict=True
+        ):
+            if target.ignored is not None:
+                row[self._on_ignored(feature, embedding, target.ignored)] = 0
+            if target.weights is not None or target.ignored is not None:
+                weights = row.new_ones(queries.shape[-1]) if target.weights is None else target.weights
+                _scatter(row, queries, weights.to(row.dtype).expand(len(queries), -1))
+        return factors
+
+    def _on_ignored(self, features: Tensor, embeddings: Tensor, ignored: Tensor) -> Tensor:
+        """Queries (L, Q) more than half of whose mask is ignored, at random points."""
+        points = torch.rand(len(ignored), self.mask_loss.num_points, 2, device=ignored.device)
+        values = sample_at(features.transpose(0, 1).float(), points).transpose(0, 1).flatten(1)
+        touched = _touches(ignored, points).flatten()
+        found = []
+        for embedding in embeddings:
+            inside = embedding.float() @ values > 0
+            found.append(2 * (inside & touched).sum(-1) > inside.sum(-1))
+        return torch.stack(found)
+
+    def _class_loss(
+        self, logits: Tensor, targets: list[ClipTargets], assigned: list[Tensor], factors: Tensor
+    ) -> Tensor:
         """Weighted cross-entropy (L,) over all queries of logits (B, L, Q, C + 1); no class, no loss."""
         background = logits.shape[-1] - 1
         labels = torch.full(logits.shape[:3], background, device=logits.device)
@@ -348,15 +429,15 @@ class SetCriterion:
         loss = F.cross_entropy(logits.flatten(0, 2), labels.flatten(), reduction="none").view_as(labels)
         weights = weight[labels] * has_class
         total = reduce_mean(weights.sum((0, 2))).clamp(min=torch.finfo(weight.dtype).eps)
-        return self.class_weight * (loss * weights).sum((0, 2)) / total
+        return self.class_weight * (loss * weights * factors).sum((0, 2)) / total
 
-    def _objectness_loss(self, logits: Tensor, targets: list[ClipTargets], assigned: list[Tensor]) -> Tensor:
+    def _objectness_loss(self, logits: Tensor, assigned: list[Tensor], factors: Tensor) -> Tensor:
         """Focal loss (L,) of logits (B, L, Q): 1 for matched queries, 0 for the others."""
         expected = torch.zeros_like(logits)
         for row, queries in zip(expected, assigned, strict=True):
             _scatter(row, queries, row.new_ones(queries.shape))
         loss = sigmoid_focal_loss(logits, expected, alpha=0.25, gamma=2.0)
-        return self.objectness_weight * loss.sum((0, 2)) / _average_count(assigned, logits)
+        return self.objectness_weight * (loss * factors).sum((0, 2)) / _average_count(assigned, logits)
 
 
 def _scatter(row: Tensor, queries: Tensor, values: Tensor) -> None:

@@ -183,3 +183,94 @@ def test_uncertain_points_prefer_the_border(monkeypatch, candidates_at_a_time):
     important = sample_at(maps, points.uncertain_points(logits, 200, 3.0, 1.0)).abs().mean((1, 2))
     random = sample_at(maps, points.uncertain_points(logits, 200, 3.0, 0.0)).abs().mean((1, 2))
     assert (important < 0.85 * random).all()
+
+
+def weighted(targets: ClipTargets, *weights: float, ignored: torch.Tensor | None = None) -> ClipTargets:
+    return ClipTargets(targets.labels, targets.masks, torch.tensor(weights), ignored)
+
+
+def losses_of(*targets: ClipTargets) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    outputs = make_outputs(len(targets))
+    return SetCriterion(num_points=64).entity_losses(outputs, list(targets))
+
+
+def test_a_weight_is_a_factor_of_all_losses_of_its_entity():
+    """Half of the weight halves what the entity adds, and changes nothing that the others add."""
+    pair, other = make_targets(2), make_targets(3)
+    whole, half, none = (losses_of(weighted(pair, 1.0, weight), other) for weight in (1.0, 0.5, 0.0))
+    for name, loss in half.items():
+        assert_close(loss, (whole[name] + none[name]) / 2)
+        assert none[name] < loss < whole[name]
+    plain = losses_of(pair, other)
+    assert all(torch.equal(loss, plain[name]) for name, loss in whole.items())
+    single = make_targets(1)
+    whole, half = losses_of(single), losses_of(weighted(single, 0.5))
+    for name in ("loss_mask", "loss_dice"):
+        assert_close(half[name], whole[name] / 2)
+
+
+def test_a_prompt_has_the_weight_of_its_entity():
+    targets = make_targets(2)
+    losses = []
+    for one in (targets, weighted(targets, 0.25, 0.25)):
+        torch.manual_seed(0)
+        losses.append(SetCriterion(num_points=64).prompt_losses(make_outputs(1), [one]))
+    assert_close(losses[1], {name: loss / 4 for name, loss in losses[0].items()})
+
+
+def test_ignored_pixels_have_no_gradient():
+    targets = make_targets(2)
+    ignored = torch.zeros(FRAMES, 32, 48, dtype=torch.bool)
+    ignored[0, :, 24:], ignored[1, 20:] = True, True
+    outputs = make_outputs(1)
+    features = torch.randn(1, CHANNELS, FRAMES, 32, 48, requires_grad=True)
+    for output in outputs:
+        output.mask_features = features
+    clip = ClipTargets(targets.labels, targets.masks, ignored=ignored)
+    sum(SetCriterion(num_points=400).entity_losses(outputs, [clip]).values()).backward()
+    gradient = features.grad[0].abs().sum(0)
+    assert gradient[ignored].max() == 0
+    assert (gradient[~ignored] > 0).float().mean() > 0.8
+
+
+def test_ignored_points_are_left_out_of_the_mean():
+    predicted, expected = torch.randn(3, 40), (torch.rand(3, 40) > 0.6).float()
+    counts = torch.ones(3, 40, dtype=torch.bool)
+    counts[:, 25:] = False
+    assert_close(mask_losses(predicted, expected, counts), mask_losses(predicted[:, :25], expected[:, :25]))
+    counts[0] = False
+    entropy, _ = mask_losses(predicted, expected, counts)
+    assert entropy[0] == 0
+
+
+def test_matching_does_not_look_at_ignored_pixels():
+    """Query 0 equals the entity where that is known, query 1 where it is not."""
+    mask = torch.zeros(1, 1, 32, 48, dtype=torch.bool)
+    mask[..., 8:24, 12:36] = True
+    ignored = torch.zeros(1, 32, 48, dtype=torch.bool)
+    ignored[:, :, 18:] = True
+    maps = mask[0].float() * 2 - 1
+    known, unknown = torch.where(ignored, -maps, maps), torch.where(ignored, maps, -maps)
+    embeddings = 10 * torch.eye(2)[None]
+    for seen, query in ((ignored, 0), (None, 1)):
+        matched = HungarianMatcher(num_points=500)(
+            torch.stack([known, unknown]), embeddings, torch.zeros(1, 2, 2), torch.tensor([0]), mask, seen
+        )
+        assert matched.tolist() == [[query]]
+
+
+def test_a_query_on_ignored_pixels_is_not_taught_to_be_background():
+    features = torch.full((1, 2, 1, 8, 12), -1.0)
+    features[0, 0, :, :4], features[0, 1, :, 4:] = 1, 1  # the upper and the lower half
+    output = make_outputs(1)[-1]
+    output.mask_features = features
+    output.mask_embeddings = torch.tensor([[[10.0, 0], [0, 10], [10, 0], [0, 10], [-10, -10], [10, 0]]])
+    ignored = torch.zeros(1, 32, 48, dtype=torch.bool)
+    ignored[:, 18:] = True  # nearly all of the lower half
+    nothing = ClipTargets(torch.zeros(0, dtype=torch.long), torch.zeros(0, 1, 32, 48).bool(), ignored=ignored)
+    losses = SetCriterion(num_points=200).entity_losses([output], [nothing])
+    (losses["loss_cls"] + losses["loss_objectness"]).backward()
+    on_ignored = torch.tensor([False, True, False, True, False, False])
+    assert (output.class_logits.grad[0].abs().sum(-1) == 0).tolist() == on_ignored.tolist()
+    assert (output.objectness_logits.grad[0] == 0).tolist() == on_ignored.tolist()
