@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections import defaultdict
 from typing import Any
@@ -20,8 +21,8 @@ class CocoInstanceDataset(SegmentationDataset):
     """Images in the COCO instance format (https://cocodataset.org/#format-data, sections 1 and 2).
 
     Masks are polygons or run lengths, compressed or not; they are drawn when a sample is read. Crowd regions are left
-    out. ``data_prefix`` has the folder ``img``, below which ``file_name`` is. Training leaves out images without
-    an instance; test mode keeps them, as test images have none.
+    out. ``data_prefix`` has the folder ``img``, below which ``file_name`` is, unless it is an absolute path. Training
+    leaves out images without an instance; test mode keeps them, as test images have none.
     """
 
     README_ANCHOR = "coco"
@@ -92,7 +93,7 @@ class CocoInstanceDataset(SegmentationDataset):
         if name is None:
             return None
         frame = {
-            "img_path": f"{self.data_prefix['img'].rstrip('/')}/{name}",
+            "img_path": os.path.join(self.data_prefix["img"], name),
             "img_id": image["id"],
             "frame_id": 0,
             "instances": instances,

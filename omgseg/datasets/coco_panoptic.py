@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 from mmengine.logging import print_log
@@ -18,8 +19,8 @@ from omgseg.registry import DATASETS
 class CocoPanopticDataset(SegmentationDataset):
     """Images in the COCO panoptic format (https://cocodataset.org/#format-data, section 4).
 
-    ``data_prefix`` has the folders ``img`` (images) and ``seg`` (panoptic PNGs). Training leaves out images
-    without an annotation; test mode keeps them, as test images have none.
+    ``data_prefix`` has the folders ``img`` (images; a ``file_name`` may also be an absolute path) and ``seg`` (panoptic
+    PNGs). Training leaves out images without an annotation; test mode keeps them, as test images have none.
     """
 
     README_ANCHOR = "coco"
@@ -60,7 +61,7 @@ class CocoPanopticDataset(SegmentationDataset):
     def _entry(self, image: dict[str, Any], annotation: dict[str, Any] | None) -> dict[str, Any]:
         height, width = read_sides(image, f"{self.ann_file}, image {image['id']}")
         frame = {
-            "img_path": f"{self.data_prefix['img'].rstrip('/')}/{image['file_name']}",
+            "img_path": os.path.join(self.data_prefix["img"], image["file_name"]),
             "img_id": image["id"],
             "frame_id": 0,
         }

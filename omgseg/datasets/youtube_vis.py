@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from typing import Any
 
@@ -18,7 +19,7 @@ class YouTubeVISDataset(SegmentationDataset):
 
     ``ann_file`` is the official file as downloaded, whose videos list ``file_names`` and whose annotations
     are whole tracks. The files of the valid and test splits have no annotations. ``data_prefix`` has the
-    folder ``img``.
+    folder ``img``, below which ``file_names`` are, unless they are absolute paths.
     """
 
     README_ANCHOR = "youtube-vis"
@@ -51,9 +52,9 @@ class YouTubeVISDataset(SegmentationDataset):
 
     def _entry(self, video: dict[str, Any], tracks: list[dict[str, Any]]) -> dict[str, Any]:
         height, width = read_sides(video, f"{self.ann_file}, video {video['id']}")
-        length, folder = len(video["file_names"]), self.data_prefix["img"].rstrip("/")
+        length, folder = len(video["file_names"]), self.data_prefix["img"]
         frames: list[dict[str, Any]] = [
-            {"img_path": f"{folder}/{name}", "frame_id": index, "instances": []}
+            {"img_path": os.path.join(folder, name), "frame_id": index, "instances": []}
             for index, name in enumerate(video["file_names"])
         ]
         for track in tracks:

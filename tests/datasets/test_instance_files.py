@@ -51,6 +51,15 @@ def test_boxes_of_the_annotations_in_test_mode(files):
         list(CocoInstancePromptDataset(**files.config, pipeline=boxed, test_mode=True))
 
 
+def test_a_file_name_may_be_an_absolute_path(files):
+    """As in files of predictions, which name images by the paths as they were given."""
+    for image in files.content["images"]:
+        image["file_name"] = str(files.root / "images" / image["file_name"])
+    files.write()
+    config = {**files.config, "data_prefix": dict(img="")}
+    assert len(CocoInstanceDataset(**config, pipeline=LOAD)[0]["data_samples"].gt_instances) == 4
+
+
 def test_test_mode_keeps_every_image_and_needs_no_annotations(files):
     assert len(CocoInstanceDataset(**files.config, test_mode=True)) == 3
     del files.content["annotations"]
