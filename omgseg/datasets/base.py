@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 
 from omgseg.datasets.files import paused_garbage_collection, require_folder
 from omgseg.datasets.problems import NoSamples, ProblemKind, collecting, placed, report_problem
+from omgseg.datasets.pseudo_labels import PseudoLabels
 from omgseg.datasets.vocabularies import load_vocabulary, unknown_category
 from omgseg.registry import TRANSFORMS
 from omgseg.structures import Task, Vocabulary
@@ -43,6 +44,8 @@ class SegmentationDataset(BaseDataset):
             their own.
         tasks: what the samples are for, values of :class:`Task`. Default: the class's ``TASKS``.
         source: the name under which losses and errors are reported. Default: the class's ``SOURCE``.
+        pseudo_labels: the arguments of :class:`PseudoLabels`, where a model made the labels: segments need a
+            ``score``. For formats with scores: COCO instances, COCO panoptic, YouTube-VIS.
     """
 
     README_ANCHOR: str
@@ -53,6 +56,8 @@ class SegmentationDataset(BaseDataset):
     CLASS_AGNOSTIC = False
     IGNORE_IDS: tuple[int, ...] = (255,)
     """Values of a class map that mean "not labelled"; other formats do not look at it."""
+    HAS_SCORES = False
+    """Whether segments of the format can have a score."""
 
     def __init__(
         self,
@@ -64,8 +69,15 @@ class SegmentationDataset(BaseDataset):
         image_size: tuple[int, int] | None = None,
         tasks: Sequence[str] | None = None,
         source: str | None = None,
+        pseudo_labels: Mapping[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
+        if pseudo_labels is not None and not self.HAS_SCORES:
+            raise ValueError(
+                f"{type(self).__name__}: its format has no scores, which pseudo_labels needs; COCO instances, COCO "
+                "panoptic and YouTube-VIS have them"
+            )
+        self.pseudo_labels = None if pseudo_labels is None else PseudoLabels.from_config(pseudo_labels)
         if isinstance(vocabulary, (str, Path)):
             vocabulary = load_vocabulary(vocabulary)
         self._vocabulary: Vocabulary | None = Vocabulary() if self.CLASS_AGNOSTIC else vocabulary
@@ -151,6 +163,7 @@ class SegmentationDataset(BaseDataset):
             source=self.source,
             ann_file=self.ann_file,
             readme_anchor=self.README_ANCHOR,
+            pseudo_labels=self.pseudo_labels,
         )
         return results
 

@@ -30,6 +30,7 @@ class CocoInstanceDataset(SegmentationDataset):
     SOURCE = "coco_instance"
     TASKS = ("instance",)
     PREFIXES = ("img",)
+    HAS_SCORES = True
 
     def load_data_list(self) -> list[dict[str, Any]]:
         data = read_json(self.ann_file, ("images", "categories"), self.README_ANCHOR)
@@ -71,14 +72,20 @@ class CocoInstanceDataset(SegmentationDataset):
     def _instances(self, annotations: list[dict[str, Any]]) -> dict[Any, list[dict[str, Any]]]:
         """What the samples need of the annotations, by image id."""
         instances = defaultdict(list)
+        fields = ["id", "category_id", "segmentation", "area"]
+        if self.test_mode:  # training has no use for a million of them
+            fields.append("bbox")
+        pseudo_labels = self.pseudo_labels
+        if pseudo_labels is not None:
+            fields.append("score")
         for entry in annotations:
             if not entry.get("segmentation"):
                 report_problem(ProblemKind.ANNOTATION, ValueError(self._without_mask(entry)))
-            elif not entry.get("iscrowd"):
-                instance = {key: entry.get(key) for key in ("id", "category_id", "segmentation", "area")}
-                if self.test_mode:  # training has no use for a million of them
-                    instance["bbox"] = entry.get("bbox")
-                instances[entry["image_id"]].append(instance)
+            elif not entry.get("iscrowd") and (
+                pseudo_labels is None
+                or pseudo_labels.finds(entry, f"{self.ann_file}: annotation {entry['id']}")
+            ):
+                instances[entry["image_id"]].append({key: entry.get(key) for key in fields})
         return dict(instances)
 
     def _without_mask(self, annotation: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from mmengine.logging import print_log
@@ -11,6 +12,7 @@ from mmengine.logging import print_log
 from omgseg.datasets.base import SegmentationDataset
 from omgseg.datasets.files import read_json, read_sides
 from omgseg.datasets.problems import read_all
+from omgseg.datasets.pseudo_labels import check_score
 from omgseg.datasets.vocabularies import load_vocabulary
 from omgseg.registry import DATASETS
 
@@ -27,6 +29,7 @@ class CocoPanopticDataset(SegmentationDataset):
     SEG_FORMAT = "coco_panoptic"
     SOURCE = "coco_panoptic"
     TASKS = ("panoptic", "instance")
+    HAS_SCORES = True
 
     def load_data_list(self) -> list[dict[str, Any]]:
         data = read_json(self.ann_file, ("images", "categories"), self.README_ANCHOR)
@@ -38,6 +41,8 @@ class CocoPanopticDataset(SegmentationDataset):
             )
         segments = (segment for entry in annotations.values() for segment in self._segments_of(entry))
         self.use_categories(data["categories"], (segment["category_id"] for segment in segments))
+        if self.pseudo_labels is not None:
+            self._check_scores(annotations.values())
         images = data["images"]
         if not self.test_mode:
             images = [image for image in images if image["id"] in annotations]
@@ -57,6 +62,12 @@ class CocoPanopticDataset(SegmentationDataset):
                 f"(panoptic_*.json); see data/README.md#{self.README_ANCHOR}"
             )
         return annotation["segments_info"]
+
+    def _check_scores(self, annotations: Iterable[dict[str, Any]]) -> None:
+        for annotation in annotations:
+            for segment in self._segments_of(annotation):
+                where = f"{self.ann_file}: segment {segment['id']} of image {annotation['image_id']}"
+                check_score(segment, where)
 
     def _entry(self, image: dict[str, Any], annotation: dict[str, Any] | None) -> dict[str, Any]:
         height, width = read_sides(image, f"{self.ann_file}, image {image['id']}")

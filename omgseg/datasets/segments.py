@@ -38,12 +38,18 @@ class FrameMasks(NamedTuple):
         masks: uint8 0/1 (n, H, W).
         boxes: float32 (n, 4), x1 y1 x2 y2, as the annotations have them; NaN where they have none. None in formats
             without boxes.
+        scores: float32 (n,), 0 to 1, of pseudo labels; None for labels by people.
     """
 
     ids: np.ndarray
     labels: np.ndarray
     masks: np.ndarray
     boxes: np.ndarray | None = None
+    scores: np.ndarray | None = None
+
+    def select(self, rows: np.ndarray) -> FrameMasks:
+        """Some of the segments, by a bool (n,)."""
+        return FrameMasks(*(None if values is None else values[rows] for values in self))
 
 
 def read_segments(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
@@ -53,7 +59,7 @@ def read_segments(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
         frame: an entry of ``results["frames"]``.
         results: the sample, with ``seg_format``, ``vocabulary`` (None: class-agnostic), ``ann_file`` and
             ``ori_shape`` (H, W); class maps also need ``ignore_ids``, run lengths and polygons ``height`` and
-            ``width``, SA-1B ``max_masks``.
+            ``width``, SA-1B ``max_masks``. With ``pseudo_labels`` the segments have scores.
 
     Raises:
         FileNotFoundError, OSError: the mask file is missing or truncated.
@@ -135,9 +141,15 @@ def _read_coco(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
         report_problem(ProblemKind.SEGMENT, ValueError(text))
     keep = np.array([not segment.get("iscrowd", 0) for segment in segments], bool)
     category_ids = np.array([segment["category_id"] for segment in segments], np.int64)[keep]
-    return FrameMasks(
-        ids[keep], _labels(category_ids, results["vocabulary"], results["ann_file"]), masks[keep]
-    )
+    labels = _labels(category_ids, results["vocabulary"], results["ann_file"])
+    kept = [segment for segment, is_kept in zip(segments, keep, strict=True) if is_kept]
+    return FrameMasks(ids[keep], labels, masks[keep], scores=_scores(kept, results))
+
+
+def _scores(entries: list[dict[str, Any]], results: dict[str, Any]) -> np.ndarray | None:
+    if results.get("pseudo_labels") is None:
+        return None
+    return np.array([entry["score"] for entry in entries], np.float32)
 
 
 def _read_vipseg(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
@@ -218,7 +230,8 @@ def _read_rle(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
     category_ids = np.array([instance["category_id"] for instance in instances], np.int64)
     labels = _labels(category_ids, results["vocabulary"], results["ann_file"])
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
-    return FrameMasks(ids, labels, np.stack(masks) if masks else np.zeros((0, *shape), np.uint8), boxes)
+    stacked = np.stack(masks) if masks else np.zeros((0, *shape), np.uint8)
+    return FrameMasks(ids, labels, stacked, boxes, _scores(instances, results))
 
 
 def _corners(box: Any, where: str) -> tuple[float, float, float, float]:

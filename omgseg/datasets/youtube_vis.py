@@ -27,6 +27,7 @@ class YouTubeVISDataset(SegmentationDataset):
     SOURCE = "youtube_vis"
     TASKS = ("instance",)
     PREFIXES = ("img",)
+    HAS_SCORES = True
 
     def load_data_list(self) -> list[dict[str, Any]]:
         data = read_json(self.ann_file, ("videos", "categories"), self.README_ANCHOR)
@@ -65,9 +66,14 @@ class YouTubeVISDataset(SegmentationDataset):
                 )
                 report_problem(ProblemKind.ANNOTATION, ValueError(text))
                 continue
+            where = f"{self.ann_file}, annotation {track['id']}"
             if track.get("iscrowd"):
                 continue
-            where = f"{self.ann_file}, annotation {track['id']}"
+            score = {}
+            if self.pseudo_labels is not None:
+                if not self.pseudo_labels.finds(track, where):
+                    continue
+                score["score"] = track["score"]
             areas = dict(enumerate(track.get("areas") or ()))
             for t, (frame, segmentation) in enumerate(zip(frames, track["segmentations"], strict=True)):
                 if segmentation is None:
@@ -75,7 +81,7 @@ class YouTubeVISDataset(SegmentationDataset):
                 with collecting(where):
                     rle = encode_segmentation(segmentation, height, width, where)
                     instance = {"id": track["id"], "category_id": track["category_id"], "segmentation": rle}
-                    frame["instances"].append({**instance, "area": areas.get(t)})
+                    frame["instances"].append({**instance, "area": areas.get(t), **score})
         return {
             "frames": frames,
             "is_video": True,

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from omgseg.datasets.transforms.loading import align_rows
+from omgseg.datasets.transforms.loading import MASK_KEYS, align_rows, select_objects
 from omgseg.registry import TRANSFORMS
 from omgseg.structures.images import scaled_shape
 
@@ -45,10 +45,12 @@ def drop_empty(results: dict[str, Any]) -> None:
     """Remove the objects that are visible in no frame of the clip."""
     masks = results["gt_masks"]
     keep = masks.reshape(len(masks), math.prod(masks.shape[1:])).any(1)
-    if keep.all():
-        return
-    for key in ("gt_masks", "gt_labels", "gt_instance_ids"):
-        results[key] = results[key][keep]
+    if not keep.all():
+        select_objects(results, keep)
+
+
+def _masks_in(results: dict[str, Any]) -> list[str]:
+    return [key for key in MASK_KEYS if key in results]
 
 
 def _set_shape(results: dict[str, Any], resized: tuple[int, int]) -> None:
@@ -91,8 +93,8 @@ class Resize(BaseTransform):
         results["imgs"] = [
             cv2.resize(img, shape[::-1], interpolation=cv2.INTER_LINEAR) for img in results["imgs"]
         ]
-        if self.masks and "gt_masks" in results:
-            results["gt_masks"] = resize_masks(results["gt_masks"], shape)
+        for key in _masks_in(results) if self.masks else ():
+            results[key] = resize_masks(results[key], shape)
         _set_shape(results, shape)
         return results
 
@@ -127,8 +129,9 @@ class LargeScaleJitter(BaseTransform):
             np.ascontiguousarray(cv2.resize(img, shape[::-1], interpolation=cv2.INTER_LINEAR)[window])
             for img in results["imgs"]
         ]
+        for key in _masks_in(results):
+            results[key] = resize_masks(results[key], shape, window)
         if "gt_masks" in results:
-            results["gt_masks"] = resize_masks(results["gt_masks"], shape, window)
             drop_empty(results)
         _set_shape(results, shape)
         return results
@@ -150,8 +153,8 @@ class RandomFlip(BaseTransform):
         if np.random.random() < self.prob:
             results["imgs"] = [np.ascontiguousarray(img[:, ::-1]) for img in results["imgs"]]
             results["flip"] = not results["flip"]
-            if "gt_masks" in results:
-                results["gt_masks"] = results["gt_masks"][..., ::-1]
+            for key in _masks_in(results):
+                results[key] = results[key][..., ::-1]
         return results
 
 
@@ -180,13 +183,17 @@ class PseudoClip(BaseTransform):
         masks, ids = align_rows(
             [(_pad_masks(view["gt_masks"][:, 0], shape), view["gt_instance_ids"]) for view in views]
         )
-        labels = dict(zip(results["gt_instance_ids"].tolist(), results["gt_labels"], strict=True))
+        if "gt_ignored" in results:
+            ignored = [_pad_masks(view["gt_ignored"][:, 0], shape) for view in views]
+            results["gt_ignored"] = np.stack(ignored, axis=1)
+        order = {index: row for row, index in enumerate(results["gt_instance_ids"].tolist())}
+        rows = np.array([order[index] for index in ids.tolist()], np.int64)
+        results.update({key: results[key][rows] for key in ("gt_labels", "gt_scores") if key in results})
         frame = results["frames"][0]
         results.update(
             imgs=[_pad_image(view["imgs"][0], shape) for view in views],
             gt_masks=masks,
             gt_instance_ids=ids,
-            gt_labels=np.array([labels[index] for index in ids.tolist()], np.int64),
             frames=[{**frame, "frame_id": t} for t in range(self.num_frames)],
             img_shape=shape,
             is_video=True,

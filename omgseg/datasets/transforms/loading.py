@@ -105,12 +105,27 @@ def read_rgb(path: str | Path, anchor: str) -> np.ndarray:
     return cv2.cvtColor(img, cv2.COLOR_BGR2RGB)
 
 
+OBJECT_KEYS = ("gt_masks", "gt_labels", "gt_instance_ids", "gt_scores")
+"""What has a row for each object; ``gt_scores`` only of pseudo labels."""
+MASK_KEYS = ("gt_masks", "gt_ignored")
+"""What has pixels, uint8 (n, T, H, W); ``gt_ignored`` only of pseudo labels."""
+
+
+def select_objects(results: dict[str, Any], rows: np.ndarray) -> None:
+    """Keep some objects of a sample, by indices or a bool (N,)."""
+    for key in OBJECT_KEYS:
+        if key in results:
+            results[key] = results[key][rows]
+
+
 @TRANSFORMS.register_module()
 class LoadSegments(BaseTransform):
     """Read the masks of a clip; row i is the same object in all frames.
 
     Adds ``gt_masks`` uint8 (N, T, H, W) (an absent object is empty in that frame), ``gt_labels`` int64 (N,)
-    and ``gt_instance_ids`` int64 (N,), in order of first appearance. Crowd regions are left out.
+    and ``gt_instance_ids`` int64 (N,), in order of first appearance. Crowd regions are left out. Of pseudo labels
+    the sure segments are read, with ``gt_scores`` float32 (N,); ``gt_ignored`` uint8 (1, T, H, W) has the ignored
+    pixels, see :class:`PseudoLabels`.
 
     The first two options read what a tracker may see of a test video.
 
@@ -142,10 +157,15 @@ class LoadSegments(BaseTransform):
         else:
             frames = results["frames"][:1] if self.first_frame_only else results["frames"]
             segments = [read_segments(frame, results) for frame in frames]
+        if results.get("pseudo_labels") is not None:
+            segments = _keep_sure(segments, results)
         masks, ids = align_rows([(frame.masks, frame.ids) for frame in segments])
         labels = dict(
             zip(np.concatenate([s.ids for s in segments]), np.concatenate([s.labels for s in segments]))
         )
+        if segments[0].scores is not None:
+            scores = {index: score for s in segments for index, score in zip(s.ids, s.scores, strict=True)}
+            results["gt_scores"] = np.array([scores[index] for index in ids], np.float32)
         results["gt_masks"] = masks
         results["gt_instance_ids"] = ids
         results["gt_labels"] = np.array([labels[index] for index in ids], np.int64)
@@ -154,6 +174,14 @@ class LoadSegments(BaseTransform):
             given = segments[0].boxes
             results["gt_boxes"] = around if given is None else np.where(np.isnan(given), around, given)
         return results
+
+
+def _keep_sure(segments: list[FrameMasks], results: dict[str, Any]) -> list[FrameMasks]:
+    """The sure segments of frames; adds ``gt_ignored``."""
+    whole_map = results["seg_format"] == "coco_panoptic"
+    parts = [results["pseudo_labels"].split(frame, whole_map) for frame in segments]
+    results["gt_ignored"] = np.stack([ignored for _, ignored in parts])[None]
+    return [sure for sure, _ in parts]
 
 
 def _first_masks(results: dict[str, Any]) -> tuple[list[FrameMasks], list[int]]:
@@ -166,7 +194,7 @@ def _first_masks(results: dict[str, Any]) -> tuple[list[FrameMasks], list[int]]:
         segments = read_segments(frame, results)
         new = ~np.isin(segments.ids, seen)
         if new.any():
-            found.append(FrameMasks(*(values[new] for values in segments if values is not None)))
+            found.append(segments.select(new))
             numbers.append(number)
             seen = np.union1d(seen, segments.ids)
     if not found:

@@ -11,6 +11,7 @@ from mmdet.structures import DetDataSample, TrackDataSample
 from mmengine.structures import InstanceData
 
 from omgseg.datasets.segments import mask_boxes
+from omgseg.datasets.transforms.loading import select_objects
 from omgseg.registry import TRANSFORMS
 from omgseg.structures.prompts import innermost_point
 
@@ -53,8 +54,7 @@ class SamplePrompts(BaseTransform):
             rows = np.sort(np.random.choice(rows, self.max_prompts, replace=False))
         if self.repeat and len(rows):
             rows = np.resize(rows, self.max_prompts)
-        for key in ("gt_masks", "gt_labels", "gt_instance_ids"):
-            results[key] = results[key][rows]
+        select_objects(results, rows)
         masks = results["gt_masks"][:, 0]
         height, width = results["img_shape"]
         scale = np.array([width / masks.shape[2], height / masks.shape[1]], np.float32)
@@ -94,6 +94,8 @@ class PackClip(BaseTransform):
     ``TrackDataSample`` of T of them for a clip. A frame with ground truth has ``gt_instances`` with
     ``labels`` (N,), ``masks`` bool (N, H, W), ``instances_ids`` (N,) and ``bboxes`` float32 (N, 4), those of the
     annotations where they were read (``gt_boxes``), else around the masks; rows are aligned over the frames of a clip.
+    Pseudo labels have ``scores`` float32 (N,) too, and a frame's ignored pixels are the one mask of
+    ``ignored_instances``, bool (1, H, W).
     Sampled prompts are ``data_sample.prompts``, on the same rows. A teacher's embedding of the (first) frame is
     ``data_sample.teacher_embedding``, and ``teacher`` says whose it is (SHA-256 of its weights).
     Masks are those of the first frames, as many as there are, or those of the frames ``gt_frames``.
@@ -128,6 +130,10 @@ class PackClip(BaseTransform):
                 instances_ids=torch.from_numpy(results["gt_instance_ids"]),
                 bboxes=torch.from_numpy(results["gt_boxes"] if "gt_boxes" in results else mask_boxes(masks)),
             )
+            if "gt_scores" in results:
+                sample.gt_instances.scores = torch.from_numpy(results["gt_scores"])
+                ignored = np.ascontiguousarray(results["gt_ignored"][:, column]).view(np.bool_)
+                sample.ignored_instances = InstanceData(masks=torch.from_numpy(ignored))
         if "prompts" in results and t == 0:
             sample.prompts = InstanceData(**{k: torch.from_numpy(v) for k, v in results["prompts"].items()})
         if "teacher_embedding" in results and t == 0:

@@ -1,0 +1,69 @@
+"""The toy training with a teacher's labels, through tools/train.py; the teacher is the truth with scores of its own."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from omgseg.engine import read_checkpoint
+from omgseg.registry import HOOKS
+
+SURE, UNSURE = 0.75, 0.4
+
+
+@HOOKS.register_module(force=True)
+class NoteScores(Hook):
+    """Notes the scores of the segments of each source."""
+
+    scores: dict[str, set[float]] = {}
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        for sample in data_batch["data_samples"]:
+            truth = getattr(sample, "gt_instances", None)
+            if truth is not None:
+                scores = truth.scores.tolist() if "scores" in truth else []
+                self.scores.setdefault(sample.source, set()).update(scores)
+
+
+@pytest.fixture
+def taught(toy_root: Path, tmp_path: Path) -> Path:
+    """A toy world with a teacher's labels: every second segment is unsure."""
+    toy = tmp_path / "toy"
+    (toy / "pseudo_labels").mkdir(parents=True)
+    (toy / "data").symlink_to(toy_root / "data")
+    truth = toy / "data/coco/annotations/panoptic_train2017"
+    content = json.loads(truth.with_suffix(".json").read_text())
+    for image in content["images"]:
+        image["file_name"] = str(toy / "data/coco/train2017" / image["file_name"])
+    for annotation in content["annotations"]:
+        for number, segment in enumerate(annotation["segments_info"]):
+            segment["score"] = UNSURE if number % 2 else SURE
+    (toy / "pseudo_labels/panoptic.json").write_text(json.dumps(content))
+    (toy / "pseudo_labels/panoptic").symlink_to(truth)
+    return toy
+
+
+def test_a_student_learns_from_labels_and_from_a_teacher(
+    write_config, small_config, call_tool, taught, tmp_path
+):
+    path = Path(write_config(toy=taught))
+    lines = """
+train_dataloader["dataset"]["datasets"]["pseudo_labels"] = dict(image_size=image_size, indices=2)
+train_cfg["max_iters"] = 6
+custom_hooks = [dict(type="NoteScores")]
+"""
+    path.write_text(path.read_text().replace("configs/toy/joint.py", "configs/toy/pseudo_labels.py") + lines)
+    NoteScores.scores.clear()
+    call_tool("train.py", str(path))
+    assert {"coco_panoptic", "coco_prompts", "pseudo_labels"} <= set(NoteScores.scores)
+    assert NoteScores.scores.pop("pseudo_labels") == {SURE}
+    assert not any(NoteScores.scores.values())
+    checkpoint = read_checkpoint(tmp_path / "work_dirs" / "small" / "iter_6.pth")
+    losses = checkpoint["message_hub"]["log_scalars"]["train/loss"].data[0]
+    assert len(losses) == 6 and all(math.isfinite(loss) and loss > 0 for loss in losses)
