@@ -270,7 +270,7 @@ def test_no_objects_are_named(sam, photo, prompts):
         (["--points", "85,3"], 1, "point (85, 3) lies outside of the image of 85x60 pixels"),
         (["--boxes", "5,5,5,9"], 1, "x1 < x2 and y1 < y2"),
         (["--labels", "1"], 2, "--labels needs one label, 1 or 0, per point of --points"),
-        (["--task", "interactive"], 2, "--task interactive needs --points or --boxes"),
+        (["--task", "interactive"], 2, "--task interactive needs --points, --boxes or --exemplars"),
         (["--task", "panoptic"], 2, "does not offer the task 'panoptic'"),
         (
             ["--points", "3,3", "--weights", "OTHER"],
