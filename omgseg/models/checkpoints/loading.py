@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from omgseg.model_table import recognise
 from omgseg.models.checkpoints.hub import SCHEME
-from omgseg.models.checkpoints.published import convert_state_dict, is_published_layout
+from omgseg.models.checkpoints.published import to_names_of
 from omgseg.models.checkpoints.reading import read_file, tensors_of
 from omgseg.models.checkpoints.transformers_sam import from_transformers, is_transformers_layout
 from omgseg.registry import MODELS
@@ -82,7 +82,7 @@ def load_state(model: nn.Module, state_dict: Mapping[str, Tensor], strict: bool 
         ValueError: `strict`, and a key is missing, unexpected, of another shape or of unusable values; the message
             lists all of them. The model is then partly loaded.
     """
-    weights = convert_state_dict(state_dict) if is_published_layout(state_dict) else dict(state_dict)
+    weights = to_names_of(model, state_dict)
     targets = {
         **dict(model.named_parameters(remove_duplicate=False)),
         **dict(model.named_buffers(remove_duplicate=False)),

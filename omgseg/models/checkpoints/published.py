@@ -67,18 +67,35 @@ def convert_state_dict(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Keys that the table does not know keep their name, so that loading reports them as unexpected. CLIP's
     scale of similarities is added when the image encoder is there: published checkpoints do not store it.
     """
-    converted = {_rename(key): value for key, value in published.items()}
+    converted = rename(published, PREFIXES)
     has_encoder = any(key.startswith("backbone.") for key in published)
     if has_encoder:
         converted.setdefault(_LOGIT_SCALE, torch.tensor(_PUBLISHED_LOGIT_SCALE))
     return converted
 
 
-def _rename(key: str) -> str:
-    for published, ours in PREFIXES:
+def rename(state_dict: Mapping[str, Tensor], prefixes: tuple[tuple[str, str], ...]) -> dict[str, Tensor]:
+    """Replace the start of each key by the first prefix that fits; see :data:`PREFIXES`. Others stay as they are."""
+    return {_rename(key, prefixes): value for key, value in state_dict.items()}
+
+
+def _rename(key: str, prefixes: tuple[tuple[str, str], ...]) -> str:
+    for published, ours in prefixes:
         if key.startswith(published):
             return ours + key[len(published) :]
     return key
+
+
+def to_names_of(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights in any layout of a model, under the model's names: a copy.
+
+    A model whose published layout is not that of OMG-Seg names it by an attribute ``published_prefixes``, a table like
+    :data:`PREFIXES`.
+    """
+    prefixes = getattr(model, "published_prefixes", None)
+    if prefixes is not None:
+        return rename(state_dict, prefixes)
+    return convert_state_dict(state_dict) if is_published_layout(state_dict) else dict(state_dict)
 
 
 def unknown_keys(published: Mapping[str, Any]) -> list[str]:
@@ -101,14 +118,15 @@ def identify(converted: Mapping[str, Tensor]) -> PublishedModel | None:
 def published_to_ours_inplace(
     module: nn.Module, state_dict: dict[str, Any], prefix: str = "", *_: Any
 ) -> None:
-    """Rename published keys under `prefix` in place; leaves any other state dict alone.
+    """Rename the module's published keys under `prefix` in place (:func:`to_names_of`); leaves others alone.
 
     Its signature is that of ``nn.Module.register_load_state_dict_pre_hook``: registered on the segmentor, the
     published layout is accepted wherever weights are loaded, mmengine's ``load_from`` included.
     """
     inside = {key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix)}
-    if not is_published_layout(inside):
+    named = to_names_of(module, inside)
+    if set(named) == set(inside):
         return
     for key in inside:
         del state_dict[prefix + key]
-    state_dict.update({prefix + key: value for key, value in convert_state_dict(inside).items()})
+    state_dict.update({prefix + key: value for key, value in named.items()})
