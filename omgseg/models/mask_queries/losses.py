@@ -289,7 +289,7 @@ def _assign(cost: np.ndarray) -> np.ndarray:
 
 @MODELS.register_module()
 class SetCriterion:
-    """Class, mask, dice and objectness losses of a batch of clips.
+    """Class, mask, dice, objectness and IoU losses of a batch of clips.
 
     Normalisers are averaged over the processes, so the gradient does not depend on how a batch is shared out.
 
@@ -298,8 +298,8 @@ class SetCriterion:
     mostly on ignored pixels takes no class and no objectness loss: it may be right.
 
     Args:
-        class_weight, mask_weight, dice_weight, objectness_weight: factors of the losses; the first three are also
-            the factors of the matching costs.
+        class_weight, mask_weight, dice_weight, objectness_weight, iou_weight: factors of the losses; the first three
+            are also the factors of the matching costs. Models without objectness or expected IoU have no such loss.
         background_weight: weight of the background class in the cross-entropy.
         num_points, oversample_ratio, importance_ratio: see :class:`PointMaskLoss`.
     """
@@ -310,6 +310,7 @@ class SetCriterion:
         mask_weight: float = 5.0,
         dice_weight: float = 5.0,
         objectness_weight: float = 2.0,
+        iou_weight: float = 10.0,
         background_weight: float = 0.1,
         num_points: int = 12544,
         oversample_ratio: float = 3.0,
@@ -319,6 +320,7 @@ class SetCriterion:
         self.mask_weight = mask_weight
         self.dice_weight = dice_weight
         self.objectness_weight = objectness_weight
+        self.iou_weight = iou_weight
         self.background_weight = background_weight
         self.matcher = HungarianMatcher(num_points, class_weight, mask_weight, dice_weight)
         self.mask_loss = PointMaskLoss(num_points, oversample_ratio, importance_ratio)
@@ -348,10 +350,11 @@ class SetCriterion:
             for index, target in enumerate(targets)
         ]
         losses = self._mask_losses(features, embeddings, targets, assigned)
-        objectness = torch.stack([output.objectness_logits for output in outputs], dim=1)
         factors = self._query_factors(features, embeddings, targets, assigned)
         losses["loss_cls"] = self._class_loss(class_logits, targets, assigned, factors)
-        losses["loss_objectness"] = self._objectness_loss(objectness, assigned, factors)
+        if outputs[0].objectness_logits is not None:
+            objectness = torch.stack([output.objectness_logits for output in outputs], dim=1)
+            losses["loss_objectness"] = self._objectness_loss(objectness, assigned, factors)
         return _name_layers(losses)
 
     def prompt_losses(self, outputs: list[DecoderOutput], targets: list[ClipTargets]) -> dict[str, Tensor]:
@@ -364,15 +367,26 @@ class SetCriterion:
             torch.arange(len(target.labels), device=embeddings.device).expand(len(outputs), -1)
             for target in targets
         ]
-        return _name_layers(self._mask_losses(outputs[0].mask_features, embeddings, targets, assigned))
+        iou = None
+        if outputs[0].iou is not None:
+            iou = torch.stack([output.iou for output in outputs], dim=1)
+        return _name_layers(self._mask_losses(outputs[0].mask_features, embeddings, targets, assigned, iou))
 
     def _mask_losses(
-        self, features: Tensor, embeddings: Tensor, targets: list[ClipTargets], assigned: list[Tensor]
+        self,
+        features: Tensor,
+        embeddings: Tensor,
+        targets: list[ClipTargets],
+        assigned: list[Tensor],
+        iou: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Weighted mask and dice losses, (L,) each."""
+        """Weighted mask and dice losses, and that of the expected IoU (B, L, Q) where it is given; (L,) each."""
         # keeps the graph the same for a batch without any entity
         entropy = dice = embeddings.flatten(2).sum(-1).sum(0) * 0
-        for feature, embedding, target, queries in zip(features, embeddings, targets, assigned, strict=True):
+        error = 0 if iou is None else iou.sum(-1).sum(0) * 0
+        for index, (feature, embedding, target, queries) in enumerate(
+            zip(features, embeddings, targets, assigned, strict=True)
+        ):
             if not len(target.labels):
                 continue
             matched = queries != UNMATCHED
@@ -383,8 +397,18 @@ class SetCriterion:
             factors = matched if target.weights is None else matched * target.weights
             entropy = entropy + (clip_entropy * factors).sum(1)
             dice = dice + (clip_dice * factors).sum(1)
+            if iou is not None:
+                expected = iou[index].gather(1, queries.clamp(min=0))
+                # the target is what the dice loss calls the overlap, not the IoU of the masks
+                error = error + ((expected - (1 - clip_dice.detach())) ** 2 * factors).sum(1)
         count = _average_count(assigned, embeddings)
-        return {"loss_mask": self.mask_weight * entropy / count, "loss_dice": self.dice_weight * dice / count}
+        losses = {
+            "loss_mask": self.mask_weight * entropy / count,
+            "loss_dice": self.dice_weight * dice / count,
+        }
+        if iou is not None:
+            losses["loss_iou"] = self.iou_weight * error / count
+        return losses
 
     @torch.no_grad()
     def _query_factors(

@@ -86,12 +86,14 @@ class FrameMasks:
 
 
 def presence_of(output: DecoderOutput) -> Tensor:
-    """The probability that a query shows an entity, (Q,): that of any class (where there are classes) or the
-    objectness, whichever is higher."""
-    objectness = output.objectness_logits[0].sigmoid()
-    if output.class_logits is None:
-        return objectness
-    return torch.maximum(1 - output.class_logits[0].softmax(-1)[:, -1], objectness)
+    """The probability that a query shows an entity, (Q,): that of any class or the objectness, whichever is higher;
+    either may be missing."""
+    said = []
+    if output.objectness_logits is not None:
+        said.append(output.objectness_logits[0].sigmoid())
+    if output.class_logits is not None:
+        said.append(1 - output.class_logits[0].softmax(-1)[:, -1])
+    return torch.stack(said).amax(0)
 
 
 def clip_masks(output: DecoderOutput, order: Tensor, num_candidates: int) -> list[FrameMasks]:
@@ -143,9 +145,10 @@ class TubeMemory:
             order = associate_queries(self._last_queries, queries)
         self._last_queries = queries[order]
         self._num_clips += 1
-        sums = {"objectness_logits": output.objectness_logits[0], **sums}
-        if output.class_logits is not None:
-            sums["class_logits"] = output.class_logits[0]
+        for name in ("objectness_logits", "class_logits"):
+            value = getattr(output, name)
+            if value is not None:
+                sums[name] = value[0]
         for name, value in sums.items():
             self._sums[name] = self._sums[name] + value[order] if name in self._sums else value[order]
 
