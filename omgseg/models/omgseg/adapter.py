@@ -65,9 +65,8 @@ class _Answered:
     clicks: list[int]
 
 
-@SEGMENTERS.register_module()
-class OMGSegSegmenter:
-    """A loaded OMG-Seg; implements every protocol.
+class MaskQuerySegmenter:
+    """A loaded model whose flow is that of :class:`OMGSeg`: images, prompts and videos.
 
     Args:
         config: with ``model``; its test pipeline says to what size images are resized.
@@ -78,12 +77,15 @@ class OMGSegSegmenter:
         scale: (width, height) instead of the config's test size.
 
     Attributes:
+        tasks: what it offers.
         model: in eval mode.
 
     Raises:
         FileNotFoundError: the weights, or those of the image encoder, are missing.
         CheckpointError: the file is not a checkpoint, or one of another model.
     """
+
+    tasks: frozenset[Task] = frozenset({*WORD_TASKS, Task.INTERACTIVE})
 
     def __init__(
         self,
@@ -98,7 +100,7 @@ class OMGSegSegmenter:
     @classmethod
     def from_model(
         cls, model: OMGSeg, config: Mapping[str, Any], dtype: torch.dtype = torch.float32
-    ) -> OMGSegSegmenter:
+    ) -> MaskQuerySegmenter:
         """A model in memory behind the seam, e.g. the one that a runner tests; it stays where it is.
 
         Args:
@@ -123,7 +125,7 @@ class OMGSegSegmenter:
         self.dtype = dtype
         self._input_size = input_size_of(config) if scale is None else InputSize(tuple(scale))
         self.abilities = Abilities(
-            tasks=frozenset(Task),
+            tasks=self.tasks,
             prompts=frozenset({"points", "labels", "boxes", "masks"}),
             open_vocabulary=True,
             vocabulary=self.model.train_vocabulary or self.model.vocabulary or None,
@@ -196,6 +198,89 @@ class OMGSegSegmenter:
             rles, np.array(scores, np.float32), _Answered(scores, [len(of_object) for of_object in clicks])
         )
 
+    def _mask_logits(self, state: EncodedImage, kind: str, prompts: Any) -> Iterator[np.ndarray]:
+        """Mask logits float32 (H, W) of each prompt, in pixels of the original image, a few at a time."""
+        if not len(prompts):
+            return iter(())
+        return _full_size(state.sample, self._decode_prompts(state, kind, np.asarray(prompts, np.float32)))
+
+    def _decode_prompts(self, state: EncodedImage, kind: str, prompts: np.ndarray) -> Tensor:
+        """Mask logits (N, h, w) of points (N, 2) or boxes (N, 4)."""
+        factors = np.tile(np.asarray(state.sample.scale_factor, np.float32), prompts.shape[1] // 2)
+        scaled = torch.from_numpy(prompts * factors).to(state.features.mask_features.device)
+        found = []
+        for chunk in scaled.split(PROMPTS_AT_ONCE):
+            (output,) = self.model.decode(state.features, {kind: chunk.unsqueeze(0)}, every_layer=False)
+            found.append(output.mask_logits[0, :, 0].float())
+        return torch.cat(found)
+
+    # videos
+
+    def predict_video(self, frames: Sequence[np.ndarray], request: Request) -> list[Segments]:
+        _check_task(request)
+        pixels, samples = self._pack(frames, request.task)
+        with self._answering(request) as words:
+            (video,) = self.model.test_step({"inputs": [pixels], "data_samples": [_as_video(samples)]})
+            return _to_frames(video.video_data_samples, request, words)
+
+    def open_stream(self, request: Request) -> MaskQueryStream:
+        return MaskQueryStream(self, request)
+
+    # what all calls share
+
+    def _pack(self, frames: Sequence[np.ndarray], task: Task) -> tuple[Tensor, list[DetDataSample]]:
+        """Resize frames of one size: uint8 (T, 3, h, w), and a sample of each."""
+        pixels = self._input_size.resize(frames)
+        size, shape = frames[0].shape[:2], pixels.shape[-2:]
+        sizes = dict(ori_shape=size, img_shape=shape, scale_factor=(shape[1] / size[1], shape[0] / size[0]))
+        samples = [DetDataSample(metainfo=dict(sizes, tasks=(task.value,))) for _ in frames]
+        return torch.from_numpy(pixels), samples
+
+    @contextmanager
+    def _answering(self, request: Request) -> Iterator[Vocabulary]:
+        """The model with the words and the limit of a request; gives its words.
+
+        Raises:
+            ValueError: neither the request nor the model has words.
+        """
+        words = self.abilities.vocabulary if request.words is None else request.words
+        if not words:
+            raise ValueError(
+                "no words: the checkpoint holds no training vocabulary; give some, e.g. vocabulary=['dog', 'car'] or "
+                "vocabulary='coco'"
+            )
+        config = self.model.test_config
+        with predicting(self.device, self.dtype):
+            self.model.set_vocabulary(words)
+            self.model.test_config = replace(config, min_score=request.min_score)
+            try:
+                yield words
+            finally:
+                self.model.test_config = config
+
+
+class MaskQueryStream:
+    """A video, clip by clip; a :class:`~omgseg.protocols.ClipStream`."""
+
+    def __init__(self, segmenter: MaskQuerySegmenter, request: Request) -> None:
+        self._segmenter, self._request = segmenter, request
+        self._steps = VideoStream(segmenter.model, (request.task,))
+        self._start = 0
+
+    def push(self, frames: Sequence[np.ndarray]) -> list[Segments]:
+        pixels, samples = self._segmenter._pack(frames, self._request.task)
+        with self._segmenter._answering(self._request) as words:
+            found = _to_frames(self._steps.push(pixels, samples), self._request, words, self._start)
+        self._start += len(frames)
+        return found
+
+
+@SEGMENTERS.register_module()
+class OMGSegSegmenter(MaskQuerySegmenter):
+    """A loaded OMG-Seg; implements every protocol."""
+
+    tasks = frozenset(Task)
+
     def propose(
         self, state: EncodedImage, points_per_side: int, min_score: float, max_overlap: float
     ) -> MaskSet:
@@ -248,34 +333,6 @@ class OMGSegSegmenter:
             logits = text_logits(embeddings, self.model.class_embeddings, encoder.logit_scale)[0, :, :-1]
             return (logits.float().softmax(-1) * seen[0].unsqueeze(-1)).cpu().numpy()
 
-    def _mask_logits(self, state: EncodedImage, kind: str, prompts: Any) -> Iterator[np.ndarray]:
-        """Mask logits float32 (H, W) of each prompt, in pixels of the original image, a few at a time."""
-        if not len(prompts):
-            return iter(())
-        return _full_size(state.sample, self._decode_prompts(state, kind, np.asarray(prompts, np.float32)))
-
-    def _decode_prompts(self, state: EncodedImage, kind: str, prompts: np.ndarray) -> Tensor:
-        """Mask logits (N, h, w) of points (N, 2) or boxes (N, 4)."""
-        factors = np.tile(np.asarray(state.sample.scale_factor, np.float32), prompts.shape[1] // 2)
-        scaled = torch.from_numpy(prompts * factors).to(state.features.mask_features.device)
-        found = []
-        for chunk in scaled.split(PROMPTS_AT_ONCE):
-            (output,) = self.model.decode(state.features, {kind: chunk.unsqueeze(0)}, every_layer=False)
-            found.append(output.mask_logits[0, :, 0].float())
-        return torch.cat(found)
-
-    # videos
-
-    def predict_video(self, frames: Sequence[np.ndarray], request: Request) -> list[Segments]:
-        _check_task(request)
-        pixels, samples = self._pack(frames, request.task)
-        with self._answering(request) as words:
-            (video,) = self.model.test_step({"inputs": [pixels], "data_samples": [_as_video(samples)]})
-            return _to_frames(video.video_data_samples, request, words)
-
-    def open_stream(self, request: Request) -> OMGSegStream:
-        return OMGSegStream(self, request)
-
     def track_video(self, frames: Sequence[np.ndarray], masks: np.ndarray, ids: np.ndarray) -> list[Segments]:
         check_objects(masks, ids)
         if tuple(masks.shape[1:]) != frames[0].shape[:2]:
@@ -292,54 +349,6 @@ class OMGSegSegmenter:
 
     def open_tracker(self) -> OMGSegTracker:
         return OMGSegTracker(self)
-
-    # what all calls share
-
-    def _pack(self, frames: Sequence[np.ndarray], task: Task) -> tuple[Tensor, list[DetDataSample]]:
-        """Resize frames of one size: uint8 (T, 3, h, w), and a sample of each."""
-        pixels = self._input_size.resize(frames)
-        size, shape = frames[0].shape[:2], pixels.shape[-2:]
-        sizes = dict(ori_shape=size, img_shape=shape, scale_factor=(shape[1] / size[1], shape[0] / size[0]))
-        samples = [DetDataSample(metainfo=dict(sizes, tasks=(task.value,))) for _ in frames]
-        return torch.from_numpy(pixels), samples
-
-    @contextmanager
-    def _answering(self, request: Request) -> Iterator[Vocabulary]:
-        """The model with the words and the limit of a request; gives its words.
-
-        Raises:
-            ValueError: neither the request nor the model has words.
-        """
-        words = self.abilities.vocabulary if request.words is None else request.words
-        if not words:
-            raise ValueError(
-                "no words: the checkpoint holds no training vocabulary; give some, e.g. vocabulary=['dog', 'car'] or "
-                "vocabulary='coco'"
-            )
-        config = self.model.test_config
-        with predicting(self.device, self.dtype):
-            self.model.set_vocabulary(words)
-            self.model.test_config = replace(config, min_score=request.min_score)
-            try:
-                yield words
-            finally:
-                self.model.test_config = config
-
-
-class OMGSegStream:
-    """A video, clip by clip; a :class:`~omgseg.protocols.ClipStream`."""
-
-    def __init__(self, segmenter: OMGSegSegmenter, request: Request) -> None:
-        self._segmenter, self._request = segmenter, request
-        self._steps = VideoStream(segmenter.model, (request.task,))
-        self._start = 0
-
-    def push(self, frames: Sequence[np.ndarray]) -> list[Segments]:
-        pixels, samples = self._segmenter._pack(frames, self._request.task)
-        with self._segmenter._answering(self._request) as words:
-            found = _to_frames(self._steps.push(pixels, samples), self._request, words, self._start)
-        self._start += len(frames)
-        return found
 
 
 class OMGSegTracker:

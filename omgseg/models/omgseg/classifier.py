@@ -23,7 +23,7 @@ class _MaskPooling(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, mask_embeddings: Tensor, mask_features: Tensor) -> Tensor:
+    def forward(ctx: FunctionCtx, mask_embeddings: Tensor, mask_features: Tensor, mean: bool) -> Tensor:
         mask_embeddings = mask_embeddings.to(mask_features.dtype)
         masks, area, total = [], 0, 0
         for features in mask_features.split(CELLS, dim=-1):
@@ -31,29 +31,31 @@ class _MaskPooling(torch.autograd.Function):
             area = area + mask.sum(-1, keepdim=True, dtype=torch.float32)
             total = total + torch.bmm(mask, features.transpose(1, 2)).float()
             masks.append(mask.bool())
-        area = area.clamp(min=1)
+        area = area.clamp(min=1) if mean else torch.ones_like(area)
         ctx.save_for_backward(area, *masks)
         ctx.dtype = mask_features.dtype
         return total / area
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[None, Tensor]:
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[None, Tensor, None]:
         area, *masks = ctx.saved_tensors
         weights = (grad / area).to(ctx.dtype).transpose(1, 2)
-        return None, torch.cat([torch.bmm(weights, mask.to(ctx.dtype)) for mask in masks], dim=-1)
+        return None, torch.cat([torch.bmm(weights, mask.to(ctx.dtype)) for mask in masks], dim=-1), None
 
 
-def pool_under_masks(mask_embeddings: Tensor, mask_features: Tensor) -> Tensor:
-    """Mean feature of each query's own mask.
+def pool_under_masks(mask_embeddings: Tensor, mask_features: Tensor, mean: bool = True) -> Tensor:
+    """Mean or total feature of each query's own mask.
 
     Args:
         mask_embeddings: (B, Q, D); the mask is where ``mask_embeddings . mask_features > 0``.
         mask_features: (B, D, L), L = T * h * w. Takes gradient.
+        mean: divide the sum by the number of cells.
 
     Returns:
-        (B, Q, D); zero where a mask is empty.
+        (B, Q, D); zero where a mask is empty. Sums are float32: numbers of half precision could not hold them.
     """
-    return _MaskPooling.apply(mask_embeddings, mask_features).to(mask_features.dtype)
+    pooled = _MaskPooling.apply(mask_embeddings, mask_features, mean)
+    return pooled.to(mask_features.dtype) if mean else pooled
 
 
 def text_logits(embeddings: Tensor, class_embeddings: Tensor, scale: float) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -41,6 +41,7 @@ class Features:
         last_feature: (B * T, C, h', w'), the image encoder's last feature.
         num_frames: T.
         image_size: (height, width) of the padded images.
+        image_shapes: (height, width) of the image in each of the B padded clips.
         is_video: whether the clips are parts of videos; an image is a clip of one frame, but not a video.
         cache: keys and values that the decoder has computed, see :meth:`OMGSeg.with_cache`; None: each call computes
             them again.
@@ -51,6 +52,7 @@ class Features:
     last_feature: Tensor
     num_frames: int
     image_size: tuple[int, int]
+    image_shapes: list[tuple[int, int]] = field(default_factory=list)
     is_video: bool = False
     cache: DecoderCache | None = None
 
@@ -64,7 +66,7 @@ class OMGSeg(BaseModel):
     Args:
         image_encoder, text_encoder, pixel_decoder, query_decoder, prompt_encoder, classifier, criterion: the parts,
             or their configs. The pixel decoder's `in_channels` and `strides` and the classifier's `embed_dim` are
-            those of the image encoder where a config does not give them.
+            those of the encoders where a config does not give them.
         video_query_decoder: a second decoder, for clips of videos (the decoupled design that the paper's Table 5
             compares with). None: one decoder for images and videos.
         test_cfg: see :class:`ReadoutConfig`.
@@ -99,7 +101,7 @@ class OMGSeg(BaseModel):
         self.query_decoder = _build(query_decoder)
         self.video_query_decoder = None if video_query_decoder is None else _build(video_query_decoder)
         self.prompt_encoder = _build(prompt_encoder)
-        self.classifier = _build(classifier, embed_dim=self.image_encoder.embed_dim)
+        self.classifier = _build(classifier, embed_dim=self.text_encoder.embed_dim)
         self.criterion = _build(criterion)
         self.test_config = ReadoutConfig.from_dict(test_cfg)
         self.vocabulary = Vocabulary()
@@ -171,6 +173,7 @@ class OMGSeg(BaseModel):
             features[-1],
             num_frames=inputs.shape[1],
             image_size=tuple(inputs.shape[-2:]),
+            image_shapes=shapes,
             is_video=isinstance(data_samples[0], TrackDataSample),
         )
 
