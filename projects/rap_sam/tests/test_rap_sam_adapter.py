@@ -1,0 +1,198 @@
+"""RAP-SAM through the seam: images, prompts, videos and streams."""
+
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.structures import InstanceData
+
+from omgseg import load
+from omgseg.model_table import find_model
+from omgseg.models.checkpoints.loading import CheckpointError
+from omgseg.projects.rap_sam import RapSamSegmenter
+from omgseg.protocols import (
+    MaskNamer,
+    PromptableModel,
+    Prompts,
+    Proposer,
+    Request,
+    Segmenter,
+    TrackingModel,
+    VideoModel,
+)
+from omgseg.registry import MODELS
+from omgseg.structures import Category, Task, Vocabulary
+from omgseg.structures.run_lengths import decode_masks
+from tests.tiny_omgseg import CLIP_DIM, register_clip, scene
+
+SIZE = (90, 140)
+WORDS = Vocabulary([Category("dog"), Category("truck"), Category("sky", False)])
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> Config:
+    name = "omgseg_test_rap_sam"
+    register_clip(tmp_path_factory.mktemp("open_clip"), name)
+    config = Config.fromfile("projects/rap_sam/configs/rap_sam_r18.py")
+    model = config.model
+    model.text_encoder.update(model_name=name)
+    model.pixel_decoder.update(channels=32, widths=(16, 16, 32, 32))
+    model.query_decoder.update(num_queries=12, channels=32, feedforward_channels=64, embed_dim=CLIP_DIM)
+    model.prompt_encoder.channels = 32
+    model.criterion.num_points = 64
+    model.test_cfg.update(clip_size=2, short_clip_size=2)
+    model.test_cfg.panoptic.update(object_mask_thr=0.0, iou_thr=0.0, filter_low_score=False)
+    pipeline = [dict(type="LoadFrames"), dict(type="Resize"), dict(type="PackClip")]
+    config.test_dataloader = dict(dataset=dict(image_size=(160, 96), pipeline=pipeline))
+    return config
+
+
+@pytest.fixture(scope="module")
+def model(config):
+    return load(config, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def trained(model, config, tmp_path_factory):
+    """The same weights from a file with the published names."""
+    ours = dict(MODELS.get("RapSAM").published_prefixes)
+    published = {}
+    for name, tensor in model.model.state_dict().items():
+        old = max((old for old, new in ours.items() if name.startswith(new)), key=lambda old: len(ours[old]))
+        published[old + name.removeprefix(ours[old])] = tensor
+    file = tmp_path_factory.mktemp("published") / "rapsam.pth"
+    torch.save({"state_dict": published}, file)
+    return file
+
+
+def test_it_offers_images_videos_and_prompts(model):
+    for protocol in (Segmenter, PromptableModel, VideoModel):
+        assert isinstance(model, protocol)
+    for protocol in (Proposer, MaskNamer, TrackingModel):
+        assert not isinstance(model, protocol)
+    tasks = {Task.PANOPTIC, Task.INSTANCE, Task.SEMANTIC, Task.INTERACTIVE}
+    assert model.abilities.tasks == tasks and model.abilities.open_vocabulary
+
+
+@pytest.mark.parametrize("task", [Task.PANOPTIC, Task.INSTANCE, Task.SEMANTIC])
+def test_images(model, task):
+    found = model.predict([scene(), scene(9)], Request(task, WORDS))
+    assert [one.size for one in found] == [SIZE, SIZE]
+    assert all(len(one) for one in found)
+
+
+def test_the_published_names_load_from_a_file(config, model, trained):
+    config = config.copy()
+    config.model.text_encoder.pretrained = None
+    loaded = load(config, trained, device="cpu")
+    request = Request(Task.SEMANTIC, WORDS)
+    (ours,), (theirs,) = loaded.predict([scene()], request), model.predict([scene()], request)
+    assert np.array_equal(ours.label_map, theirs.label_map)
+
+
+def test_weights_of_another_depth_are_refused(config, trained):
+    deeper = config.copy()
+    deeper.model.text_encoder.pretrained = None
+    deeper.model.image_encoder.depth = 50
+    with pytest.raises(CheckpointError, match="does not fit the model"):
+        load(deeper, trained, device="cpu")
+
+
+def test_clicks_and_boxes(model):
+    state = model.encode_image(scene())
+    boxes = np.array([[30, 20, 70, 60], [0, 0, 140, 90]], np.float32)
+    found = model.segment_prompts(state, Prompts(boxes=boxes))
+    masks = decode_masks(found.rles, SIZE)
+    assert masks.shape == (2, *SIZE) and not masks[0][:, :29].any()
+    clicks = Prompts(points=np.array([[[50, 40]], [[90, 20]]], np.float32))
+    both = model.segment_prompts(state, clicks)
+    alone = model.segment_prompts(state, Prompts(points=clicks.points[1:]))
+    assert both.rles[1] == alone.rles[0]  # prompts do not see each other
+
+
+def test_prompts_count_in_parts_of_the_image_without_its_padding(model):
+    network = model.model
+    state = model.encode_image(scene())
+    assert state.features.image_size != state.features.image_shapes[0]
+    height, width = state.features.image_shapes[0]
+    boxes = network._boxes_of(state.features, boxes=torch.tensor([[[0.0, 0, width, height]]]))
+    assert boxes[0, 0].tolist() == pytest.approx([0, 0, *reversed(state.features.image_size)])
+
+
+def test_a_video_as_a_whole_and_as_a_stream(model):
+    frames = [scene(3 * index) for index in range(5)]
+    request = Request(Task.INSTANCE, WORDS)
+    assert len(model.predict_video(frames, request)) == 5
+    assert len(model.predict_video(frames[:1], request)) == 1
+    stream = model.open_stream(request)
+    found = [one for start in (0, 2, 4) for one in stream.push(frames[start : start + 2])]
+    assert [one.size for one in found] == [SIZE] * 5
+    whole = model.predict_video(frames[:2], request)
+    assert [sorted(one.rles[0].items()) for one in whole] == [
+        sorted(one.rles[0].items()) for one in found[:2]
+    ]
+
+
+def test_a_long_stream_keeps_nothing_of_its_frames(model):
+    stream = model.open_stream(Request(Task.PANOPTIC, WORDS))
+    sizes = set()
+    for index in range(13):  # 52 frames: the released code ends at 50
+        stream.push([scene(index)] * 4)
+        if index:
+            memory = stream._steps._memory
+            sizes.add(sum(value.numel() for value in memory.means.values()))
+    assert len(sizes) == 1
+
+
+def test_frames_of_changing_size(model):
+    with pytest.raises(ValueError, match="frame 1 has the size"):
+        model.predict_video([scene(), scene()[:60]], Request(Task.PANOPTIC, WORDS))
+
+
+def test_losses_reach_every_part(config):
+    config = config.copy()
+    config.model.text_encoder.pretrained = None
+    network = MODELS.build(config.model).train()
+    network.set_vocabulary(WORDS)
+    pixels = torch.from_numpy(np.stack([scene(), scene(30)])).permute(0, 3, 1, 2)[:, None]
+    masks = torch.zeros(2, 2, 90, 140, dtype=torch.bool)
+    masks[:, 0, 20:60, 30:70] = masks[:, 1, 5:80, 80:120] = True
+    for tasks, own in ((("panoptic",), "loss_cls"), (("interactive",), "loss_iou")):
+        samples = []
+        for of_image in masks:
+            sample = DetDataSample(metainfo=dict(img_shape=(90, 140), tasks=tasks, img_path="scene"))
+            sample.gt_instances = InstanceData(labels=torch.tensor([0, 2]), masks=of_image)
+            sample.prompts = {"points": torch.tensor([[50.0, 40], [100, 40]])}
+            samples.append(sample)
+        batch = network.data_preprocessor({"inputs": list(pixels), "data_samples": samples})
+        losses = network.loss(**batch)
+        names = ("loss_mask", "loss_dice", own)
+        assert set(losses) == {f"{layer}{name}" for layer in ("d0.", "d1.", "d2.", "") for name in names}
+        sum(losses.values()).backward()
+    without = [name for name, parameter in network.named_parameters() if parameter.grad is None]
+    assert without == []
+
+
+def test_imagenet_weights(tmp_path):
+    build = dict(type="RapSamImageEncoder", depth=18)
+    weights = MODELS.build(build).state_dict()
+    file = tmp_path / "resnet18.pth"
+    torch.save({**weights, "fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)}, file)
+    loaded = MODELS.build(dict(build, pretrained=str(file)))
+    assert torch.equal(loaded.conv1.weight, weights["conv1.weight"])
+    with pytest.raises(CheckpointError, match="does not hold torchvision's ResNet-50"):
+        MODELS.build(dict(type="RapSamImageEncoder", depth=50, pretrained=str(file)))
+    with pytest.raises(ValueError, match="depth is one of"):
+        MODELS.build(dict(type="RapSamImageEncoder", depth=34))
+
+
+@pytest.mark.parametrize("name", ["rap-sam-r50", "rap-sam-r18"])
+def test_the_row_of_the_table(name):
+    entry = find_model(name)
+    config = Config.fromfile(entry.config).model
+    config.text_encoder.pretrained = None
+    with torch.device("meta"):
+        network = MODELS.build(config)
+    assert sum(tensor.numel() for tensor in network.parameters()) == entry.parameters
+    assert entry.tasks == RapSamSegmenter.tasks
