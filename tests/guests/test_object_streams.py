@@ -53,6 +53,11 @@ def followed(model, frames: np.ndarray, clip: int = 1) -> np.ndarray:
     )
 
 
+def network_of(model) -> torch.nn.Module:
+    """The one that follows objects."""
+    return getattr(model, "tracker", model).network
+
+
 @pytest.mark.parametrize("name", VIDEOS)
 def test_objects_are_where_transformers_follows_them(loaded, guest_folder, film, name):
     model = loaded(name)
@@ -66,7 +71,7 @@ def test_objects_are_where_transformers_follows_them(loaded, guest_folder, film,
         maps_of(found), maps_of(model.track_video(list(film), np.concatenate([YELLOW, BLUE]), IDS))
     )
     assert np.array_equal(maps_of(found), followed(model, film, clip=5))
-    network = type(model.network).from_pretrained(guest_folder(name)).eval()
+    network = type(network_of(model)).from_pretrained(guest_folder(name)).eval()
     processor = transformers.Sam2VideoProcessor(
         transformers.AutoImageProcessor.from_pretrained(guest_folder(name)),
         transformers.Sam2VideoVideoProcessor(),
@@ -105,7 +110,7 @@ def test_what_is_kept_does_not_grow(loaded, film, name):
         tracker.push(film[number % 12][None])
         held.append(held_by(tracker))
     assert held[-1] == held[15] and len(set(held[15:])) == 1
-    features = model.network.get_image_features(torch.zeros(1, 3, SIDE, SIDE), return_dict=True)
+    features = network_of(model).get_image_features(torch.zeros(1, 3, SIDE, SIDE), return_dict=True)
     of_frame = [*features.fpn_hidden_states, *features.fpn_position_encoding]
     assert held[-1] < sum(tensor.nbytes for tensor in of_frame), "no frame's features"
     first = held[0]

@@ -179,7 +179,7 @@ def sam3_lite_text() -> tuple:
     return loud(transformers.Sam3LiteTextModel(config)), sam3_processor()
 
 
-def sam3_video() -> tuple:
+def sam3_detector() -> tuple:
     """What the published files hold: the detector of images and a tracker."""
     detector, side = sam3_config().to_dict(), SAM3_SIDE
     tracker = transformers.Sam3TrackerVideoConfig(
@@ -342,7 +342,7 @@ MASK_QUERIES = {
     "eomt": eomt,
     "eomt_dinov3": eomt_dinov3,
 }
-CONCEPTS = {"sam3": sam3, "sam3_lite_text": sam3_lite_text, "sam3_video": sam3_video}
+CONCEPTS = {"sam3": sam3, "sam3_lite_text": sam3_lite_text, "sam3_detector": sam3_detector}
 GUESTS = {
     **MASK_QUERIES,
     **CONCEPTS,

@@ -208,7 +208,7 @@ VIDEOS = {
     "sam2_video": sam2_video,
     "edgetam_video": edgetam_video,
     "sam3_tracker_video": sam3_tracker_video,
-    "sam3_video_clicks": sam3_video,
+    "sam3_video": sam3_video,
 }
 SAMS = {**IMAGES, **VIDEOS}
 
