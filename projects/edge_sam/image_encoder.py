@@ -7,9 +7,9 @@ from typing import Any
 
 import timm
 import torch.nn.functional as F
-from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
+from omgseg.models.sam.image_encoder import make_neck
 from omgseg.registry import MODELS
 
 
@@ -44,12 +44,7 @@ class EdgeSamImageEncoder(nn.Module):
         widths = [stage.blocks[-1].channel_mixer.conv2.c.out_channels for stage in self.trunk.stages]
         self.fuse_stage2 = nn.Conv2d(widths[2], embed_dim, 1, bias=False)
         self.fuse_stage3 = nn.Conv2d(widths[3], embed_dim, 1, bias=False)
-        self.neck = nn.Sequential(
-            nn.Conv2d(embed_dim, embed_dim, 1, bias=False),
-            LayerNorm2d(embed_dim, eps=1e-6),
-            nn.Conv2d(embed_dim, embed_dim, 3, padding=1, bias=False),
-            LayerNorm2d(embed_dim, eps=1e-6),
-        )
+        self.neck = make_neck(embed_dim, embed_dim)
         self._register_load_state_dict_pre_hook(self._rename_published)
 
     def forward(self, images: Tensor) -> Tensor:

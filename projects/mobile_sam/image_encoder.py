@@ -6,10 +6,10 @@ import re
 from typing import Any
 
 import timm
-from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from omgseg.models.sam.image_encoder import make_neck
 from omgseg.registry import MODELS
 
 PUBLISHED_NAMES = (
@@ -55,12 +55,7 @@ class MobileSamImageEncoder(nn.Module):
         self.trunk.head = nn.Identity()
         self.trunk.stages[-1].downsample.conv2.conv.stride = (1, 1)
         width = self.trunk.num_features
-        self.neck = nn.Sequential(
-            nn.Conv2d(width, embed_dim, 1, bias=False),
-            LayerNorm2d(embed_dim, eps=1e-6),
-            nn.Conv2d(embed_dim, embed_dim, 3, padding=1, bias=False),
-            LayerNorm2d(embed_dim, eps=1e-6),
-        )
+        self.neck = make_neck(width, embed_dim)
         self._register_load_state_dict_pre_hook(_rename_published)
         self.register_load_state_dict_post_hook(_forget_biases)
 

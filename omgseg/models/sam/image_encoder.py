@@ -88,7 +88,7 @@ class SamImageEncoder(nn.Module):
 
 
 def make_neck(width: int, embed_dim: int) -> nn.Sequential:
-    """Features (B, width, h, w) of a transformer to embeddings (B, E, h, w)."""
+    """SAM's neck: features (B, width, h, w) to embeddings (B, E, h, w)."""
     return nn.Sequential(
         nn.Conv2d(width, embed_dim, 1, bias=False),
         LayerNorm2d(embed_dim, eps=1e-6),

@@ -120,9 +120,8 @@ def _round_losses(
 def random_points(masks: Tensor) -> tuple[Tensor, Tensor]:
     """A point (N, 1, 2) anywhere on each mask (N, H, W), at a pixel's centre, and its label (N, 1). Of an empty mask:
     :data:`IGNORED`."""
-    shown = masks.flatten(1).cumsum(
-        1, dtype=torch.int32
-    )  # not torch.multinomial, which draws a number for every pixel
+    # not torch.multinomial, which draws a number for every pixel
+    shown = masks.flatten(1).cumsum(1, dtype=torch.int32)
     count = shown[:, -1:]
     rank = (torch.rand(count.shape, device=masks.device) * count).int().clamp(max=count - 1) + 1
     place = torch.searchsorted(shown, rank)
