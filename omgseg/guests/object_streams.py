@@ -15,10 +15,11 @@ from omgseg.guests.guest import Loaded
 from omgseg.guests.promptable import Sam2Guest
 from omgseg.guests.readout import highest
 from omgseg.models.geometry import CHUNK, interpolate
-from omgseg.models.objects import check_objects
+from omgseg.models.objects import check_given, check_objects
 from omgseg.models.precision import predicting
 from omgseg.models.sam.prompting import prompt_abilities
 from omgseg.structures import NO_CLASS, Segments, Task
+from omgseg.structures.images import check_frame_size
 from omgseg.structures.run_lengths import encode_masks
 
 
@@ -109,20 +110,9 @@ class MemoryStream:
     def _check(self, frames: Sequence[np.ndarray]) -> None:
         size = self._size = self._size or frames[0].shape[:2]
         for number, frame in enumerate(frames):
-            if frame.shape[:2] != size:
-                raise ValueError(
-                    f"frame {number} has the size {frame.shape[:2]}, the first one {size} (height, width)"
-                )
+            check_frame_size(number, frame, size)
         for number, masks, _ in self._given:
-            if not 0 <= number < len(frames):
-                raise ValueError(
-                    f"objects were given in frame {number} of a clip of {len(frames)} frames; add them before the clip "
-                    "that has this frame, which is counted from the clip's first one, 0"
-                )
-            if masks.shape[1:] != size:
-                raise ValueError(
-                    f"the masks of the objects are {masks.shape[1:]}, the frames {size} (height, width)"
-                )
+            check_given(number, masks.shape[1:], len(frames), size)
 
     def _follow(self, frame: np.ndarray, shown: dict[int, np.ndarray]) -> Segments:
         """The objects of the next frame; `shown` are the masks that are given in it, by id."""

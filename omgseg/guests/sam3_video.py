@@ -19,6 +19,7 @@ from omgseg.models.precision import predicting
 from omgseg.models.sam.prompting import EncodedImage
 from omgseg.protocols import Exemplars, MaskSet, Prompts, Request
 from omgseg.structures import Segments, Task
+from omgseg.structures.images import check_frame_size
 from omgseg.structures.run_lengths import encode_masks
 
 MOST_CONDITIONING = 16
@@ -225,10 +226,7 @@ class Sam3Stream:
         """The network's output for the next frame."""
         guest, session, number = self._guest, self._session, self._count
         size = session.video_height, session.video_width
-        if frame.shape[:2] != size:
-            raise ValueError(
-                f"frame {number} has the size {frame.shape[:2]}, the first one {size} (height, width)"
-            )
+        check_frame_size(number, frame, size)
         pixels = guest.preprocess([frame])["pixel_values"]
         with predicting(guest.device, guest.dtype):
             if self._length:

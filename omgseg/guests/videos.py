@@ -16,6 +16,7 @@ from omgseg.models.geometry import MaskGeometry
 from omgseg.models.precision import predicting
 from omgseg.protocols import Request
 from omgseg.structures import Segments, Task
+from omgseg.structures.images import check_frame_size
 from omgseg.structures.predictions import STUFF_ID
 
 
@@ -105,10 +106,7 @@ class VideomtStream:
         """
         self._size = self._size or frames[0].shape[:2]
         for number, frame in enumerate(frames, self._count):
-            if frame.shape[:2] != self._size:
-                raise ValueError(
-                    f"frame {number} has the size {frame.shape[:2]}, the first one {self._size} (height, width)"
-                )
+            check_frame_size(number, frame, self._size)
         size = self._guest.clip_size
         clips = [frames[start : start + size] for start in range(0, len(frames), size)]
         return [segments for clip in clips for segments in self._segment(clip)]

@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from omgseg.protocols import Request, Segmenter
 from omgseg.structures import Segments, Task
+from omgseg.structures.images import check_frame_size
 from omgseg.structures.predictions import STUFF_ID
 
 MIN_IOU = 0.3
@@ -59,11 +60,8 @@ class FrameStream:
         return [self._segment(frame) for frame in frames]
 
     def _segment(self, frame: np.ndarray) -> Segments:
-        if self._previous is not None and frame.shape[:2] != self._previous.size:
-            raise ValueError(
-                f"frame {self._count} has the size {frame.shape[:2]}, the first one {self._previous.size} "
-                "(height, width)"
-            )
+        if self._previous is not None:
+            check_frame_size(self._count, frame, self._previous.size)
         (segments,) = self._segmenter.predict([frame], self._request)
         ids = segments.labels + 1 if segments.task is Task.SEMANTIC else self._ids_of(segments)
         self._previous = segments.replace(ids=ids, frame_index=self._count)

@@ -20,7 +20,7 @@ from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
 from omgseg.registry import MODELS
-from omgseg.structures.images import scaled_shape
+from omgseg.structures.images import check_frame_size, scaled_shape
 
 DEFAULT_SCALE = (1333, 800)
 """The usual test size for photos, where a config has no test data to say another."""
@@ -52,10 +52,7 @@ class InputSize:
         shape = self.shape_of(size)
         pixels = np.empty((len(frames), 3, *shape), np.uint8)
         for number, frame in enumerate(frames):
-            if frame.shape[:2] != size:
-                raise ValueError(
-                    f"frame {number} has the size {frame.shape[:2]}, the first one {size} (height, width)"
-                )
+            check_frame_size(number, frame, size)
             resized = cv2.resize(frame, shape[::-1], interpolation=cv2.INTER_LINEAR)
             pixels[number] = resized.transpose(2, 0, 1)
         return pixels

@@ -67,6 +67,15 @@ def _is_tiff(path: Path) -> bool:
         return file.read(4) in _TIFF
 
 
+def check_frame_size(number: int, frame: np.ndarray, size: tuple[int, int]) -> None:
+    """Raises ValueError unless a frame (H, W, 3), whose number the message names, has the (height, width) of the first
+    one."""
+    if frame.shape[:2] != size:
+        raise ValueError(
+            f"frame {number} has the size {frame.shape[:2]}, the first one {size} (height, width)"
+        )
+
+
 def scaled_shape(
     shape: tuple[int, int], scale: tuple[float, float], keep_ratio: bool = True
 ) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from omgseg.models.mask_queries.video import (
     presence_of,
     set_tube_predictions,
 )
+from omgseg.models.objects import check_given
 from omgseg.models.omgseg.model import OMGSeg
 from omgseg.structures import Task
 
@@ -304,16 +305,7 @@ class ObjectTracker:
 
     def _check_given(self, num_frames: int, geometry: MaskGeometry) -> None:
         for given in self._given:
-            if not 0 <= given.frame < num_frames:
-                raise ValueError(
-                    f"objects were given in frame {given.frame} of a clip of {num_frames} frames; add them before "
-                    "the clip that has this frame, which is counted from the clip's first one, 0"
-                )
-            if tuple(given.masks.shape[1:]) != geometry.original:
-                raise ValueError(
-                    f"the masks of the objects are {tuple(given.masks.shape[1:])}, the frames {geometry.original} "
-                    "(height, width)"
-                )
+            check_given(given.frame, tuple(given.masks.shape[1:]), num_frames, geometry.original)
 
     def _assign(
         self, given: GivenObjects, output: DecoderOutput, frame: int, slots: Tensor, geometry: MaskGeometry
