@@ -9,11 +9,9 @@ of the configs, begin in another folder. A trained SAM of configs/toy/sam.py may
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +21,6 @@ from mmengine.config import Config
 from PIL import Image
 
 from omgseg import recipes
-from omgseg.engine import Runner
 from omgseg.engine.benchmarks import run_benchmark
 from omgseg.engine.config import one_line_errors, with_model
 from omgseg.evaluation.functional.interactive import centre_of
@@ -32,8 +29,8 @@ from omgseg.inference import load
 from omgseg.protocols import Prompts
 from omgseg.registry import DATASETS
 from omgseg.structures import Task
-from omgseg.tables import markdown_table
 from omgseg.toy.generate import TINY, generate
+from omgseg.toy.proof import prepared, say, seed_table, train, write_numbers
 from omgseg.visualization import draw_clicks, render, side_by_side
 from omgseg.visualization.samples import enlarge, enlarge_segments, truth_of
 
@@ -44,6 +41,7 @@ PROTOCOL = CONFIGS / "toy_protocol.py"
 METRICS = {
     f"interactive/mIoU_{name}": name for name in ("box", "box+1", "box+2", "centre", "centre+1", "centre+2")
 }
+COLUMNS = tuple(METRICS.values())
 QUICK_ITERATIONS = 4
 PICTURES, ZOOM = 3, 2
 """Validation images in the picture, and how much they are enlarged."""
@@ -129,52 +127,12 @@ class Proof:
         return checkpoint
 
 
-def train(config: Config, folder: Path, iterations: int) -> Path:
-    """Train a config, unless the folder has its checkpoint already.
-
-    Args:
-        config: with a warm-up and an annealing of its learning rate, which are fitted into `iterations`.
-        folder: of the run.
-    """
-    checkpoint = folder / f"iter_{iterations}.pth"
-    if checkpoint.is_file():
-        say(f"{checkpoint} is there")
-        return checkpoint
-    warm_up, annealing = config.param_scheduler
-    warm_up.end = annealing.begin = min(warm_up.end, iterations // 2)
-    annealing.end = config.train_cfg.max_iters = config.default_hooks.checkpoint.interval = iterations
-    start = time.perf_counter()
-    Runner.from_cfg(prepared(config, folder)).train()
-    say(f"{folder.name}: {iterations} iterations in {time.perf_counter() - start:.0f} s")
-    return checkpoint
-
-
-def prepared(config: Config, folder: Path) -> Config:
-    """The config of a quiet run in a folder."""
-    config.work_dir, config.log_level = str(folder), "ERROR"
-    config.experiment_name = f"{folder.name}_{time.time_ns()}"  # mmengine keeps one of each name in a process
-    return config
-
-
 def evaluate(config: Path, checkpoint: Path, folder: Path) -> dict[str, float]:
     """The mean IoU of the validation images after each prompt, percent."""
     test = prepared(with_model(Config.fromfile(PROTOCOL), config), folder)
     test.load_from = str(checkpoint)
     found = run_benchmark(test).metrics
     return {name: found[key] for key, name in METRICS.items()}
-
-
-def table(scores: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
-    """Markdown: a row for each title, with the mean over its runs and half of the range."""
-    rows = []
-    for title, runs in scores.items():
-        values = np.array([[run[name] for name in METRICS.values()] for run in runs])
-        mean, spread = values.mean(0), np.ptp(values, axis=0) / 2
-        shown = [
-            f"{a:.1f} ± {b:.1f}" if len(runs) > 1 else f"{a:.1f}" for a, b in zip(mean, spread, strict=True)
-        ]
-        rows.append((title, *shown))
-    return markdown_table(("", *METRICS.values()), rows, right=range(1, 1 + len(METRICS)))
 
 
 def picture(models: Mapping[str, tuple[Path, Path]]) -> np.ndarray:
@@ -217,20 +175,13 @@ def prove(proof: Proof, seeds: Sequence[int]) -> dict[str, list[dict[str, float]
         checkpoints = [proof.student(name, seed) for seed in seeds]
         scores[variant.title] = [evaluate(config, one, folder / "test") for one in checkpoints]
         models[variant.title] = config, checkpoints[0]
-        say(table(scores))
+        say(seed_table(scores, COLUMNS))
     scores["teacher"] = [evaluate(TEACHER, proof.teacher, folder / "test")]
     models["teacher"] = TEACHER, proof.teacher
-    content = dict(seeds=list(seeds), iterations=proof.iterations, scores=scores)
-    for name, text in (("metrics.json", json.dumps(content, indent=2)), ("table.md", table(scores))):
-        with whole_file(folder / name) as temporary:
-            temporary.write_text(text + "\n")
+    write_numbers(folder, scores, COLUMNS, seeds=list(seeds), iterations=proof.iterations)
     with whole_file(folder / "picture.jpg") as temporary:
         Image.fromarray(picture(models)).save(temporary, format="JPEG", quality=75)
     return scores
-
-
-def say(text: str) -> None:
-    print(text, flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, list[dict[str, float]]]:
@@ -245,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, list[dict[str, float]]]
         raise FileNotFoundError(f"--teacher {args.teacher} not found")
     args.work_dir.mkdir(parents=True, exist_ok=True)
     scores = prove(Proof(args.work_dir, args.iterations, args.teacher, args.quick), args.seeds)
-    say(f"\n{table(scores)}\n\n{args.work_dir / 'picture.jpg'}")
+    say(f"\n{seed_table(scores, COLUMNS)}\n\n{args.work_dir / 'picture.jpg'}")
     return scores
 
 

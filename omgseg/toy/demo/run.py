@@ -18,6 +18,7 @@ from omgseg.registry import HOOKS
 from omgseg.toy.clip import train_toy_clip
 from omgseg.toy.demo.report import EVALUATIONS, Evaluation, shortfalls, write_overview, write_report
 from omgseg.toy.generate import TINY, generate
+from omgseg.toy.proof import prepared, say
 
 
 @HOOKS.register_module()
@@ -119,11 +120,7 @@ def _evaluate(evaluation: Evaluation, checkpoint: Path, folder: Path) -> dict[st
 
 
 def _load(name: str, work_dir: Path) -> Config:
-    config = Config.fromfile(CONFIGS / f"{name}.py")
-    config.work_dir = str(work_dir)
-    config.log_level = "ERROR"
-    config.experiment_name = f"{name}_{time.time_ns()}"  # mmengine keeps one of each name in a process
-    return config
+    return prepared(Config.fromfile(CONFIGS / f"{name}.py"), work_dir)
 
 
 @contextmanager
@@ -136,4 +133,4 @@ def _stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
 
 
 def _say(line: str) -> None:
-    print(f"  {line}", flush=True)
+    say(f"  {line}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from omgseg.projects.edge_sam.toy_proof import METRICS, VARIANTS, main, table
+from omgseg.projects.edge_sam.toy_proof import METRICS, VARIANTS, main
 
 
 def test_every_variant_is_trained_evaluated_and_drawn(tmp_path, monkeypatch):
@@ -17,19 +17,12 @@ def test_every_variant_is_trained_evaluated_and_drawn(tmp_path, monkeypatch):
     assert list(scores) == [*(variant.title for variant in VARIANTS.values()), "teacher"]
     assert all(list(run) == list(METRICS.values()) for runs in scores.values() for run in runs)
     assert json.loads((tmp_path / "metrics.json").read_text())["scores"] == scores
-    assert (tmp_path / "table.md").read_text() == table(scores) + "\n"
+    rows = (tmp_path / "table.md").read_text().splitlines()[2:]
+    assert [row.split("|")[1].strip() for row in rows] == list(scores)
     assert Image.open(tmp_path / "picture.jpg").width > 1000
     both = tmp_path / "prompts_0_stage1", tmp_path / "prompts_0"
     assert sum(int(path.stem.split("_")[1]) for folder in both for path in folder.glob("*.pth")) == 4
     assert (tmp_path / "encoder_0" / "iter_4.pth").is_file()
-
-
-def test_the_table_has_means_and_half_ranges():
-    low, high = (dict.fromkeys(METRICS.values(), value) for value in (70.0, 73.0))
-    text = table({"student": [low, high], "teacher": [high]})
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
-    assert cells[2] == ["student", *["71.5 ± 1.5"] * len(METRICS)]
-    assert cells[3] == ["teacher", *["73.0"] * len(METRICS)]
 
 
 def test_a_missing_teacher_is_named(tmp_path):

@@ -1,0 +1,83 @@
+"""What the proofs on the toy world share: quiet trainings that go on where they were, and tables over seeds."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+
+from omgseg.engine import Runner
+from omgseg.files import whole_file
+from omgseg.tables import markdown_table
+
+
+def train(config: Config, folder: Path, iterations: int) -> Path:
+    """Train a config, unless the folder has its checkpoint already.
+
+    Args:
+        config: with a warm-up and an annealing of its learning rate, which are fitted into `iterations`.
+        folder: of the run.
+
+    Returns:
+        The checkpoint.
+    """
+    checkpoint = folder / f"iter_{iterations}.pth"
+    if checkpoint.is_file():
+        say(f"{checkpoint} is there")
+        return checkpoint
+    warm_up, annealing = config.param_scheduler
+    warm_up.end = annealing.begin = min(warm_up.end, iterations // 2)
+    annealing.end = config.train_cfg.max_iters = config.default_hooks.checkpoint.interval = iterations
+    start = time.perf_counter()
+    Runner.from_cfg(prepared(config, folder)).train()
+    say(f"{folder.name}: {iterations} iterations in {time.perf_counter() - start:.0f} s")
+    return checkpoint
+
+
+def prepared(config: Config, folder: Path) -> Config:
+    """The config of a quiet run in a folder."""
+    config.work_dir, config.log_level = str(folder), "ERROR"
+    config.experiment_name = f"{folder.name}_{time.time_ns()}"  # mmengine keeps one of each name in a process
+    return config
+
+
+def seed_table(scores: Mapping[str, Sequence[Mapping[str, float]]], columns: Sequence[str]) -> str:
+    """Markdown: a row for each title, with the mean over its runs and half of the range.
+
+    Args:
+        scores: title -> the numbers of each run.
+        columns: those that are shown.
+    """
+    rows = []
+    for title, runs in scores.items():
+        values = np.array([[run[name] for name in columns] for run in runs])
+        mean, spread = values.mean(0), np.ptp(values, axis=0) / 2
+        shown = [
+            f"{a:.1f} ± {b:.1f}" if len(runs) > 1 else f"{a:.1f}" for a, b in zip(mean, spread, strict=True)
+        ]
+        rows.append((title, *shown))
+    return markdown_table(("", *columns), rows, right=range(1, 1 + len(columns)))
+
+
+def write_numbers(
+    folder: Path,
+    scores: Mapping[str, Sequence[Mapping[str, float]]],
+    columns: Sequence[str],
+    **settings: object,
+) -> str:
+    """Write ``metrics.json``, with the settings, and ``table.md``, which is returned; see :func:`seed_table`."""
+    table = seed_table(scores, columns)
+    content = json.dumps({**settings, "scores": scores}, indent=2)
+    for name, text in (("metrics.json", content), ("table.md", table)):
+        with whole_file(folder / name) as temporary:
+            temporary.write_text(text + "\n")
+    return table
+
+
+def say(text: str) -> None:
+    """Print a line at once."""
+    print(text, flush=True)
