@@ -12,8 +12,9 @@ INSTALLED := $(VENV)/.installed
 demo: $(INSTALLED)
 	$(BIN)/python tools/demo.py
 
+# One process for each core, of one thread: two threads on a busy core wait for each other. A file's tests share fixtures.
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses=8 --dist=loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

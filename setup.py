@@ -90,6 +90,7 @@ setup(
             "lvis>=0.5.3",
             "playwright>=1.50",
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "ruff>=0.17",
             "supervision>=0.25",
             "tensorboard>=2.17",
