@@ -423,6 +423,24 @@ def list_images(folder: str | Path, recursive: bool = False) -> list[Path]:
     return natural_order(images)
 
 
+def list_videos(folder: str | Path) -> list[Path]:
+    """The videos of a folder and its sub-folders, in natural order: video files, and folders with images, which are
+    frames. Hidden ones are left out.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    videos: set[Path] = set()
+    for place in _walk(Path(folder)):
+        suffixes = {path: path.suffix.lower() for path in place.iterdir() if not path.name.startswith(".")}
+        videos |= {path for path, suffix in suffixes.items() if suffix in VIDEO_SUFFIXES and path.is_file()}
+        if any(suffix in IMAGE_SUFFIXES and path.is_file() for path, suffix in suffixes.items()):
+            videos.add(place)
+    if not videos:
+        raise FileNotFoundError(f"folder {folder} has no videos ({', '.join(VIDEO_SUFFIXES)}), and no images")
+    return natural_order(videos)
+
+
 def match_files(pattern: str | Path, suffixes: Sequence[str]) -> list[Path]:
     """Files with certain suffixes that match a glob, in natural order; ``**`` stands for all sub-folders.
 

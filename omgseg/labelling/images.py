@@ -1,4 +1,4 @@
-"""The images to label, their names, and their division into shards."""
+"""The images and videos to label, their names, and their division into shards."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import glob
 import os
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from omgseg.inference.sources import list_images, match_files, natural_key
+from omgseg.inference.sources import is_video_input, list_images, list_videos, match_files, natural_key
+from omgseg.inference.video_files import VIDEO_SUFFIXES
 from omgseg.structures.images import IMAGE_SUFFIXES
 
 
@@ -56,15 +57,33 @@ def collect_images(sources: Sequence[str]) -> dict[str, Path]:
         FileNotFoundError: a source does not exist, or has no images.
         ValueError: a source is an empty text.
     """
+    return _collect(sources, _expand_images)
+
+
+def collect_videos(sources: Sequence[str]) -> dict[str, Path]:
+    """Find the videos of files, globs of files, and folders with their sub-folders; a folder with images is one, too.
+
+    Returns:
+        Paths by name, as :func:`collect_images` names them.
+
+    Raises:
+        FileNotFoundError: a source does not exist, or has no videos.
+        ValueError: a source is an empty text.
+    """
+    return _collect(sources, _expand_videos)
+
+
+def _collect(sources: Sequence[str], expand: Callable[[Path], list[Path]]) -> dict[str, Path]:
     alone = len(sources) == 1 and Path(sources[0]).expanduser().is_dir()
-    images: dict[str, Path] = {}
+    found: dict[str, Path] = {}
     for source in sources:
         if not source:
             raise ValueError("a source is empty; '.' is the current folder")
         root = Path(source).expanduser()
-        for path in _expand(root):
-            images.setdefault(_shown((path.relative_to(root) if alone else path).as_posix()), path)
-    return {name: images[name] for name in in_order(images)}
+        for path in expand(root):
+            name = path.relative_to(root) if alone and path != root else path
+            found.setdefault(_shown(name.as_posix()), path)
+    return {name: found[name] for name in in_order(found)}
 
 
 def in_order(names: Iterable[str]) -> list[str]:
@@ -77,7 +96,7 @@ def _shown(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _expand(path: Path) -> list[Path]:
+def _expand_images(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
@@ -85,3 +104,16 @@ def _expand(path: Path) -> list[Path]:
     if glob.has_magic(str(path)):
         return match_files(path, IMAGE_SUFFIXES)
     raise FileNotFoundError(f"{path} not found; a source is an image, a folder of images, or a glob")
+
+
+def _expand_videos(path: Path) -> list[Path]:
+    if path.is_dir():
+        return list_videos(path)
+    if path.is_file() and is_video_input(path):
+        return [path]
+    if glob.has_magic(str(path)):
+        return match_files(path, VIDEO_SUFFIXES)
+    found = "is not a video" if path.exists() else "not found"
+    raise FileNotFoundError(
+        f"{path} {found}; a source is a video, a folder of videos or of frames, or a glob"
+    )

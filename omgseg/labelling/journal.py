@@ -1,6 +1,6 @@
-"""The journal of a labelling run: a file with one line per image, from which a killed run continues.
+"""The journal of a labelling run: a file with one line per image or video, from which a killed run continues.
 
-The first line holds the settings of the labels. Each other line is an image with its annotations, or an image that
+The first line holds the settings of the labels. Each other line is an image or video with its annotations, or one that
 could not be read with the reason. A finished journal ends with the number of images.
 """
 
@@ -64,7 +64,10 @@ class Journal:
             self._file.close()
 
     def add(self, record: dict[str, Any]) -> None:
-        """Write the record of an image: ``file``, and either ``error`` or ``height``, ``width`` and ``annotations``.
+        """Write the record of an image or a video.
+
+        It has ``file``, and either ``error``; or, for COCO files, ``height``, ``width`` and ``annotations``; or
+        ``result``, the object of a result file without its vocabulary.
 
         The operating system has the record when this returns, so killing the process does not lose it.
 
@@ -75,7 +78,7 @@ class Journal:
         self._note(record)
 
     def finish(self) -> None:
-        """Mark the journal as finished: every image of the shard has a record."""
+        """Mark the journal as finished: every input of the shard has a record."""
         self._write({"finished": len(self.done) + len(self.failed)})
 
     def _lock(self) -> None:
@@ -166,7 +169,8 @@ def check_header(path: Path, header: dict[str, Any], expected: dict[str, Any]) -
 
 def _flat(header: dict[str, Any]) -> dict[str, Any]:
     """A header with its settings beside the other fields, so that errors name a single setting."""
-    return {**header, **(header.get("settings") or {}), "settings": None}
+    other = {**header, "format": None, "settings": None}  # that of journals is the same for all
+    return {**other, **(header.get("settings") or {})}
 
 
 def _short(value: Any, limit: int = 60) -> str:

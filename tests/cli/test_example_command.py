@@ -33,6 +33,25 @@ def test_predict_finds_what_an_example_shows(run, fake, photos, example, tmp_pat
     assert len(content["annotations"]) == 6
 
 
+def test_label_finds_what_an_example_shows(run, fake, model, photos, example, tmp_path):
+    command = ["label", photos, "--task", "semantic", "--min-score", "0", "--out", tmp_path / "coco.json"]
+    needing = [*fake("ExampleFake"), "--vocabulary", "fire, sea"]
+    status, _, error = run(*command, *needing, "--example", *example)
+    assert status == 0, error
+    content = json.loads((tmp_path / "coco.json").read_text())
+    assert [entry["name"] for entry in content["categories"]] == ["fire", "sea"]
+    assert len(content["annotations"]) == 6
+    Image.open(example[0]).rotate(90).save(example[0])
+    for arguments, message in (
+        ([*needing, "--example", *example], "was made with another example"),
+        (needing, "give example=(image, mask), or --example IMAGE MASK"),
+        ([*needing, "--example", example[0], tmp_path / "none.png"], "none.png not found"),
+        ([*model, "--example", *example], "does not offer segmentation by an example"),
+    ):
+        status, _, error = run(*command, *arguments)
+        assert status == 2 and message in error and len(error.splitlines()) == 1, error
+
+
 def test_mistakes_are_one_line(run, fake, model, photos, example, tmp_path):
     needing = fake("ExampleFake")
     image, mask = example
@@ -60,8 +79,6 @@ def test_mistakes_are_one_line(run, fake, model, photos, example, tmp_path):
 
 def test_what_takes_no_example_says_so(run, fake, photos, tmp_path):
     needing = fake("ExampleFake")
-    status, _, error = run("label", photos, "--out", tmp_path / "coco.json", "--task", "semantic", *needing)
-    assert status == 2 and "needs an example image, which only `omgseg predict --example` takes" in error
     status, _, error = run("web", *needing)
     assert status == 2 and "the page has nothing to show" in error
     status, lines, error = run("info", needing[1])

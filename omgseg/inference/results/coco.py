@@ -6,7 +6,7 @@ Formats: https://cocodataset.org/#format-data and https://youtube-vos.org/datase
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -88,10 +88,18 @@ class JsonWriter:
         path: the file; missing folders are created.
         vocabulary: the vocabulary of all results.
         root: folder of the images, whose names are relative to it. None: names are the paths as they are.
+        info: the object ``info`` of the file.
     """
 
-    def __init__(self, path: str | Path, vocabulary: Vocabulary, root: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        vocabulary: Vocabulary,
+        root: str | Path | None = None,
+        info: Mapping[str, Any] = INFO,
+    ) -> None:
         self.path = Path(path)
+        self.info = dict(info)
         self.categories = CategoryTable(vocabulary)
         self.root = None if root is None else Path(root)
         self._stack = ExitStack()
@@ -101,7 +109,7 @@ class JsonWriter:
     def __enter__(self) -> Self:
         temporary = self._stack.enter_context(whole_file(self.path))
         self._file = self._stack.enter_context(temporary.open("w", encoding="utf-8"))
-        self._file.write(f'{{"info":{_text(INFO)},"annotations":[')
+        self._file.write(f'{{"info":{_text(self.info)},"annotations":[')
         return self
 
     def __exit__(
@@ -221,8 +229,8 @@ def coco_content(result: Segments | VideoSegments) -> dict[str, Any]:
 class CocoWriter(JsonWriter):
     """COCO instances of many images and videos in one file; see :class:`JsonWriter`."""
 
-    def __init__(self, path: str | Path, vocabulary: Vocabulary, root: str | Path | None = None) -> None:
-        super().__init__(path, vocabulary, root)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self._records = CocoRecords(self.categories, self.root)
 
     def add(self, result: Segments | VideoSegments) -> None:
@@ -245,8 +253,8 @@ class PanopticWriter(JsonWriter):
     are hidden completely are left out.
     """
 
-    def __init__(self, path: str | Path, vocabulary: Vocabulary, root: str | Path | None = None) -> None:
-        super().__init__(path, vocabulary, root)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.folder = self.path.with_suffix("")
         self._names = FileNames(".png", self.root)
         self._images: list[dict[str, Any]] = []
@@ -331,8 +339,8 @@ class YouTubeVISWriter(JsonWriter):
     ``categories``. Evaluation servers take another one, the list of :meth:`VideoResult.to_youtube_vis`.
     """
 
-    def __init__(self, path: str | Path, vocabulary: Vocabulary, root: str | Path | None = None) -> None:
-        super().__init__(path, vocabulary, root)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self._videos: list[dict[str, Any]] = []
         self._tracks = 0
 

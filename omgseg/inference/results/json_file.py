@@ -30,18 +30,26 @@ _LARGEST = np.iinfo(np.int64).max
 def save_image_segments(path: Path, result: Segments) -> None:
     """Write the result of an image."""
     with whole_file(path) as temporary:
-        temporary.write_text(_text({**_head("image", result, result), **_frame(result)}))
+        temporary.write_text(_text(image_content(result)))
+
+
+def image_content(result: Segments) -> dict[str, Any]:
+    """The object that the file of an image holds."""
+    return {**_head("image", result, result), **_frame(result)}
 
 
 def save_video_segments(path: Path, video: VideoSegments) -> None:
     """Write the results of a video, one frame at a time."""
-    head = {**_head("video", video, video[0] if len(video) else None), "fps": video.fps}
-    frames = ({**_source(frame), **_frame(frame)} for frame in video)
     with whole_file(path) as temporary, temporary.open("w") as file:
-        file.write(_text(head)[:-1] + ',"frames":[')
-        for index, frame in enumerate(frames):
+        file.write(_text(_video_head(video))[:-1] + ',"frames":[')
+        for index, frame in enumerate(_video_frames(video)):
             file.write((",\n" if index else "\n") + _text(frame))
         file.write("\n]}")
+
+
+def video_content(video: VideoSegments) -> dict[str, Any]:
+    """The object that the file of a video holds."""
+    return {**_video_head(video), "frames": list(_video_frames(video))}
 
 
 def load_image_segments(path: str | Path) -> Segments:
@@ -53,7 +61,16 @@ def load_image_segments(path: str | Path) -> Segments:
     """
     content = _read(Path(path), "image")
     with _named(path):
-        return Segments(**_shared(content), **_frame_arguments(content, _size(content)))
+        return read_image(content)
+
+
+def read_image(content: dict[str, Any]) -> Segments:
+    """The result of an image from the object of its file.
+
+    Raises:
+        ValueError: a field is wrong; the message names it.
+    """
+    return Segments(**_shared(content), **_frame_arguments(content, _size(content)))
 
 
 def load_video_segments(path: str | Path) -> VideoSegments[Segments]:
@@ -63,21 +80,38 @@ def load_video_segments(path: str | Path) -> VideoSegments[Segments]:
         FileNotFoundError, ValueError: see :func:`load_image_segments`.
     """
     content = _read(Path(path), "video")
-    frames = []
     with _named(path):
-        entries = _get(content, "frames", list)
-        shared = _shared(content) if entries else {}
-        for index, entry in enumerate(entries):
-            with _named(f"frames[{index}]"):
-                if not isinstance(entry, dict):
-                    raise ValueError("the frame is not an object")
-                frames.append(Segments(**shared, **_frame_arguments(entry, shared["size"])))
-        source = _source_arguments(content)
-        return VideoSegments(frames, fps=_get(content, "fps", (*_NUMBER, type(None))), **source)
+        return read_video(content)
+
+
+def read_video(content: dict[str, Any]) -> VideoSegments[Segments]:
+    """The results of a video from the object of its file.
+
+    Raises:
+        ValueError: see :func:`read_image`.
+    """
+    frames = []
+    entries = _get(content, "frames", list)
+    shared = _shared(content) if entries else {}
+    for index, entry in enumerate(entries):
+        with _named(f"frames[{index}]"):
+            if not isinstance(entry, dict):
+                raise ValueError("the frame is not an object")
+            frames.append(Segments(**shared, **_frame_arguments(entry, shared["size"])))
+    source = _source_arguments(content)
+    return VideoSegments(frames, fps=_get(content, "fps", (*_NUMBER, type(None))), **source)
 
 
 def _text(content: Any) -> str:
     return json.dumps(content, separators=(",", ":"), allow_nan=False)
+
+
+def _video_head(video: VideoSegments) -> dict[str, Any]:
+    return {**_head("video", video, video[0] if len(video) else None), "fps": video.fps}
+
+
+def _video_frames(video: VideoSegments) -> Iterator[dict[str, Any]]:
+    return ({**_source(frame), **_frame(frame)} for frame in video)
 
 
 def _head(kind: str, source: Segments | VideoSegments, first: Segments | None) -> dict[str, Any]:

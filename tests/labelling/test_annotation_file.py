@@ -6,7 +6,7 @@ import pytest
 
 from omgseg.labelling import Journal, Shard, merge_journals
 
-SETTINGS = {"settings": {"task": "instance"}, "categories": [{"id": 1, "name": "dog"}]}
+SETTINGS = {"settings": {"format": "coco", "task": "instance"}, "categories": [{"id": 1, "name": "dog"}]}
 
 
 def write(path, names, shard="1/1", finish=True, **changes):
@@ -58,7 +58,7 @@ def test_what_cannot_be_merged(tmp_path):
     first = write(tmp_path / "1", ["1"], "1/3")
     second = write(tmp_path / "2", ["2"], "2/3", finish=False)
     other = write(tmp_path / "3", ["3"], "2/2")
-    changed = write(tmp_path / "4", ["4"], "2/3", settings={"task": "panoptic"})
+    changed = write(tmp_path / "4", ["4"], "2/3", settings={"format": "coco", "task": "panoptic"})
     out = tmp_path / "out.json"
     for paths, message in (
         ([], "no journals are given"),
