@@ -9,8 +9,8 @@ from omgseg import recipes
 __labelled = dict(indices=100)  # of 1000
 pseudo_labels = dict(
     type="CocoPanopticDataset",
-    ann_file=_base_.toy_root + "pseudo_labels/panoptic.json",
-    data_prefix=dict(img="", seg=_base_.toy_root + "pseudo_labels/panoptic/"),  # the file names whole paths
+    ann_file=_base_.toy_root + "pseudo_labels.json",
+    data_prefix=dict(img=_base_.data_root + "coco/train2017/", seg=_base_.toy_root + "pseudo_labels/"),
     image_size=_base_.image_size,
     pipeline=recipes.image_steps(jitter=(0.8, 1.25)),
     pseudo_labels=dict(sure_score=0.5),
@@ -23,6 +23,9 @@ train_dataloader = dict(
             coco_pseudo_clips=__labelled,
             coco_prompts=__labelled,
             pseudo_labels=pseudo_labels,
-        )
+        ),
+        repeat=dict(
+            coco_panoptic=2, coco_pseudo_clips=2, coco_prompts=4
+        ),  # almost as many samples as the teacher's
     )
 )

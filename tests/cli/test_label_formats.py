@@ -39,7 +39,9 @@ def test_images_become_maps(label, photos, tmp_path):
         ids = decode_panoptic_png(tmp_path / "maps" / annotation["file_name"])
         segments = annotation["segments_info"]
         assert {segment["id"] for segment in segments} == set(np.unique(ids)) - {0}
-        assert [segment["area"] for segment in segments] == [(ids == segment["id"]).sum() for segment in segments]
+        assert [segment["area"] for segment in segments] == [
+            (ids == segment["id"]).sum() for segment in segments
+        ]
         assert all(0 <= segment["score"] <= 1 for segment in segments)
     count = sum(len(annotation["segments_info"]) for annotation in content["annotations"])
     assert f"{count} segments in 3 images" in lines and count
@@ -142,7 +144,12 @@ def test_format_mistakes(label, photos, videos, tmp_path):
     out = tmp_path / "out.json"
     (tmp_path / "empty").mkdir()
     for source, form, more, message in (
-        (photos, "panoptic", ["--task", "instance"], "--format panoptic holds the results of --task panoptic"),
+        (
+            photos,
+            "panoptic",
+            ["--task", "instance"],
+            "--format panoptic holds the results of --task panoptic",
+        ),
         (photos, "youtube-vis", ["--task", "semantic"], "--task instance or panoptic, not semantic"),
         (tmp_path / "empty", "youtube-vis", [], "has no videos"),
         (photos / "1.png", "youtube-vis", [], "1.png is not a video"),

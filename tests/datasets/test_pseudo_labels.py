@@ -63,18 +63,17 @@ def instances(label):
 
 @pytest.fixture
 def panoptic(label):
-    assert label("predict", "photos", "--out", "out", "--task", "panoptic", "--format", "panoptic") == 0
+    assert label("label", "photos", "--out", "out/panoptic.json", "--format", "panoptic") == 0
     return dict(
         ann_file="out/panoptic.json",
-        data_prefix=dict(img="", seg="out/panoptic/"),
+        data_prefix=dict(img="photos/", seg="out/panoptic/"),
         pseudo_labels=TRUST,
     )
 
 
 @pytest.fixture
 def tracks(label):
-    arguments = ("--out", "out", "--task", "instance", "--format", "youtube-vis")
-    assert label("predict", "photos", "--video", *arguments) == 0
+    assert label("label", "photos", "--out", "out/youtube-vis.json", "--format", "youtube-vis") == 0
     return dict(ann_file="out/youtube-vis.json", data_prefix=dict(img=""), pseudo_labels=TRUST)
 
 

@@ -35,17 +35,15 @@ class NoteScores(Hook):
 def taught(toy_root: Path, tmp_path: Path) -> Path:
     """A toy world with a teacher's labels: every second segment is unsure."""
     toy = tmp_path / "toy"
-    (toy / "pseudo_labels").mkdir(parents=True)
+    toy.mkdir()
     (toy / "data").symlink_to(toy_root / "data")
     truth = toy / "data/coco/annotations/panoptic_train2017"
     content = json.loads(truth.with_suffix(".json").read_text())
-    for image in content["images"]:
-        image["file_name"] = str(toy / "data/coco/train2017" / image["file_name"])
     for annotation in content["annotations"]:
         for number, segment in enumerate(annotation["segments_info"]):
             segment["score"] = UNSURE if number % 2 else SURE
-    (toy / "pseudo_labels/panoptic.json").write_text(json.dumps(content))
-    (toy / "pseudo_labels/panoptic").symlink_to(truth)
+    (toy / "pseudo_labels.json").write_text(json.dumps(content))
+    (toy / "pseudo_labels").symlink_to(truth)
     return toy
 
 

@@ -72,16 +72,13 @@ class Proof:
 
     def student_config(self, title: str) -> Config:
         """The training of a student, without videos."""
-        config = self.config("pseudo_labels")
+        config = self.config("pseudo_labels" if title == STUDENTS[1] else "joint")
         mix = config.train_dataloader.dataset
         for videos in ("vipseg", "youtube_vis_2019"):
             del mix.datasets[videos]
             del mix.repeat[videos]
-        if title != STUDENTS[1]:
-            del mix.datasets["pseudo_labels"]
-        for name in LABELLED:
-            mix.datasets[name].pop("indices")
-            if title != STUDENTS[2]:
+        if title != STUDENTS[2]:
+            for name in LABELLED:
                 mix.datasets[name].indices = max(1, self._num_images() // 10)
         return config
 
@@ -94,13 +91,12 @@ class Proof:
         run = self.folder / "teacher"
         checkpoint = train(self.config("joint", "teacher_world"), run, self.iterations)
         images = self.worlds["world"] / "data/coco/train2017"
-        labels = self.worlds["world"] / "pseudo_labels"
-        if not (labels / "panoptic.json").is_file():
-            options = ["--task", "panoptic", "--format", "panoptic", "--out", labels, "--overwrite"]
-            command = [sys.executable, "-m", "omgseg.cli", "predict", images, "--run", run, *options]
-            failed = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode
-            if failed:  # it has said why
-                sys.exit(failed)
+        labels = self.worlds["world"] / "pseudo_labels.json"
+        options = ["--format", "panoptic", "--min-score", "0", "--out", labels]
+        command = [sys.executable, "-m", "omgseg.cli", "label", images, "--run", run, *options]
+        failed = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode
+        if failed:  # it has said why
+            sys.exit(failed)
         return checkpoint
 
     def student(self, title: str, seed: int) -> dict[str, float]:
