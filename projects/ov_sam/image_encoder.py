@@ -1,4 +1,4 @@
-"""CLIP's frozen ResNet, whose features become SAM's embedding by the SAM2CLIP adapter."""
+"""A frozen CLIP, a ResNet or OMG-Seg's ConvNeXt, whose features become SAM's embedding by the SAM2CLIP adapter."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from omgseg.models.checkpoints.loading import leave_out_of_checkpoints
 from omgseg.models.omgseg.clip_weights import clip_config
-from omgseg.models.omgseg.image_encoder import load_visual_tower
+from omgseg.models.omgseg.image_encoder import ImageEncoder, load_visual_tower
 from omgseg.models.sam.image_encoder import Block, make_neck
+from omgseg.models.sam.model import PIXEL_MEAN, PIXEL_STD
+from omgseg.projects.ov_sam.recognition import cut_regions
 from omgseg.registry import MODELS
 
 HEAD_WIDTH = 64
@@ -36,12 +38,16 @@ class ClipResNet(ModifiedResNet):
     Attributes:
         channels, strides: of the four features.
         embed_dim: E, the size of CLIP space.
+        mean, std: (3,) RGB statistics of pixel values 0..1 that images are normalised with: SAM's, as published.
         region_size: side of the regions that :meth:`embed_regions` takes, in cells of the last feature.
 
     Raises:
         ValueError: unknown model, not a ResNet, or weights of another model.
         FileNotFoundError: missing weights; the message says how to give them.
     """
+
+    mean = tuple(value / 255 for value in PIXEL_MEAN)
+    std = tuple(value / 255 for value in PIXEL_STD)
 
     def __init__(
         self, model_name: str = "RN50x16", pretrained: str | None = None, cache_dir: str | None = None
@@ -98,11 +104,26 @@ class ClipResNet(ModifiedResNet):
             return regions.new_empty(0, self.embed_dim)
         return self.attnpool(regions)
 
+    def look_at(self, last: Tensor, boxes: Tensor, logits: Tensor) -> Tensor:
+        """CLIP's own embeddings (N, E) of objects: of their boxes (N, 4), in pixels, on the last feature. Masks do not
+        count."""
+        return self.embed_regions(cut_regions(last, boxes, self.region_size, self.strides[-1]))
+
+
+@MODELS.register_module()
+class ClipConvNeXt(ImageEncoder):
+    """The ConvNeXt of CLIP that OMG-Seg has, as a trunk; see :class:`ImageEncoder`."""
+
+    def look_at(self, last: Tensor, boxes: Tensor, logits: Tensor) -> Tensor:
+        """CLIP's own embeddings (N, E) of objects, pooled under their masks, logits (N, h, w), as OMG-Seg does; zero
+        for a mask without a cell on the last feature (1, C, h', w'). Their boxes do not count."""
+        return self.embed_masks(last, logits.unsqueeze(0))[0][0]
+
 
 class Sam2ClipAdapter(nn.Module):
     """Features of CLIP to SAM's embedding (arXiv:2401.02955, section 3.2).
 
-    Each level becomes tokens of stride 16, with a code of the level; their sum, with SAM's positions, goes through a
+    Each level becomes tokens of one stride, with a code of the level; their sum, with SAM's positions, goes through a
     few blocks of SAM, of which the last one is global. The paper writes of bilinear upsampling; the published weights
     are those of (transposed) convolutions.
 
@@ -111,9 +132,8 @@ class Sam2ClipAdapter(nn.Module):
         image_size: side of the padded square input, in pixels.
         width, depth, num_heads, window_size: of the blocks.
         embed_dim: channels of the embedding.
+        stride: of the embedding, in pixels.
     """
-
-    stride = 16
 
     def __init__(
         self,
@@ -125,9 +145,11 @@ class Sam2ClipAdapter(nn.Module):
         num_heads: int = 16,
         window_size: int = 14,
         embed_dim: int = 256,
+        stride: int = 16,
     ) -> None:
         super().__init__()
-        grid = image_size // self.stride
+        self.stride = stride
+        grid = image_size // stride
         self.projections = nn.ModuleList(
             self._projection(channels, width, stride)
             for channels, stride in zip(in_channels, strides, strict=True)
@@ -148,7 +170,7 @@ class Sam2ClipAdapter(nn.Module):
         return nn.Conv2d(channels, width, factor, factor)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Features (B, C_i, S / strides[i], S / strides[i]) to embeddings (B, E, S / 16, S / 16)."""
+        """Features (B, C_i, S / strides[i], S / strides[i]) to embeddings (B, E, S / stride, S / stride)."""
         tokens = self.embed(features)
         for block in self.blocks:
             tokens = block(tokens)
@@ -165,12 +187,9 @@ class OVSamImageEncoder(nn.Module):
     """A frozen CLIP and the adapter, in the place of SAM's image encoder.
 
     Args:
-        trunk: a module, or its config, with ``channels``, ``strides``, ``embed_dim`` and ``embed_regions``, as
-            :class:`ClipResNet`.
-        image_size, width, depth, num_heads, window_size, embed_dim: see :class:`Sam2ClipAdapter`.
+        trunk: :class:`ClipResNet` or :class:`ClipConvNeXt`, or its config.
+        image_size, width, depth, num_heads, window_size, embed_dim, stride: see :class:`Sam2ClipAdapter`.
     """
-
-    stride = Sam2ClipAdapter.stride
 
     def __init__(
         self,
@@ -181,9 +200,11 @@ class OVSamImageEncoder(nn.Module):
         num_heads: int = 16,
         window_size: int = 14,
         embed_dim: int = 256,
+        stride: int = 16,
     ) -> None:
         super().__init__()
         self.image_size = image_size
+        self.stride = stride
         self.embed_dim = embed_dim
         self.trunk = MODELS.build(trunk) if isinstance(trunk, dict) else trunk
         self.adapter = Sam2ClipAdapter(
@@ -195,8 +216,9 @@ class OVSamImageEncoder(nn.Module):
             num_heads,
             window_size,
             embed_dim,
+            stride,
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalised images (B, 3, S, S), padded to `image_size`, to embeddings (B, E, S / 16, S / 16)."""
+        """Normalised images (B, 3, S, S), padded to `image_size`, to embeddings (B, E, S / stride, S / stride)."""
         return self.adapter(self.trunk(images))

@@ -14,7 +14,7 @@ from omgseg.models.geometry import MaskGeometry
 from omgseg.models.omgseg.classifier import text_logits
 from omgseg.models.sam.model import SAM
 from omgseg.projects.ov_sam.published import reject_published
-from omgseg.projects.ov_sam.recognition import boxes_of, cut_regions, fuse_views, shows_at
+from omgseg.projects.ov_sam.recognition import boxes_of, fuse_views, shows_at
 from omgseg.registry import MODELS
 from omgseg.structures import Vocabulary
 
@@ -51,8 +51,9 @@ class OpenVocabularySAM(SAM):
         base_words: classes of the training; other words are unseen. None: all words are.
         alpha, beta: the frozen CLIP's share in the scores of seen and of unseen classes.
         published: compute as the published code, for its weights. The label token then does not count (the published
-            code multiplies its embedding by 0, so its MLP is untrained), and the frozen CLIP looks at boxes in pixels
-            of the original image, although its features are those of the resized one.
+            code multiplies its embedding by 0, so its MLP is untrained), and a trunk that looks at boxes
+            (:class:`ClipResNet`) gets them in pixels of the original image, although its features are those of the
+            resized one.
         data_preprocessor: see :class:`SAM`.
     """
 
@@ -72,14 +73,16 @@ class OpenVocabularySAM(SAM):
         data_preprocessor: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
+        image_encoder = MODELS.build(image_encoder)
+        trunk = image_encoder.trunk
         super().__init__(
             image_encoder,
             prompt_encoder,
             mask_decoder,
+            *(tuple(255 * value for value in values) for values in (trunk.mean, trunk.std)),
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )
-        trunk = self.image_encoder.trunk
         of_trunk = dict(in_channels=trunk.channels, strides=trunk.strides, embed_dim=trunk.embed_dim)
         self.regions = MODELS.build({**of_trunk, **regions})
         self.text_encoder = MODELS.build(text_encoder)
@@ -114,14 +117,14 @@ class OpenVocabularySAM(SAM):
         texts = self.embed_words(words)
         seen = torch.tensor(words.shares_word_with(self.base_words), device=logits.device)
         for some in logits.split(NAMED_AT_ONCE):
-            boxes = boxes_of(some)
+            boxes = boxes_of(some, self.image_size // self.prompt_encoder.mask_size)
             labels, looked_at = None, boxes
             if self.published:
                 looked_at = boxes * self._to_original(geometry)
             else:
                 labels = self.mask_decoder.embed_labels(self.decode(features.embedding, boxes=boxes).tokens)
             query_logits = text_logits_of(self.embed_boxes(features, boxes, labels), texts)
-            clip_logits = text_logits_of(self.look_at(features, looked_at), texts)
+            clip_logits = text_logits_of(self.look_at(features, looked_at, some), texts)
             shown = shows_at(some, features.last.shape[-2:])
             scores = fuse_views(query_logits, clip_logits, seen, shown, self.alpha, self.beta)
             is_there = (some > 0).flatten(1).any(1, keepdim=True)
@@ -150,10 +153,9 @@ class OpenVocabularySAM(SAM):
         embeddings = self.regions(features.levels, boxes)
         return embeddings if labels is None else embeddings + labels
 
-    def look_at(self, features: Features, boxes: Tensor) -> Tensor:
-        """The frozen CLIP's embeddings (N, E) of boxes (N, 4) on its last feature."""
-        trunk = self.image_encoder.trunk
-        return trunk.embed_regions(cut_regions(features.last, boxes, trunk.region_size, trunk.strides[-1]))
+    def look_at(self, features: Features, boxes: Tensor, logits: Tensor) -> Tensor:
+        """The frozen CLIP's embeddings (N, E) of objects with boxes (N, 4) and masks, logits (N, h, w)."""
+        return self.image_encoder.trunk.look_at(features.last, boxes, logits)
 
 
 def text_logits_of(embeddings: Tensor, texts: Tensor) -> Tensor:

@@ -15,8 +15,6 @@ from omgseg.models.sam.everything import stability
 from omgseg.models.sam.mask_decoder import MLP, MaskPrediction, SamMaskDecoder
 from omgseg.registry import MODELS
 
-MASK_STRIDE = 4
-"""Pixels of the padded input per pixel of the decoder's masks."""
 NEVER = -1000.0
 """Logarithm of the score of a class that must not win."""
 
@@ -113,13 +111,13 @@ def cut_regions(feature: Tensor, boxes: Tensor, size: int, stride: int) -> Tenso
     return roi_align(feature, [boxes.to(feature.dtype)], size, 1 / stride, aligned=True)
 
 
-def boxes_of(logits: Tensor) -> Tensor:
+def boxes_of(logits: Tensor, stride: int) -> Tensor:
     """Boxes (N, 4), x1, y1, x2, y2 in pixels of the padded input, of the decoder's masks (N, h, w) where their logits
-    are above 0; zeros for an empty one."""
+    are above 0; zeros for an empty one. `stride` is that of the masks, in pixels of the padded input."""
     masks = logits > 0
     boxes = mask_boxes(masks)
     boxes[:, 2:] += masks.flatten(1).any(1).unsqueeze(1)  # the end is behind the last pixel
-    return boxes.float() * MASK_STRIDE
+    return boxes.float() * stride
 
 
 def shows_at(logits: Tensor, size: tuple[int, int]) -> Tensor:

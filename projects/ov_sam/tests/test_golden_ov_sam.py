@@ -11,10 +11,11 @@ from omgseg.models.checkpoints.loading import CheckpointError
 from omgseg.models.geometry import MaskGeometry
 from omgseg.projects.ov_sam.model import Features, text_logits_of
 from omgseg.projects.ov_sam.published import ADAPTER, PARTS, merge_parts, rename
-from omgseg.projects.ov_sam.recognition import MASK_STRIDE, boxes_of, fuse_views, shows_at
+from omgseg.projects.ov_sam.recognition import boxes_of, fuse_views, shows_at
 
 pytestmark = [pytest.mark.golden, pytest.mark.usefixtures("no_gradients")]
 TOLERANCE = 1e-4
+MASK_STRIDE = 4
 CASES = ("points_generated_box", "boxes_given_box")
 
 
@@ -165,7 +166,7 @@ def test_boxes_get_the_published_classes(model, features, golden, case, deviatio
     clip2sam, expected = golden["clip2sam"], golden["clip2sam"][case]
     given, texts = clip2sam["prompts"]["boxes"], clip2sam["text_embeddings"]
     low_res = expected["low_res_masks"][:, 0]
-    boxes = given if case == "boxes_given_box" else boxes_of(low_res)
+    boxes = given if case == "boxes_given_box" else boxes_of(low_res, MASK_STRIDE)
     assert deviation(boxes, expected["rois"][:, 1:]) < TOLERANCE
     assert torch.equal(model.regions.level_of(boxes), expected["roi_levels"])
     regions = model.regions.align(features.levels, boxes)
@@ -174,7 +175,7 @@ def test_boxes_get_the_published_classes(model, features, golden, case, deviatio
     assert deviation(embeddings, expected["class_embedding"]) < TOLERANCE
     query_logits = text_logits_of(embeddings, texts)
     assert deviation(query_logits, expected["query_logits"]) < TOLERANCE
-    seen_by_clip = model.look_at(features, given)
+    seen_by_clip = model.look_at(features, given, low_res)
     assert deviation(seen_by_clip, expected["clip_embedding"]) < TOLERANCE
     clip_logits = text_logits_of(seen_by_clip, texts)
     assert deviation(clip_logits, expected["clip_logits"]) < TOLERANCE
@@ -204,7 +205,7 @@ def test_the_ensemble_is_the_published_one(golden, with_split, deviation):
 
 def test_boxes_of_masks_end_behind_them(golden):
     case = golden["box_from_mask"]
-    assert torch.equal(boxes_of(case["mask_logits"][:, 0]), case["boxes"])
+    assert torch.equal(boxes_of(case["mask_logits"][:, 0], MASK_STRIDE), case["boxes"])
 
 
 def test_regions_of_any_size_get_the_published_features(model, features, golden, deviation):
@@ -227,9 +228,9 @@ def test_an_image_gets_the_published_masks_and_classes(model, golden, deviation)
     low_res = found.logits[:, 0]
     assert deviation(low_res, case["low_res_masks"][:, 0]) < TOLERANCE
     texts = clip2sam["text_embeddings"]
-    query_logits = text_logits_of(model.embed_boxes(features, boxes_of(low_res), None), texts)
+    query_logits = text_logits_of(model.embed_boxes(features, boxes_of(low_res, MASK_STRIDE), None), texts)
     assert deviation(query_logits, case["query_logits"]) < TOLERANCE
-    clip_logits = text_logits_of(model.look_at(features, clip2sam["prompts"]["boxes"]), texts)
+    clip_logits = text_logits_of(model.look_at(features, clip2sam["prompts"]["boxes"], low_res), texts)
     base, novel = (of_classes(clip2sam[name], len(texts)) for name in ("base_classes", "novel_classes"))
     shown = shows_at(low_res, features.last.shape[-2:])
     fused = fuse_views(query_logits, clip_logits, base, shown, model.alpha, model.beta, base | novel)
