@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from omgseg.models.geometry import MaskGeometry
 from omgseg.models.precision import predicting
 from omgseg.models.sam.adapter import EncodedImage, SamSegmenter
 from omgseg.projects.ov_sam.model import Features, OpenVocabularySAM
@@ -49,16 +51,20 @@ class OVSamSegmenter(SamSegmenter):
         **options: Any,
     ) -> None:
         if weights is None:
-            config = {**config, "model": _without_files(config["model"])}
+            config = {**config, "model": without_files(config["model"])}
         super().__init__(config, weights, device, dtype, **options)
 
     def _start(self, model: OpenVocabularySAM, *options: Any, **named: Any) -> None:
         super()._start(model, *options, **named)
         self.abilities = replace(self.abilities, open_vocabulary=True)
 
+    def preprocess(self, image: np.ndarray) -> tuple[Tensor, MaskGeometry]:
+        """See :meth:`SAM.preprocess`."""
+        return self.model.preprocess(image)
+
     def encode_image(self, image: np.ndarray) -> NamedImage:
         with predicting(self.device, self.dtype):
-            pixels, geometry = self.model.preprocess(image)
+            pixels, geometry = self.preprocess(image)
             features = self.model.encode(pixels)
             return NamedImage(features.embedding, geometry, image, features)
 
@@ -75,7 +81,7 @@ class OVSamSegmenter(SamSegmenter):
             return named.float().cpu().numpy()
 
 
-def _without_files(model: Mapping[str, Any]) -> dict[str, Any]:
+def without_files(model: Mapping[str, Any]) -> dict[str, Any]:
     """The config of a model whose CLIP has random weights."""
     encoder, text = model["image_encoder"], model["text_encoder"]
     encoder = {**encoder, "trunk": {**encoder["trunk"], "pretrained": None}}

@@ -120,6 +120,38 @@ class ClipConvNeXt(ImageEncoder):
         return self.embed_masks(last, logits.unsqueeze(0))[0][0]
 
 
+@MODELS.register_module()
+class OnePassConvNeXt(ClipConvNeXt):
+    """A trunk of several models: one that asks for the features of the image that was encoded last gets them without
+    another pass. They stay in memory until the next image.
+
+    Args:
+        args, kwargs: see :class:`ImageEncoder`.
+
+    Raises:
+        ValueError: it is not frozen.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.frozen:
+            raise ValueError("a trunk that models share is frozen: set frozen=True")
+        self._last: tuple[Tensor, tuple[Tensor, ...]] | None = None
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """See :meth:`ImageEncoder.forward`. Batches are encoded anew each time."""
+        if len(images) > 1:
+            return super().forward(images)
+        last = self._last  # read once: other threads may encode other images
+        if last is not None and last[0].device == images.device and torch.equal(last[0], images):
+            return last[1]
+        del last
+        self._last = None  # before encoding, so that only one image is in memory
+        features = super().forward(images)
+        self._last = images, features
+        return features
+
+
 class Sam2ClipAdapter(nn.Module):
     """Features of CLIP to SAM's embedding (arXiv:2401.02955, section 3.2).
 

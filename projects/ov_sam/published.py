@@ -79,19 +79,29 @@ def merge_parts(
             raise CheckpointError(f"{file} does not hold OV-SAM's {part}: it holds {held}")
         merged |= {ours: tensors[name] for name, ours in of_part.items()}
         unknown -= of_part.keys()
-    wrong = [
-        *(f"{name} is missing" for name in wanted if name not in merged),
-        *(f"{name} is unexpected" for name in sorted({*merged} - {*wanted} | unknown)),
-        *(
-            f"{name} has the shape {tuple(tensor.shape)}, not {tuple(wanted[name])}"
-            for name, tensor in merged.items()
-            if name in wanted and tensor.shape != wanted[name]
-        ),
-    ]
+    wrong = misfits(merged, wanted) + [f"{name} is unexpected" for name in sorted(unknown)]
     if wrong:
         files = ", ".join(dict.fromkeys(file for file, _ in sources.values()))
         raise CheckpointError(f"{files} do not fit the model:\n" + "\n".join(wrong))
     return merged
+
+
+def misfits(found: Mapping[str, Tensor], wanted: Mapping[str, torch.Size]) -> list[str]:
+    """What is wrong with weights for a model: a line for each tensor that is missing, unexpected or of another shape.
+
+    Args:
+        found: name to tensor.
+        wanted: name to shape.
+    """
+    return [
+        *(f"{name} is missing" for name in wanted if name not in found),
+        *(f"{name} is unexpected" for name in sorted({*found} - {*wanted})),
+        *(
+            f"{name} has the shape {tuple(tensor.shape)}, not {tuple(wanted[name])}"
+            for name, tensor in found.items()
+            if name in wanted and tensor.shape != wanted[name]
+        ),
+    ]
 
 
 def reject_published(module: nn.Module, state_dict: dict[str, Any], prefix: str = "", *_: Any) -> None:
