@@ -68,8 +68,8 @@ def add_word_arguments(parser: argparse.ArgumentParser) -> None:
         "--vocabulary",
         nargs="+",
         metavar="WORDS",
-        help='things to find: "dog, red kite", a JSON file, or a known list (coco, ade20k, lvis, cityscapes, vipseg, '
-        "...). Default: the words of the training",
+        help='things to find: "dog, red kite", a file (.json, or .txt with one a line), or a known list (coco, ade20k, '
+        "lvis, cityscapes, vipseg, ...). Default: the words of the training",
     )
     group.add_argument(
         "--stuff", nargs="+", default=[], metavar="WORDS", help='stuff, which is not counted: "sky, grass"'
@@ -187,7 +187,7 @@ def split_words(values: list[str]) -> list[str]:
 def vocabulary_of(args: argparse.Namespace) -> Vocabulary | None:
     """The words of the arguments; None: those of the training.
 
-    A single value that is a JSON file or the name of a known list is read as such; all other values are words.
+    A single value that is a file (.json, .txt) or the name of a known list is read as such; all other values are words.
 
     Raises:
         UsageError: the file is not a vocabulary, or a word occurs twice.
@@ -224,4 +224,4 @@ def _is_name(word: str) -> bool:
     from omgseg.datasets.vocabularies import shipped_vocabularies
     from omgseg.inference.words import SHORT_NAMES
 
-    return word.endswith(".json") or word.lower() in SHORT_NAMES or word in shipped_vocabularies()
+    return word.endswith((".json", ".txt")) or word.lower() in SHORT_NAMES or word in shipped_vocabularies()

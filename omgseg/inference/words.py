@@ -45,8 +45,9 @@ def to_vocabulary(vocabulary: Words | None = None, stuff: Iterable[str] = ()) ->
 
     Args:
         vocabulary: a list of words, which are things; ``{"things": [...], "stuff": [...]}``, where stuff is what
-            cannot be counted (sky, road); a :class:`Vocabulary`; a JSON file of one; or the name of a known label
-            space (``"coco"``, ``"lvis"``, ``"ade20k"``, ``"cityscapes"``, ``"vipseg"``, ``"youtube_vis_2019"``, ...).
+            cannot be counted (sky, road); a :class:`Vocabulary`; a file of one (``.json``, or ``.txt`` with one word
+            a line, see :meth:`Vocabulary.load`); or the name of a known label space (``"coco"``, ``"lvis"``,
+            ``"ade20k"``, ``"cityscapes"``, ``"vipseg"``, ``"youtube_vis_2019"``, ...).
         stuff: further words, for stuff.
 
     Returns:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omgseg.structures.category import Category
+from omgseg.structures.category import Category, normalize_words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -116,16 +116,23 @@ class Vocabulary(Sequence[Category]):
 
     @classmethod
     def load(cls, path: str | Path) -> Vocabulary:
-        """Read ``{"categories": [{"id", "name", "isthing", "synonyms", "color"}, ...]}``.
+        """Read a vocabulary from a JSON or a ``.txt`` file, in UTF-8 or another encoding (:func:`decoded`).
+
+        Args:
+            path: a JSON file with ``{"categories": [{"id", "name", "isthing", "synonyms", "color"}, ...]}``; or a text
+                file with one thing a line, its synonyms after commas. In a text file empty lines are skipped, and lines
+                that begin with the same word, in upper or lower case, are one thing.
 
         Raises:
-            FileNotFoundError, ValueError: naming the file and the field.
+            FileNotFoundError, ValueError: naming the file and the field, or the line.
         """
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"vocabulary file {path} not found")
+        if path.suffix.lower() == ".txt":
+            return cls(_things_of_lines(path))
         try:
-            return cls.from_dict(json.loads(path.read_text()))
+            return cls.from_dict(json.loads(decoded(path.read_bytes())))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{path} is not a vocabulary (a JSON object with 'categories'): {error}"
@@ -160,6 +167,53 @@ class Vocabulary(Sequence[Category]):
             for of_source in owners
         ]
         return vocabulary, label_maps
+
+
+def _things_of_lines(path: Path) -> list[Category]:
+    """The things of a text file, see :meth:`Vocabulary.load`."""
+    try:
+        lines = decoded(path.read_bytes()).splitlines()
+    except ValueError as error:
+        raise ValueError(f"{path} is no list of words, one a line: {error}") from error
+    names_of: dict[str, dict[str, None]] = {}
+    for number, line in enumerate(lines, start=1):
+        names = [name for part in line.split(",") if (name := " ".join(part.split()))]
+        if not names:
+            continue
+        words = normalize_words(names[0])
+        if not words:
+            raise ValueError(f"{path}, line {number}: {names[0]!r} is no word; remove it")
+        names_of.setdefault(words[0], {}).update(dict.fromkeys(names))
+    if not names_of:
+        raise ValueError(f"{path} has no words; write one a line")
+    return [Category(name, synonyms=tuple(others)) for name, *others in names_of.values()]
+
+
+_MARKS = {
+    b"\xff\xfe\x00\x00": "utf-32",
+    b"\x00\x00\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+"""Byte order marks, the longer ones first; those of UTF-8 need no entry."""
+
+
+def decoded(content: bytes) -> str:
+    """The text of a file in UTF-8, in UTF-16 or UTF-32 with a byte order mark or, if it is none of these, in Latin-1.
+
+    Raises:
+        ValueError: it holds control characters, so it is no text.
+    """
+    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), "utf-8-sig")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding != "utf-8-sig":
+            raise ValueError(f"it begins as {encoding.upper()} and is not; save it as UTF-8") from error
+        text = content.decode("latin-1")
+    if any(ord(character) < 32 and not character.isspace() for character in text):
+        raise ValueError("it holds control characters, so it is no text; save it as UTF-8")
+    return text
 
 
 def _merge_words(vocabularies: Sequence[Vocabulary]) -> tuple[list[Category], list[list[int]]]:

@@ -200,5 +200,5 @@ def test_config_mistakes(coco_files):
     config = {**coco_files.config, "data_prefix": dict(img="images/")}
     with pytest.raises(ValueError, match=r"data_prefix has no folder 'seg'"):
         CocoPanopticDataset(**config)
-    with pytest.raises(FileNotFoundError, match=r"'coco_panotic' is neither a JSON file nor one of"):
+    with pytest.raises(FileNotFoundError, match=r"'coco_panotic' is neither a file nor one of"):
         CocoPanopticDataset(**coco_files.config, vocabulary="coco_panotic")

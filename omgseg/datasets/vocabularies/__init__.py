@@ -30,7 +30,7 @@ def unknown_category(file: str | Path, category_id: int, vocabulary: Vocabulary)
 
 
 def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
-    """Load a vocabulary by name (``"coco_panoptic"``) or from a JSON file.
+    """Load a vocabulary by name (``"coco_panoptic"``) or from a file, see :meth:`Vocabulary.load`.
 
     A file of that name in the folder ``$OMGSEG_VOCABULARIES`` comes first: other words for the same ids, without a
     change to any config. The shipped files keep the datasets' category ids and kinds. Where an official name is not a
@@ -47,7 +47,7 @@ def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
             return Vocabulary.load(folder / f"{name_or_path}.json")
     if not Path(name_or_path).is_file():
         raise FileNotFoundError(
-            f"vocabulary {str(name_or_path)!r} is neither a JSON file nor one of "
+            f"vocabulary {str(name_or_path)!r} is neither a file nor one of "
             f"{', '.join(shipped_vocabularies())}{did_you_mean(name_or_path, shipped_vocabularies())}"
         )
     return Vocabulary.load(name_or_path)
