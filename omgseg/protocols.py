@@ -33,6 +33,26 @@ ImageState = Any
 """An encoded image. Only the model that made it can read it. It is freed with its last reference."""
 
 
+_WORDS_SHOWN = 5
+
+
+class MissingWords(FileNotFoundError):
+    """A model of any words cannot take these, as it lacks a file for it, such as the weights of its text encoder.
+
+    Args:
+        words: the words.
+        reason: which file, and how to give it.
+
+    Attributes:
+        shown: the words as text; the first of many.
+    """
+
+    def __init__(self, words: Sequence[str], reason: str) -> None:
+        more = f" and {len(words) - _WORDS_SHOWN} more words" if len(words) > _WORDS_SHOWN else ""
+        self.shown = ", ".join(map(repr, words[:_WORDS_SHOWN])) + more
+        super().__init__(f"the model cannot read {self.shown}: {reason}")
+
+
 @dataclass(frozen=True)
 class Abilities:
     """What a loaded model can do.
@@ -265,7 +285,11 @@ class MaskNamer(Protocol):
 
     def name_masks(self, state: ImageState, rles: Sequence[dict[str, Any]], words: Vocabulary) -> np.ndarray:
         """Probabilities float32 (N, C) of C words for N masks of the original size; a row is zero if the model cannot
-        name the mask, for example because it is too small."""
+        name the mask, for example because it is too small.
+
+        Raises:
+            MissingWords: the model cannot take some of the words.
+        """
         ...
 
 

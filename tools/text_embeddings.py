@@ -31,7 +31,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         "config", nargs="?", type=Path, help="config whose text encoder and datasets are taken"
     )
     parser.add_argument(
-        "--vocabulary", nargs="+", type=Path, default=[], help="vocabulary files, instead of datasets"
+        "--vocabulary",
+        nargs="+",
+        type=Path,
+        default=[],
+        help="vocabulary files (.json, .txt), instead of datasets",
     )
     parser.add_argument("--model", default="convnext_large_d_320", help="open_clip model, without a config")
     parser.add_argument("--pretrained", help="weights' tag or file, without a config")
@@ -57,8 +61,8 @@ def main(argv: list[str] | None = None) -> int:
         config
     )
     for source, vocabulary in vocabularies.items():
-        embeddings = encoder(vocabulary)
-        print(f"{source}: {len(vocabulary)} categories, embeddings {tuple(embeddings.shape)}")
+        texts = encoder.class_texts(vocabulary)
+        print(f"{source}: {len(vocabulary)} categories, embeddings {tuple(texts.words.shape)}")
     print(f"cached in {encoder.cache_path}")
     return 0
 

@@ -11,7 +11,7 @@ from mmdet.structures import DetDataSample
 from torch import Tensor
 
 from omgseg.models.geometry import MaskGeometry
-from omgseg.models.omgseg.classifier import text_logits
+from omgseg.models.omgseg.classifier import ClassTexts
 from omgseg.models.sam.model import SAM
 from omgseg.projects.ov_sam.published import reject_published
 from omgseg.projects.ov_sam.recognition import boxes_of, fuse_views, shows_at
@@ -21,7 +21,9 @@ from omgseg.structures import Vocabulary
 SCALE = 100.0
 """Factor of cosines."""
 NAMED_AT_ONCE = 16
-"""Masks that are named together: the attention pool makes 30 MB for each of these at the published size."""
+"""Masks that CLIP looks at together: the attention pool makes 30 MB for each of these at the published size."""
+SCORES_AT_ONCE = 2**23
+"""Scores of masks and classes that exist at a time, 32 MB; there are a few of each."""
 
 
 class Features(NamedTuple):
@@ -89,7 +91,7 @@ class OpenVocabularySAM(SAM):
         self.base_words = Vocabulary.from_names(base_words or ())
         self.alpha, self.beta = alpha, beta
         self.published = published
-        self._named: tuple[Vocabulary, Tensor] | None = None
+        self._named: tuple[Vocabulary, Vocabulary, ClassTexts, Tensor] | None = None
         self.register_load_state_dict_pre_hook(reject_published)
 
     def loss(self, embeddings: Tensor, data_samples: list[DetDataSample]) -> dict[str, Tensor]:
@@ -113,9 +115,7 @@ class OpenVocabularySAM(SAM):
             geometry: sizes of the image.
             words: C classes.
         """
-        found = [logits.new_empty(0, len(words))]
-        texts = self.embed_words(words)
-        seen = torch.tensor(words.shares_word_with(self.base_words), device=logits.device)
+        embeddings, views, shown = [], [], []
         for some in logits.split(NAMED_AT_ONCE):
             boxes = boxes_of(some, self.image_size // self.prompt_encoder.mask_size)
             labels, looked_at = None, boxes
@@ -123,12 +123,29 @@ class OpenVocabularySAM(SAM):
                 looked_at = boxes * self._to_original(geometry)
             else:
                 labels = self.mask_decoder.embed_labels(self.decode(features.embedding, boxes=boxes).tokens)
-            query_logits = text_logits_of(self.embed_boxes(features, boxes, labels), texts)
-            clip_logits = text_logits_of(self.look_at(features, looked_at, some), texts)
-            shown = shows_at(some, features.last.shape[-2:])
-            scores = fuse_views(query_logits, clip_logits, seen, shown, self.alpha, self.beta)
-            is_there = (some > 0).flatten(1).any(1, keepdim=True)
-            found.append(scores.softmax(-1)[:, :-1] * is_there)
+            embeddings.append(self.embed_boxes(features, boxes, labels))
+            views.append(self.look_at(features, looked_at, some))
+            shown.append(shows_at(some, features.last.shape[-2:]))
+        scores = self.score_words(torch.cat(embeddings), torch.cat(views), torch.cat(shown), words)
+        return scores * (logits > 0).flatten(1).any(1, keepdim=True)
+
+    def score_words(self, embeddings: Tensor, views: Tensor, shown: Tensor, words: Vocabulary) -> Tensor:
+        """Probabilities float32 (N, C) of words, by both views of N > 0 objects; the background has the rest.
+
+        Args:
+            embeddings: (N, E), see :meth:`embed_boxes`.
+            views: (N, E), see :meth:`look_at`.
+            shown: bool (N,), see :func:`fuse_views`.
+            words: C classes.
+        """
+        texts, seen = self.embed_words(words), self._seen_of(words)
+        at_once = max(SCORES_AT_ONCE // max(len(words), 1), 1)
+        found = []
+        parts = (of_all.split(at_once) for of_all in (embeddings, views, shown))
+        for embedding, view, is_shown in zip(*parts, strict=True):
+            query_logits, clip_logits = (text_logits_of(some, texts) for some in (embedding, view))
+            scores = fuse_views(query_logits, clip_logits, seen, is_shown, self.alpha, self.beta)
+            found.append(scores.softmax(-1)[:, :-1])
         return torch.cat(found)
 
     def _to_original(self, geometry: MaskGeometry) -> Tensor:
@@ -138,11 +155,21 @@ class OpenVocabularySAM(SAM):
         )
         return torch.tensor([x, y, x, y], device=self.pixel_mean.device)
 
-    def embed_words(self, words: Vocabulary) -> Tensor:
-        """Text embeddings (C, P, E), unit length, on the model's device; those of the last call are kept."""
-        if self._named is None or self._named[0] != words:
-            self._named = words, self.text_encoder(words).to(self.pixel_mean.device)
-        return self._named[1]
+    def embed_words(self, words: Vocabulary) -> ClassTexts:
+        """Text embeddings on the model's device; those of the last call are kept."""
+        return self._noted(words)[2]
+
+    def _seen_of(self, words: Vocabulary) -> Tensor:
+        """bool (C,): which of the words were seen in the training."""
+        return self._noted(words)[3]
+
+    def _noted(self, words: Vocabulary) -> tuple[Vocabulary, Vocabulary, ClassTexts, Tensor]:
+        """What is kept of the last words: tens of thousands take seconds to read and to compare."""
+        if self._named is None or self._named[:2] != (words, self.base_words):
+            device = self.pixel_mean.device
+            seen = torch.tensor(words.shares_word_with(self.base_words), dtype=torch.bool, device=device)
+            self._named = words, self.base_words, self.text_encoder.class_texts(words).to(device), seen
+        return self._named
 
     def embed_boxes(self, features: Features, boxes: Tensor, labels: Tensor | None) -> Tensor:
         """Learned class embeddings (N, E) of boxes (N, 4).
@@ -158,7 +185,9 @@ class OpenVocabularySAM(SAM):
         return self.image_encoder.trunk.look_at(features.last, boxes, logits)
 
 
-def text_logits_of(embeddings: Tensor, texts: Tensor) -> Tensor:
-    """Logits float32 (N, C + 1), the background last, of class embeddings (N, E) for text embeddings (C, P, E)."""
+def text_logits_of(embeddings: Tensor, texts: ClassTexts | Tensor) -> Tensor:
+    """Logits float32 (N, C + 1), the background last, of class embeddings (N, E) for texts, also as (C, P, E)."""
+    if isinstance(texts, Tensor):
+        texts = ClassTexts.of_padded(texts)
     with torch.autocast(embeddings.device.type, enabled=False):
-        return text_logits(F.normalize(embeddings.float(), dim=-1).unsqueeze(0), texts, SCALE)[0]
+        return texts.logits(F.normalize(embeddings.float(), dim=-1), SCALE)

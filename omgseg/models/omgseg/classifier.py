@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,8 @@ from omgseg.registry import MODELS
 
 CELLS = 8192
 """Cells whose masks exist as numbers at a time: few enough for caches, enough to keep kernels busy."""
+SIMILARITIES = 2**25
+"""Similarities of embeddings and words that exist at a time, 128 MB."""
 
 
 class _MaskPooling(torch.autograd.Function):
@@ -69,10 +72,52 @@ def text_logits(embeddings: Tensor, class_embeddings: Tensor, scale: float) -> T
     Returns:
         (B, Q, C + 1), the background last.
     """
-    num_classes, num_synonyms, _ = class_embeddings.shape
-    similarity = embeddings @ class_embeddings.flatten(0, 1).to(embeddings.dtype).t()
-    best = similarity.unflatten(-1, (num_classes, num_synonyms)).amax(-1)
-    return F.pad(best * scale, (0, 1))
+    num_synonyms = class_embeddings.shape[1]
+    at_once = max(SIMILARITIES // max(embeddings[..., 0].numel() * num_synonyms, 1), 1)
+    best = []
+    for some in class_embeddings.split(at_once):
+        similarity = embeddings @ some.flatten(0, 1).to(embeddings.dtype).t()
+        best.append(similarity.unflatten(-1, (len(some), num_synonyms)).amax(-1))
+    return F.pad(torch.cat(best, dim=-1) * scale, (0, 1))
+
+
+@dataclass(frozen=True)
+class ClassTexts:
+    """Text embeddings of C classes with any numbers of words, without padding: tens of thousands of classes have a
+    few words each, and some of them many.
+
+    Attributes:
+        words: (W, E), unit length, class by class.
+        owners: int64 (W,), the class of each word, ascending.
+        num_classes: C.
+    """
+
+    words: Tensor
+    owners: Tensor
+    num_classes: int
+
+    @classmethod
+    def of_padded(cls, class_embeddings: Tensor) -> ClassTexts:
+        """Those of a tensor (C, P, E)."""
+        num_classes, num_synonyms, _ = class_embeddings.shape
+        owners = torch.arange(num_classes, device=class_embeddings.device).repeat_interleave(num_synonyms)
+        return cls(class_embeddings.flatten(0, 1), owners, num_classes)
+
+    def to(self, device: torch.device) -> ClassTexts:
+        return ClassTexts(self.words.to(device), self.owners.to(device), self.num_classes)
+
+    def logits(self, embeddings: Tensor, scale: float) -> Tensor:
+        """As :func:`text_logits`: (N, C + 1), the background last, of embeddings (N, E)."""
+        words = self.words.to(embeddings.dtype).t()
+        best = []
+        for some in embeddings.split(max(SIMILARITIES // max(len(self.words), 1), 1)):
+            similarity = some @ words
+            if len(self.words) > self.num_classes:
+                owners = self.owners.expand(len(some), -1)
+                best_word = similarity.new_zeros(len(some), self.num_classes)
+                similarity = best_word.scatter_reduce(1, owners, similarity, "amax", include_self=False)
+            best.append(similarity)
+        return F.pad(torch.cat(best) * scale, (0, 1))
 
 
 @MODELS.register_module()

@@ -8,9 +8,10 @@ import logging
 import os
 import re
 import sqlite3
+import sys
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -22,10 +23,13 @@ from mmengine.device import get_device
 from mmengine.logging import print_log
 from open_clip.model import _build_text_tower
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from omgseg.models.checkpoints.loading import load_state
 from omgseg.models.checkpoints.reading import read_state_dict
+from omgseg.models.omgseg.classifier import ClassTexts
 from omgseg.models.omgseg.clip_weights import clip_config, locate_weights, weights_id
+from omgseg.protocols import MissingWords
 from omgseg.registry import MODELS
 from omgseg.structures import Vocabulary
 
@@ -209,6 +213,10 @@ def _warn(message: str) -> None:
 
 
 _SENTENCES_AT_ONCE = 256
+_WORDS_AT_ONCE = 256
+"""Words that are embedded and written to the cache together: what an interruption loses."""
+_SECONDS_BETWEEN_LINES = 60.0
+"""Of the progress in a log, which is no terminal."""
 WORDS_IN_MEMORY = 10_000
 """Words whose embeddings stay in RAM: those used last, 31 MB at E = 768."""
 
@@ -269,16 +277,29 @@ class TextEncoder:
             which leaves the maximum over words as it is.
 
         Raises:
-            FileNotFoundError: words are not in the cache and the weights are missing; says how to give them.
+            MissingWords: words are not in the cache and the weights are missing; says how to give them.
         """
-        words_of = [category.words for category in vocabulary]
+        words_of, known = self._known_words_of(vocabulary)
         most = max((len(words) for words in words_of), default=1)
-        known = self._embeddings_of(list(dict.fromkeys(word for words in words_of for word in words)))
         rows = [
             torch.stack([known[word] for word in (*words, *words[:1] * (most - len(words)))])
             for words in words_of
         ]
         return torch.stack(rows) if rows else torch.zeros(0, most, self.embed_dim)
+
+    def class_texts(self, vocabulary: Vocabulary) -> ClassTexts:
+        """The same embeddings without padding, on the CPU; see :meth:`__call__`."""
+        words_of, known = self._known_words_of(vocabulary)
+        owners = [label for label, words in enumerate(words_of) for _ in words]
+        embeddings = [known[word] for words in words_of for word in words]
+        stacked = torch.stack(embeddings) if embeddings else torch.zeros(0, self.embed_dim)
+        return ClassTexts(stacked, torch.tensor(owners, dtype=torch.int64), len(words_of))
+
+    def _known_words_of(self, vocabulary: Vocabulary) -> tuple[list[tuple[str, ...]], dict[str, Tensor]]:
+        """The words of each category, and the embedding (E,) of each word."""
+        words_of = vocabulary.words
+        different = list(dict.fromkeys(word for words in words_of for word in words))
+        return words_of, self._embeddings_of(different)
 
     def _embeddings_of(self, words: Sequence[str]) -> dict[str, Tensor]:
         """Embeddings (E,) of different words: from RAM, from the cache file, else from the text tower."""
@@ -288,10 +309,7 @@ class TextEncoder:
             found |= self._cache.read(missing)
             missing = [word for word in missing if word not in found]
         if missing:
-            embedded = dict(zip(missing, self._embed(missing).unbind(), strict=True))
-            found |= embedded
-            if self._cache is not None:
-                self._cache.add(embedded)
+            found |= zip(missing, self._embed(missing).unbind(), strict=True)
         self._keep(found)
         return found
 
@@ -306,14 +324,43 @@ class TextEncoder:
 
     @torch.no_grad()
     def _embed(self, words: Sequence[str]) -> Tensor:
-        """(len(words), E): mean over templates of the unit embeddings of the sentences, normalised."""
-        tower = self._build_tower()
+        """(len(words), E): mean over templates of the unit embeddings of the sentences, normalised. What is embedded is
+        in the cache file at once; many words show their progress."""
+        try:
+            tower = self._build_tower().to(get_device())
+        except FileNotFoundError as error:
+            raise MissingWords(
+                words,
+                f"their text embeddings are not in the cache {self.cache_path} "
+                f"(tools/text_embeddings.py fills it on a machine that has the weights), and {error}",
+            ) from error
+        tokenize = open_clip.get_tokenizer(self.model_name)
+        found = []
+        shown = dict(
+            total=len(words),
+            desc="text embeddings",
+            unit="word",
+            leave=False,
+            disable=len(words) <= _WORDS_AT_ONCE,
+            mininterval=0.1 if sys.stderr.isatty() else _SECONDS_BETWEEN_LINES,
+        )
+        with tqdm(**shown) as progress:
+            for start in range(0, len(words), _WORDS_AT_ONCE):
+                batch = words[start : start + _WORDS_AT_ONCE]
+                embeddings = self._embed_batch(tower, tokenize, batch)
+                if self._cache is not None:
+                    self._cache.add(dict(zip(batch, embeddings, strict=True)))
+                found.append(embeddings)
+                progress.update(len(batch))
+        return torch.cat(found)
+
+    def _embed_batch(
+        self, tower: nn.Module, tokenize: Callable[[list[str]], Tensor], words: Sequence[str]
+    ) -> Tensor:
         sentences = [template.format(word) for word in words for template in self.templates]
-        tokens = open_clip.get_tokenizer(self.model_name)(sentences)
-        tokens = _cut_padding(tower, tokens)
-        device = get_device()
-        tower.to(device)
-        batches = [tower(batch.to(device)).float().cpu() for batch in tokens.split(_SENTENCES_AT_ONCE)]
+        tokens = tokenize(sentences).to(get_device())
+        with _without_padding(tower, tokens) as tokens:
+            batches = [tower(batch).float().cpu() for batch in tokens.split(_SENTENCES_AT_ONCE)]
         embeddings = F.normalize(torch.cat(batches), dim=-1).unflatten(0, (len(words), len(self.templates)))
         return F.normalize(embeddings.mean(1), dim=-1)
 
@@ -328,7 +375,7 @@ class TextEncoder:
                 level=logging.WARNING,
             )
         else:
-            path = self._locate_weights()
+            path = locate_weights(self.model_name, self.pretrained, self._download_dir)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # random towers agree between processes and runs
             tower = _build_text_tower(
@@ -348,23 +395,21 @@ class TextEncoder:
                 ) from error
         return tower.eval()
 
-    def _locate_weights(self) -> Path:
-        try:
-            return locate_weights(self.model_name, self.pretrained, self._download_dir)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(
-                f"the text embeddings are not all in the cache {self.cache_path} "
-                f"(tools/text_embeddings.py fills it on a machine that has the weights), and {error}"
-            ) from error
 
-
-def _cut_padding(tower: nn.Module, tokens: Tensor) -> Tensor:
-    """Drop the columns that are padding in every sentence: exact for a causal tower, and 5 times less work.
+@contextmanager
+def _without_padding(tower: nn.Module, tokens: Tensor) -> Iterator[Tensor]:
+    """The tokens without the columns that are padding in every sentence: exact for a causal tower, and 5 times less
+    work.
 
     In a causal tower no token sees what comes after it, and the embedding is read at the sentence's end.
     """
-    if getattr(tower, "attn_mask", None) is None or tower.pool_type not in ("argmax", "eos"):
-        return tokens
+    mask = getattr(tower, "attn_mask", None)
+    if mask is None or tower.pool_type not in ("argmax", "eos"):
+        yield tokens
+        return
     length = int((tokens != tower.pad_id).any(0).nonzero().max()) + 1
-    tower.attn_mask = tower.attn_mask[:length, :length]
-    return tokens[:, :length]
+    tower.attn_mask = mask[:length, :length]
+    try:
+        yield tokens[:, :length]
+    finally:
+        tower.attn_mask = mask

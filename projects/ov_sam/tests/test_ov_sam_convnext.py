@@ -100,7 +100,7 @@ def test_clip_sees_what_it_sees_in_omg_seg(build, photo, masks):
     seen = model.look_at(state.features, torch.zeros(2, 4), logits)
     expected, shown = model.image_encoder.trunk.embed_masks(state.features.last, logits[None])
     assert shown.all() and torch.equal(seen, expected[0])
-    cosines = torch.einsum("ne,cpe->nc", seen, model.embed_words(WORDS))
+    cosines = seen @ model.embed_words(WORDS).words.t()
     odds = np.log(segmenter.name_masks(state, rles, WORDS))
     assert odds[:, 1:] - odds[:, :1] == pytest.approx(
         100 * (cosines[:, 1:] - cosines[:, :1]).numpy(), rel=1e-3

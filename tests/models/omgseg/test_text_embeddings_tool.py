@@ -27,7 +27,7 @@ def test_fills_the_cache_so_that_no_tower_is_needed(
     arguments = ["--vocabulary", words, "--model", tiny_clip, "--pretrained", tiny_weights]
     arguments += ["--cache-dir", str(tmp_path / "cache"), "--templates", "plain"]
     assert main(arguments) == 0
-    assert "2 categories, embeddings (2, 1, 24)" in capsys.readouterr().out
+    assert "2 categories, embeddings (2, 24)" in capsys.readouterr().out
     monkeypatch.setattr(text_encoder_module, "_build_text_tower", None)
     assert main(arguments) == 0
 
