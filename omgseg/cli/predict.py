@@ -258,6 +258,7 @@ class _Work:
                     else:
                         self.done += 1
                         _report(job, files, Counter(result.names), progress)
+                        _report_names(result, progress)
                     progress.update()
             except UnreadableInputs as error:
                 for name, reason in error.failures:
@@ -296,3 +297,11 @@ def _report(job: Job, files: Sequence[Path], counts: Counter[str], progress: Any
     listed = ", ".join(f"{count} {name or 'object'}" for name, count in counts.most_common())
     target = " ".join(str(file) for file in files) or f"{job.label}:"
     progress.write(f"{target}  {listed or 'nothing found'}", file=sys.stdout)
+
+
+def _report_names(result: SegmentationResult, progress: Any) -> None:
+    """Print the most probable names of each mask that was named."""
+    for number, names in enumerate(result.top_names, start=1):
+        if names:
+            listed = ", ".join(f"{name} {score:.2f}" for name, score in names)
+            progress.write(f"  mask {number}: {listed}", file=sys.stdout)

@@ -6,6 +6,7 @@ examples:
   omgseg web --run work_dirs/demo/train          prints the address to open
   omgseg web --run RUN --port 8000
   omgseg web --run RUN --host 0.0.0.0            the whole network can reach the page
+  omgseg web --run RUN --names lvis words.txt    clicks are named by 1,203 words, or by those of a file
 """
 
 from __future__ import annotations
@@ -29,6 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="name under which a reverse proxy serves the page; may be given several times",
     )
+    group.add_argument(
+        "--names",
+        nargs="+",
+        default=[],
+        metavar="LIST",
+        help="label spaces from which clicked objects get names, beside typed words: known lists (lvis, ...), or files "
+        "(.json, or .txt with one word a line); their text embeddings are computed before the page opens",
+    )
     group.add_argument("--port", type=int, default=7860, help="0: a free one; default: %(default)s")
 
 
@@ -44,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
             host=args.host,
             port=args.port,
             allowed_hosts=args.allowed_host,
+            names=args.names,
             ready=lambda address: print(f"{address}  (Ctrl-C ends it)", flush=True),
         )
     return OK

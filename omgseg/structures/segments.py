@@ -25,6 +25,8 @@ FIELDS = (
     "labels",
     "scores",
     "ids",
+    "top_labels",
+    "top_scores",
     "vocabulary",
     "path",
     "name",
@@ -53,11 +55,16 @@ class Segments:
         frame_index: number of the frame in its video, from 0; None for images.
         time: of the frame, in seconds from the start of its video.
         image: the pixels, RGB uint8 (H, W, 3), for drawing. Default: read from `path` when they are needed.
+        top_labels: N times the K most probable indices into `vocabulary`, best first. Default: none, K = 0, as only
+            masks of prompts have them, which are named after they were found.
+        top_scores: their probabilities; 0 where a mask could not be named.
 
     Attributes:
         labels: int64 (N,).
         scores: float32 (N,).
         ids: int64 (N,).
+        top_labels: int64 (N, K).
+        top_scores: float32 (N, K).
 
     Raises:
         ValueError: arguments do not fit each other.
@@ -69,6 +76,8 @@ class Segments:
     labels: np.ndarray
     scores: np.ndarray
     ids: np.ndarray
+    top_labels: np.ndarray
+    top_scores: np.ndarray
     vocabulary: Vocabulary
     path: Path | None
     name: str
@@ -89,7 +98,10 @@ class Segments:
         frame_index: int | None = None,
         time: float | None = None,
         image: np.ndarray | None = None,
+        top_labels: Sequence[Sequence[int]] | np.ndarray | None = None,
+        top_scores: Sequence[Sequence[float]] | np.ndarray | None = None,
     ) -> None:
+        no_tops = np.zeros((len(rles), 0))
         path = None if path is None else Path(path)
         self.__dict__.update(
             task=Task(task),
@@ -98,6 +110,8 @@ class Segments:
             labels=_constant(labels, np.int64, "labels"),
             scores=_constant(scores, np.float32, "scores"),
             ids=_constant(np.arange(1, len(rles) + 1) if ids is None else ids, np.int64, "ids"),
+            top_labels=_constant(no_tops if top_labels is None else top_labels, np.int64, "top_labels"),
+            top_scores=_constant(no_tops if top_scores is None else top_scores, np.float32, "top_scores"),
             vocabulary=Vocabulary() if vocabulary is None else vocabulary,
             path=path,
             name=name if name is not None else "" if path is None else path.stem,
@@ -123,8 +137,15 @@ class Segments:
             raise ValueError(
                 f"labels: {self.labels.tolist()} are not all in a vocabulary of {classes} classes"
             )
-        if not np.isfinite(self.scores).all():
+        if not (np.isfinite(self.scores).all() and np.isfinite(self.top_scores).all()):
             raise ValueError("scores: not all are finite numbers")
+        shape = self.top_labels.shape
+        if len(shape) != 2 or shape[0] != count or self.top_scores.shape != shape:
+            raise ValueError(
+                f"top_labels: shape {shape} with top_scores of {self.top_scores.shape}, but there are {count} masks"
+            )
+        if self.top_labels.size and not (self.top_labels.min() >= 0 and self.top_labels.max() < classes):
+            raise ValueError(f"top_labels: not all are in a vocabulary of {classes} classes")
         if count and (self.ids.min() < 1 or len(np.unique(self.ids)) < count):
             raise ValueError(f"ids: {self.ids.tolist()} are not all different and above 0")
         for run_lengths in self.rles:
@@ -196,6 +217,15 @@ class Segments:
         return [self.vocabulary[label].name if label >= 0 else "" for label in self.labels.tolist()]
 
     @property
+    def top_names(self) -> list[list[tuple[str, float]]]:
+        """For each segment the most probable names with their probabilities, best first; none where it has no name."""
+        rows = zip(self.top_labels.tolist(), self.top_scores.tolist(), strict=True)
+        return [
+            [(self.vocabulary[label].name, score) for label, score in zip(*row, strict=True) if score > 0]
+            for row in rows
+        ]
+
+    @property
     def is_thing(self) -> np.ndarray:
         """bool (N,): countable objects; what has no class is one."""
         labels = self.labels.tolist()
@@ -224,9 +254,10 @@ class Segments:
 
     def replace(self, **changes: Any) -> Self:
         """A copy with other values of some of the constructor's arguments."""
-        return type(self)(
-            **{**{name: getattr(self, name) for name in FIELDS}, "image": self._image, **changes}
-        )
+        same = {name: getattr(self, name) for name in FIELDS}
+        if len(changes.get("rles", self.rles)) != len(self):
+            same |= dict(top_labels=None, top_scores=None)  # of other masks
+        return type(self)(**{**same, "image": self._image, **changes})
 
     def select(self, keep: np.ndarray | Sequence[int] | Sequence[bool]) -> Self:
         """Some of the segments.
@@ -248,6 +279,8 @@ class Segments:
             labels=self.labels[keep],
             scores=self.scores[keep],
             ids=self.ids[keep],
+            top_labels=self.top_labels[keep],
+            top_scores=self.top_scores[keep],
         )
 
     def confident(self, min_score: float) -> Self:

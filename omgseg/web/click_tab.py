@@ -28,6 +28,7 @@ ADD, REMOVE, BOX = "Part of the object (+)", "Not part of it (\u2212)", "Corner 
 ALIKE, UNLIKE = "Corner of an exemplar: find all like it", "Corner of an exemplar: not like it"
 MODES = {ADD: "points", REMOVE: "labels", BOX: "boxes", ALIKE: "exemplars", UNLIKE: "exemplars"}
 """Kinds of clicks, and the kind of prompt that they need."""
+TYPED = "The words above"
 START = "Upload a picture, then click on an object in it."
 READY = "Click on an object."
 START_BOX = "Upload a picture, then click on two corners around an object in it."
@@ -166,10 +167,17 @@ class ClickTab:
                     elem_id="click-mode",
                     visible=len(self.modes) > 1,
                 )
-                names = gr.State(None)
+                names = space = gr.State(None)
                 if isinstance(self.site.seg.segmenter, MaskNamer):
                     names = parts.word_input(
                         self.site, "click-words", "Name it", "Words that the object may be."
+                    )
+                    space = gr.Dropdown(
+                        [TYPED, *self.site.label_spaces],
+                        value=TYPED,
+                        label="Names from",
+                        elem_id="click-names",
+                        visible=bool(self.site.label_spaces),
                     )
                 with gr.Row():
                     undo = gr.Button("Undo", size="sm", min_width=80, elem_id="click-undo")
@@ -186,7 +194,11 @@ class ClickTab:
         picture.clear(self.forget, None, [clicks, status, *files], api_visibility="private")
         quiet = {"show_progress": "hidden", **rules}
         picture.select(
-            guarded(self.click), [clicks, picture, mode, names], shown, trigger_mode="multiple", **quiet
+            guarded(self.click),
+            [clicks, picture, mode, names, space],
+            shown,
+            trigger_mode="multiple",
+            **quiet,
         )
         undo.click(guarded(self.undo), [clicks], shown, trigger_mode="multiple", **quiet)
         reset.click(guarded(self.reset), [clicks], shown, **quiet)
@@ -213,15 +225,20 @@ class ClickTab:
         names: str | list[str] | None,
         event: gr.SelectData,
         request: gr.Request,
+        space: str | None = None,
     ) -> list[Any]:
-        """Handle a click on the picture; `shown` is the file that was shown at the time of the click."""
+        """Handle a click on the picture; `shown` is the file that was shown at the time of the click, and `space` the
+        label space that gives the names in the place of typed words."""
         if clicks is None:
             raise Refused("Upload a picture first.")
         if mode not in self.modes:
             raise Refused(f"There is no click {mode!r}.")
         if len(clicks.steps) >= self.site.limits.clicks:
             raise Refused(f"No more than {self.site.limits.clicks} clicks on an object; undo some, or reset.")
-        words = self.site.words_of(names, Task.EVERYTHING)
+        if space in (None, TYPED):
+            words = self.site.words_of(names, Task.EVERYTHING)
+        elif (words := self.site.label_spaces.get(space)) is None:
+            raise Refused(f"There is no label space {space!r}.")
         encoded = self._encode(clicks.path, request)
         encoded.predictor.vocabulary = words
         height, width = encoded.image.shape[:2]
@@ -306,7 +323,7 @@ class ClickTab:
         folder, result = self.site.workspace.new_folder(), clicks.result
         picture = folder / "clicks.jpg"
         Image.fromarray(draw_view(view, clicks)).save(picture, quality=92)
-        shown = [clicks, str(picture), parts.message_html(self._text(clicks))]
+        shown = [clicks, str(picture), self._text_html(clicks)]
         if result is None or not len(result):
             return [*shown, *_no_files()]
         name = safe_name(Path(clicks.path).stem)
@@ -314,6 +331,12 @@ class ClickTab:
         Image.fromarray(coco_mask.decode(coco_mask.merge(result.rles)) * 255).save(mask)
         content = result.save(folder / f"{name}_mask.json")
         return [*shown, *(gr.DownloadButton(value=str(file), interactive=True) for file in (mask, content))]
+
+    def _text_html(self, clicks: Clicks) -> str:
+        """:meth:`_text`, and the best names of a clicked object."""
+        html, result = parts.message_html(self._text(clicks)), clicks.result
+        has_names = clicks.corner is None and result is not None and any(result.top_names)
+        return html + parts.names_html(result.top_names[0]) if has_names else html
 
     def _text(self, clicks: Clicks) -> str:
         """What was found from what, or what to do next."""
@@ -331,7 +354,9 @@ class ClickTab:
             found = f"Mask from {' and '.join(prompts)}"
         area = 100 * coco_mask.area(coco_mask.merge(result.rles)) / (result.size[0] * result.size[1])
         text = f"{found}: {area:.1f} % of the picture."
-        if names := dict.fromkeys(name for name in result.names if name):
+        if any(result.top_names):
+            text += " It looks like:"
+        elif names := dict.fromkeys(name for name in result.names if name):
             text += f" It looks like: {', '.join(names)}."
         return text
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import gradio as gr
 
 from omgseg.inference import OMGSegInferencer, describe
-from omgseg.structures import Task
+from omgseg.structures import Task, Vocabulary
 from omgseg.web.click_tab import ClickTab
 from omgseg.web.image_tab import ImageTab
 from omgseg.web.parts import Site
@@ -42,7 +44,10 @@ CSS = """
 
 
 def build_app(
-    seg: OMGSegInferencer, limits: Limits | None = None, workspace: Workspace | None = None
+    seg: OMGSegInferencer,
+    limits: Limits | None = None,
+    workspace: Workspace | None = None,
+    label_spaces: Mapping[str, Vocabulary] | None = None,
 ) -> gr.Blocks:
     """The page of a model, ready for ``queue`` and ``launch``; :func:`omgseg.web.serve` does both.
 
@@ -53,12 +58,13 @@ def build_app(
         seg: the inferencer of the model.
         limits: limits of requests and uploads.
         workspace: folder of uploads and results; default: a new one.
+        label_spaces: words from which clicked objects may get names, by their names on the page.
 
     Raises:
         ValueError: the model offers nothing that the page can show.
     """
     limits = limits or Limits()
-    site = Site(seg, limits, workspace or Workspace(limits))
+    site = Site(seg, limits, workspace or Workspace(limits), dict(label_spaces or {}))
     tabs: dict[str, ImageTab | ClickTab | VideoTab] = {}
     if site.task_names():
         tabs["Picture"] = ImageTab(site)

@@ -8,16 +8,18 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
 from omgseg.inference import OMGSegInferencer, SegmentationResult, UnsupportedRequest
-from omgseg.inference.words import check_word_count
-from omgseg.protocols import MaskNamer
+from omgseg.inference.interactive import prepare_names
+from omgseg.inference.words import check_word_count, choose_names
+from omgseg.protocols import MaskNamer, MissingWords
 from omgseg.structures import NO_CLASS, Category, Task, Vocabulary
 from omgseg.visualization import segment_color
 from omgseg.web.uploads import Limits, Refused, Workspace, as_uploaded
@@ -50,11 +52,13 @@ class Site:
         seg: the inferencer of the model.
         limits: limits of requests and uploads.
         workspace: folder of uploads and results.
+        label_spaces: words from which clicked objects may get names, by their names on the page.
     """
 
     seg: OMGSegInferencer
     limits: Limits
     workspace: Workspace
+    label_spaces: dict[str, Vocabulary] = field(default_factory=dict)
 
     def task_names(self, video: bool = False) -> list[str]:
         """The page's names of the tasks that the model offers, for pictures or for videos; it takes no examples."""
@@ -106,6 +110,25 @@ class Site:
                 f"{count} words are too many for regions in a picture of {megapixels:.1f} megapixels: at most {most} "
                 "are accepted. Give fewer words, or make the picture smaller."
             )
+
+
+def label_spaces_of(seg: OMGSegInferencer, names: Iterable[str]) -> dict[str, Vocabulary]:
+    """Label spaces by their names on the page, ready for the model.
+
+    Args:
+        seg: the inferencer of the model.
+        names: of known label spaces, or files, see :func:`~omgseg.inference.words.to_vocabulary`.
+
+    Raises:
+        UnsupportedRequest, FileNotFoundError, ValueError: the model cannot name masks by these words; a name is
+            unknown, or a file wrong.
+    """
+    spaces = {}
+    for name in names:
+        words = choose_names(seg.segmenter, name)
+        prepare_names(seg.segmenter, words)
+        spaces[f"{Path(name).stem} ({len(words):,} words)"] = words
+    return spaces
 
 
 def parse_words(text: str | None, most: int) -> Vocabulary | None:
@@ -312,6 +335,12 @@ def _entry(color: tuple[int, int, int] | None, name: str, notes: str) -> str:
     return f'<li>{swatch}<span class="name">{escape(name)}</span><span class="notes">{notes}</span></li>'
 
 
+def names_html(names: Sequence[tuple[str, float]]) -> str:
+    """Names of an object with their probabilities, the best first."""
+    entries = (_entry(None, name, f"{100 * score:.1f} %") for name, score in names)
+    return f'<ul class="legend" aria-label="Names">{"".join(entries)}</ul>'
+
+
 def message_html(text: str) -> str:
     """A line of text in place of a result."""
     return f'<p class="hint">{escape(text)}</p>'
@@ -363,6 +392,12 @@ def _messages() -> Iterator[None]:
         raise
     except (Refused, UnsupportedRequest) as error:
         raise _shown(str(error), "Not accepted") from None
+    except MissingWords as error:
+        LOGGER.error("%s", error)
+        message = (
+            f"The model cannot read {error.shown}: the server lacks a file for other words than it has met."
+        )
+        raise _shown(message, "Not possible") from None
     except MemoryError:
         LOGGER.exception("out of memory")
         raise _shown("There is not enough memory for this. Try a smaller one.", "Not possible") from None

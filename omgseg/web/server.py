@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from omgseg.inference import OMGSegInferencer
+from omgseg.structures import Vocabulary
 from omgseg.web.gate import Hosts, guarding
 from omgseg.web.page import CSS, build_app, theme
+from omgseg.web.parts import label_spaces_of
 from omgseg.web.uploads import Limits, Workspace
 
 LOOPBACK = "127.0.0.1"
@@ -23,6 +25,7 @@ def serve(
     limits: Limits | None = None,
     ready: Callable[[str], None] | None = None,
     allowed_hosts: Iterable[str] = (),
+    names: Iterable[str] = (),
 ) -> None:
     """Serve the page until Ctrl-C or SIGTERM. Uploads and results are deleted at the end.
 
@@ -35,16 +38,19 @@ def serve(
         ready: called with the address of the page when it can be opened.
         allowed_hosts: names under which a reverse proxy serves the page. Requests to other names than these and those
             of this machine, and requests from pages of other origins, are refused.
+        names: label spaces from which clicked objects get names, by name or file; see :func:`label_spaces_of`.
 
     Raises:
         OSError: the port is in use.
+        UnsupportedRequest, FileNotFoundError, ValueError: see :func:`label_spaces_of`.
     """
     limits = limits or Limits()
+    spaces = label_spaces_of(seg, names)
     workspace = Workspace(limits)
     try:
         with _terminable():
             try:
-                app = launch(seg, host, port, limits, workspace, allowed_hosts)
+                app = launch(seg, host, port, limits, workspace, allowed_hosts, spaces)
             except OSError as error:  # Gradio's message names settings that users do not have
                 raise OSError(
                     f"the page cannot listen on {host}, port {port}, which may be in use; "
@@ -69,9 +75,10 @@ def launch(
     limits: Limits,
     workspace: Workspace,
     allowed_hosts: Iterable[str] = (),
+    label_spaces: Mapping[str, Vocabulary] | None = None,
 ):
     """Start the server in a separate thread; returns the app, whose ``close`` ends it."""
-    app = build_app(seg, limits, workspace)
+    app = build_app(seg, limits, workspace, label_spaces)
     app.queue(max_size=limits.waiting, api_open=False)
     app.launch(
         server_name=host,

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from omgseg.inference import SegmentationResult, VideoResult
+from omgseg.protocols import MissingWords
 from omgseg.structures.label_png import decode_panoptic_png
-from tests.fakes import picture
+from tests.fakes import FakeSegmenter, picture
 
 TOOL = Path(__file__).parents[2] / "tools" / "infer.py"
 
@@ -29,6 +30,31 @@ def test_an_image_becomes_a_picture(run, model, photos, tmp_path):
     drawn, bare = (np.asarray(Image.open(file)).astype(int) for file in (out / "1.png", photos / "1.png"))
     assert drawn.shape == bare.shape
     assert np.abs(drawn - bare).mean() > 5
+
+
+def test_a_click_prints_its_best_names(run, model, photos, tmp_path):
+    words = tmp_path / "words.txt"
+    words.write_text("red\nblue\ngreen, grass\nwhite\nblack\nyellow\n")
+    out = tmp_path / "out"
+    clicks = ["--points", "25,20", "--vocabulary", words]
+    status, lines, error = run(
+        "predict", photos / "1.png", "--out", out, *model[:6], *clicks, "--format", "json"
+    )
+    assert status == 0, error
+    (names,) = SegmentationResult.load(out / "1.json").top_names
+    listed = ", ".join(f"{name} {score:.2f}" for name, score in names)
+    assert len(names) == 5 and f"  mask 1: {listed}\n" in lines
+
+
+def test_words_that_the_model_cannot_read_are_named(run, model, photos, tmp_path, monkeypatch):
+    def refuse(self, state, rles, words):
+        raise MissingWords(words.names, "weights.pt does not exist")
+
+    monkeypatch.setattr(FakeSegmenter, "name_masks", refuse)
+    given = ["--points", "25,20", "--vocabulary", "okapi", "quokka"]
+    status, _, error = run("predict", photos / "1.png", "--out", tmp_path, *model[:6], *given)
+    assert status == 1 and error.count("error: ") == 1
+    assert "error: the model cannot read 'okapi', 'quokka': weights.pt does not exist" in error
 
 
 def test_many_inputs_and_formats(run, model, photos, tmp_path):

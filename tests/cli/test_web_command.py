@@ -9,17 +9,18 @@ from omgseg.inference import OMGSegInferencer
 def test_serves_the_model(run, model, monkeypatch):
     served = []
 
-    def serve(seg, *, host, port, allowed_hosts, ready):
+    def serve(seg, *, host, port, allowed_hosts, names, ready):
         ready(f"http://{host}:{port}")
-        served.append((seg, allowed_hosts))
+        served.append((seg, allowed_hosts, names))
 
     monkeypatch.setitem(sys.modules, "omgseg.web", types.SimpleNamespace(serve=serve))
     names = ["--allowed-host", "example.org", "--allowed-host", "www.example.org"]
-    status, out, error = run("web", *model[:6], "--port", "8123", *names)
+    status, out, error = run("web", *model[:6], "--port", "8123", *names, "--names", "lvis", "words.txt")
     assert status == 0, error
     assert "http://127.0.0.1:8123" in out
-    ((seg, allowed_hosts),) = served
+    ((seg, allowed_hosts, label_spaces),) = served
     assert isinstance(seg, OMGSegInferencer) and allowed_hosts == names[1::2]
+    assert label_spaces == ["lvis", "words.txt"]
 
 
 def test_mistakes(run, model, monkeypatch):

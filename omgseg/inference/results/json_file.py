@@ -2,8 +2,8 @@
 
 A file holds one object: ``format``, ``version``, ``kind`` (image or video), ``task``, ``size`` [height, width],
 ``path``, ``name``, ``vocabulary``, and for each frame ``frame_index``, ``time``, ``labels``, ``scores``, ``ids`` and
-``masks`` (``counts`` of compressed COCO run lengths). An image has the fields of its frame beside the others; a video
-has them in a list ``frames``, and also ``fps``.
+``masks`` (``counts`` of compressed COCO run lengths), and ``top_labels`` and ``top_scores`` if there are any. An image
+has the fields of its frame beside the others; a video has them in a list ``frames``, and also ``fps``.
 """
 
 from __future__ import annotations
@@ -133,7 +133,15 @@ def _frame(result: Segments) -> dict[str, Any]:
         "scores": [shortest(score) for score in result.scores],
         "ids": result.ids.tolist(),
         "masks": [run_lengths["counts"] for run_lengths in result.rles],
+        **_tops(result),
     }
+
+
+def _tops(result: Segments) -> dict[str, Any]:
+    if not result.top_labels.size:
+        return {}
+    scores = [[shortest(score) for score in row] for row in result.top_scores]
+    return {"top_labels": result.top_labels.tolist(), "top_scores": scores}
 
 
 def _read(path: Path, kind: str) -> dict[str, Any]:
@@ -189,6 +197,14 @@ def _list(content: dict[str, Any], field: str, kinds: type | tuple[type, ...]) -
     return values
 
 
+def _rows(content: dict[str, Any], field: str, kinds: type | tuple[type, ...]) -> list[list[Any]]:
+    """A list of lists of one length."""
+    rows = [_list({field: row}, field, kinds) for row in _get(content, field, list)]
+    if len({len(row) for row in rows}) > 1:
+        raise ValueError(f"field {field!r} holds lists of different lengths")
+    return rows
+
+
 def _check_range(field: str, value: Any) -> None:
     if isinstance(value, int) and abs(value) > _LARGEST:
         raise ValueError(f"field {field!r} holds a number of {value.bit_length()} bits, which is too large")
@@ -226,12 +242,14 @@ def _frame_arguments(content: dict[str, Any], size: tuple[int, int]) -> dict[str
         with _named(f"field 'masks'[{index}]"):
             check_counts(counts, size)
         rles.append({"size": list(size), "counts": counts})
+    tops = {"top_labels": int, "top_scores": _NUMBER} if "top_labels" in content else {}
     return {
         **_source_arguments(content),
         "rles": rles,
         "labels": _list(content, "labels", int),
         "scores": _list(content, "scores", _NUMBER),
         "ids": _list(content, "ids", int),
+        **{field: _rows(content, field, kinds) for field, kinds in tops.items()},
         "frame_index": _get(content, "frame_index", (int, type(None))),
         "time": _get(content, "time", (*_NUMBER, type(None))),
     }
