@@ -25,6 +25,14 @@ IMAGE_SIZE, IMAGE_JITTER = (1024, 1024), (0.1, 2.0)
 VIDEO_SIZE, VIDEO_JITTER = (1280, 736), (0.8, 2.0)
 COCO_TEST_SIZE = (1333, 800)
 """Of the published training and tests."""
+# fmt: off
+COCO_48_17: dict[str, list[int]] = dict(
+    base=[1, 2, 3, 4, 7, 8, 9, 15, 16, 19, 20, 23, 24, 25, 27, 31, 33, 34, 35, 38, 42, 44, 48, 50, 51, 52, 53, 54, 55,
+          56, 57, 59, 60, 62, 65, 70, 72, 73, 74, 75, 78, 79, 80, 82, 84, 85, 86, 90],
+    novel=[5, 6, 17, 18, 21, 22, 28, 32, 36, 41, 47, 49, 61, 63, 76, 81, 87],
+)
+# fmt: on
+"""COCO's category ids of the usual base and novel things (Bansal et al., "Zero-shot object detection", 2018)."""
 
 
 def augment(jitter: tuple[float, float]) -> list[Step]:

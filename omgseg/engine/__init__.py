@@ -3,7 +3,7 @@
 from omgseg.engine.click_loop import (
     ClickLoop,
     DetectedBoxLoop,
-    NamedBoxLoop,
+    NamedPromptLoop,
     ProposalLoop,
     RefinementLoop,
 )
@@ -32,7 +32,7 @@ __all__ = [
     "DumpHook",
     "FiniteLossHook",
     "IterationSeedHook",
-    "NamedBoxLoop",
+    "NamedPromptLoop",
     "NonFiniteLossError",
     "PicturesHook",
     "ProposalLoop",

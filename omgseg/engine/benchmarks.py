@@ -193,6 +193,7 @@ PAPER = {
     "mobile_sam": "MobileSAM",
     "efficient_sam_ti": "EfficientSAM-Ti",
     "edge_sam": "EdgeSAM",
+    "ov_sam": "OV-SAM",
 }
 """Keys of the figures in ``Outcome.listed``, and the columns they make. Models without a figure have no column."""
 

@@ -1,5 +1,5 @@
 """Models behind the seam that are prompted: as they are used, by the protocol of the small SAMs, with the boxes of a
-detector, with boxes whose content is to be named, or with nothing, for all masks of an image."""
+detector, with boxes and centres of what is to be named, or with nothing, for all masks of an image."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from omgseg.evaluation.functional.interactive import (
 )
 from omgseg.protocols import ImageState, MaskNamer, MaskSet, PromptableModel, Prompts, Proposer
 from omgseg.registry import LOOPS, SEGMENTERS
-from omgseg.structures import NO_CLASS
+from omgseg.structures import NO_CLASS, Vocabulary
 from omgseg.structures.prompts import draw_corrections, wrong_pixels
 from omgseg.structures.run_lengths import decode_masks
 
@@ -291,35 +291,98 @@ class DetectedBoxLoop(PromptLoop):
 
 
 @LOOPS.register_module()
-class NamedBoxLoop(PromptLoop):
-    """Masks for the boxes of the annotations, and their names out of all things of the dataset, as the open-vocabulary
-    SAMs are evaluated (OV-SAM, arXiv:2401.02955).
+class NamedPromptLoop(PromptLoop):
+    """Masks for the boxes and for the centres of annotated objects, and their names out of the things of the dataset,
+    as the open-vocabulary SAMs are evaluated (OV-SAM, arXiv:2401.02955, Table 1, and its published code).
 
     Of the dataset's pipeline come the objects (``gt_instances``, with the boxes of the annotations if ``LoadSegments``
-    has read them). Adds to a sample: ``pred_instances`` with ``masks`` bool (N, H, W), ``labels`` (N,), ``NO_CLASS``
-    where the model cannot name the mask, and ``scores`` (N,), the probabilities of the names.
+    has read them). An object's centre is that of its mask (:func:`centre_of`) after resizing to the square of `frame`
+    pixels that the published model sees, whatever the model's own size.
+
+    Adds to a sample: ``pred_instances`` for the boxes and, if the model takes points, ``pred_centres``; each has
+    ``masks`` bool (N, H, W), ``labels`` (N,), ``NO_CLASS`` where the model cannot name the mask, and ``scores`` (N,),
+    the probabilities of the names. Leaves only the objects in ``gt_instances`` that are prompted.
+
+    Args:
+        category_ids: only objects of these categories are prompted, and a mask gets the best name of these; the model
+            scores all things of the dataset nevertheless. None: all things.
+        frame: side of the square.
+        kwargs: see mmengine's TestLoop.
     """
 
     NEEDS = frozenset({"boxes"})
     PROTOCOLS = (PromptableModel, MaskNamer)
     LACKING = "does not take boxes and name masks"
 
+    def __init__(
+        self, *args: Any, category_ids: Sequence[int] | None = None, frame: int = 1024, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.category_ids = category_ids
+        self.frame = frame
+
     def _prompt(self, model: Any, sample: DetDataSample) -> None:
         words = vocabulary_of(self.dataloader.dataset).things()
-        size = tuple(sample.ori_shape)
-        boxes = _inside(sample.gt_instances.bboxes.numpy().astype(np.float32), size)
-        masks, labels = np.zeros((len(boxes), *size), bool), np.full(len(boxes), NO_CLASS)
-        scores = np.zeros(len(boxes), np.float32)
-        state = _encode(model, sample) if len(boxes) else None
-        for start in range(0, len(boxes), MAX_PROMPTS):
-            rows = slice(start, start + MAX_PROMPTS)
-            answer = model.segment_prompts(state, Prompts(boxes=boxes[rows]))
-            probabilities = model.name_masks(state, answer.rles, words)
-            masks[rows] = _masks(answer)
-            scores[rows] = probabilities.max(1)
-            labels[rows] = np.where(scores[rows] > 0, probabilities.argmax(1), NO_CLASS)
-        found = dict(masks=masks, labels=labels, scores=scores)
-        sample.pred_instances = InstanceData(**{name: torch.from_numpy(one) for name, one in found.items()})
+        allowed = np.array([self.category_ids is None or id in self.category_ids for id in words.label_to_id])
+        if not allowed.any():
+            raise ConfigError(
+                f"NamedPromptLoop: category_ids {self.category_ids} has no thing of the dataset"
+            )
+        is_asked = torch.from_numpy(np.isin(sample.gt_instances.labels.numpy(), np.flatnonzero(allowed)))
+        objects = sample.gt_instances = sample.gt_instances[is_asked]
+        kinds = {"pred_instances": self._boxes}
+        if "points" in model.abilities.prompts:
+            kinds["pred_centres"] = self._centres
+        state = _encode(model, sample) if len(objects) else None
+        for field, prompts_of in kinds.items():
+            found = _no_names(sample.ori_shape, len(objects))
+            for start in range(0, len(objects), MAX_PROMPTS):
+                rows = slice(start, start + MAX_PROMPTS)
+                answer = model.segment_prompts(state, prompts_of(objects[rows]))
+                found.masks[rows] = torch.from_numpy(_masks(answer))
+                found.labels[rows], found.scores[rows] = best_names(model, state, answer.rles, words, allowed)
+            sample.set_field(found, field)
+
+    def _boxes(self, objects: InstanceData) -> Prompts:
+        boxes = objects.bboxes.numpy().astype(np.float32)
+        return Prompts(boxes=_inside(boxes, tuple(objects.masks.shape[1:])))
+
+    def _centres(self, objects: InstanceData) -> Prompts:
+        frame = ModelFrame(tuple(objects.masks.shape[1:]), self.frame)
+        centres = [centre_of(frame.place(mask[None])[0]) for mask in np.asarray(objects.masks, bool)]
+        points = frame.to_image(np.array(centres).reshape(-1, 1, 2))
+        return Prompts(points, np.ones(points.shape[:2], np.int8))
+
+
+def _no_names(size: Sequence[int], count: int) -> InstanceData:
+    """Predictions of N objects, before the model is asked."""
+    return InstanceData(
+        masks=torch.zeros(count, *size, dtype=torch.bool),
+        labels=torch.full((count,), NO_CLASS),
+        scores=torch.zeros(count),
+    )
+
+
+def best_names(
+    model: MaskNamer,
+    state: ImageState,
+    rles: Sequence[dict[str, Any]],
+    words: Vocabulary,
+    allowed: np.ndarray,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Names of N masks.
+
+    Args:
+        words: that the model scores.
+        allowed: bool (C,), those of them that may be names.
+
+    Returns:
+        Labels int64 (N,), ``NO_CLASS`` where the model cannot name the mask, and their probabilities float32 (N,).
+    """
+    probabilities = np.where(allowed, model.name_masks(state, rles, words), 0.0)
+    scores = probabilities.max(1)
+    labels = np.where(scores > 0, probabilities.argmax(1), NO_CLASS)
+    return torch.from_numpy(labels), torch.from_numpy(scores.astype(np.float32))
 
 
 @LOOPS.register_module()

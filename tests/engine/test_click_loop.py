@@ -402,26 +402,61 @@ class Names(Direct, NamesMasks):
     """Takes boxes, and names what is in them."""
 
 
-def test_names_of_what_is_in_boxes(tmp_path):
+@pytest.fixture
+def coloured(tmp_path):
     """Red and blue are right, green is no thing, and the last box holds nothing to name."""
     data = Detected(tmp_path)
     data.vocabulary = Vocabulary(
         [Category("red", id=1), Category("blue", id=2), Category("green", False, id=3)]
     )
-    samples = [
+    data.metainfo = dict(vocabulary=data.vocabulary)
+    data.samples = [
         sample_of(tmp_path, "a", RED, BLUE, GREEN),
         sample_of(tmp_path, "b", picture(60, 80, ("red", 30, 30, 32, 32))[..., 0] > 150),
         sample_of(tmp_path, "none"),
     ]
-    for sample, labels in zip(samples, ([0, 1, 1], [0], []), strict=True):
+    for sample, labels in zip(data.samples, ([0, 1, 1], [0], []), strict=True):
         sample["data_samples"].gt_instances.labels = torch.tensor(labels, dtype=torch.long)
-    data.samples = samples
-    values, (first, second, _) = run(tmp_path, Names(), data, NamingMetric(), "NamedBoxLoop")
-    assert first.pred_instances.labels.tolist()[:2] == [0, 1] and np.array_equal(
-        first.pred_instances.masks[0], RED
-    )
+    return data
+
+
+NAMED = dict(kind="NamedPromptLoop", frame=64)
+
+
+def test_names_of_what_is_in_boxes_and_at_centres(tmp_path, coloured):
+    groups = dict(base=[1], novel=[2], none=[3])
+    model = Names()
+    values, (first, second, third) = run(tmp_path, model, coloured, NamingMetric(groups), **NAMED)
+    for found in (first.pred_instances, first.pred_centres):
+        assert found.labels.tolist()[:2] == [0, 1] and np.array_equal(found.masks[0], RED)
     assert second.pred_instances.labels.tolist() == [-1] and not second.pred_instances.masks.any()
     assert first.pred_instances.scores[0] > 0.9 and second.pred_instances.scores.tolist() == [0]
-    assert values == {"naming/Acc": 50, "naming/mIoU": 75}
-    with pytest.raises(ConfigError, match="NamedBoxLoop: Direct does not take boxes and name masks"):
-        run(tmp_path / "x", Direct(), data, NamingMetric(), "NamedBoxLoop")
+    assert third.pred_centres.masks.shape == (0, 60, 80)
+    assert np.isnan(values.pop("naming/Acc_box_none")) and np.isnan(values.pop("naming/mIoU_centre_none"))
+    shown = {name.removeprefix("naming/"): value for name, value in values.items()}
+    for prompt in ("box", "centre"):
+        assert shown[f"Acc_{prompt}"] == 50 and shown[f"mIoU_{prompt}"] == 75
+        assert shown[f"Acc_{prompt}_base"] == shown[f"mIoU_{prompt}_base"] == 50
+        assert shown[f"Acc_{prompt}_novel"] == 50 and shown[f"mIoU_{prompt}_novel"] == 100
+    assert sum(call[0] == "encode_image" for call in model.calls) == 2, "once for both kinds of prompts"
+
+
+def test_a_name_is_one_of_the_categories_that_are_asked_for(tmp_path, coloured):
+    """Without red, its objects are not prompted, and what looks red gets another name."""
+    coloured.samples[0]["data_samples"].gt_instances.labels = torch.tensor([1, 1, 0])
+    values, (first, second, _) = run(tmp_path, Names(), coloured, NamingMetric(), category_ids=[2], **NAMED)
+    assert first.gt_instances.labels.tolist() == first.pred_instances.labels.tolist() == [1, 1]
+    assert first.pred_instances.scores.tolist() == pytest.approx([0.05, 0.95])
+    assert len(second.gt_instances) == len(second.pred_centres) == 0
+    assert values["naming/Acc_box"] == 100
+    with pytest.raises(ConfigError, match=r"category_ids \[7\] has no thing of the dataset"):
+        run(tmp_path / "x", Names(), coloured, NamingMetric(), category_ids=[7], **NAMED)
+
+
+def test_models_that_name_no_masks_or_take_no_points(tmp_path, coloured):
+    with pytest.raises(ConfigError, match="NamedPromptLoop: Direct does not take boxes and name masks"):
+        run(tmp_path, Direct(), coloured, NamingMetric(), **NAMED)
+    model = Names()
+    model.abilities = Abilities(frozenset({Task.INTERACTIVE}), frozenset({"boxes"}))
+    values, _ = run(tmp_path / "x", model, coloured, NamingMetric(), **NAMED)
+    assert values == {"naming/Acc_box": 50, "naming/mIoU_box": 75}

@@ -98,7 +98,7 @@ def content(fields: dict) -> list[tuple]:
 SAME = (
     "cityscapes",
     "coco_interactive",
-    "coco_named_boxes",
+    "coco_named_prompts",
     "coco_proposals",
     "davis17",
     "vipseg",

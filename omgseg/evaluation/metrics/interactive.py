@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from omgseg.evaluation.functional.average_precision import check_lvis_fields
+from omgseg.evaluation.functional.inputs import load_annotations
 from omgseg.evaluation.functional.interactive import (
     NOC_THRESHOLDS,
     mask_overlaps,
@@ -110,20 +112,68 @@ class RefinementMetric(SampleMetric):
 
 @METRICS.register_module()
 class NamingMetric(SampleMetric):
-    """Names and masks of prompted objects; reads ``pred_instances`` and ``gt_instances`` (masks, labels) by row.
+    """Names and masks of prompted objects; reads ``gt_instances`` and, by row, ``pred_instances`` (box prompts) and
+    ``pred_centres`` (centre points), each with masks and labels.
 
-    Values: ``Acc``, the share of objects with the right name, and ``mIoU`` of their masks.
+    Values, by the prompt (``box``, ``centre``): ``Acc_box``, the share of objects with the right name, and ``mIoU_box``
+    of their masks; and the same over the objects of each group, ``Acc_box_<group>``, ``mIoU_box_<group>``. All are
+    means over objects, not over categories; NaN without an object.
+
+    Args:
+        groups: category ids of each further average; with `ann_file`, frequencies of categories:
+            ``{"base": ["f", "c"], "novel": ["r"]}``.
+        ann_file: an LVIS file, whose categories have a ``frequency``.
+        prefix, kwargs: see mmengine's BaseMetric.
+
+    Raises:
+        FileNotFoundError, ValueError: `ann_file` is missing, or no LVIS file.
     """
 
     default_prefix = "naming"
+    PROMPTS = {"box": "pred_instances", "centre": "pred_centres"}
+    """The fields of a sample by prompt."""
 
-    def reduce(self, sample: dict[str, Any]) -> tuple[np.ndarray, Overlaps]:
-        """Whether each name is right, bool (N,); intersections and unions, int64 (N,)."""
-        truth, found = self.field(sample, "gt_instances"), self.field(sample, "pred_instances")
-        overlaps = mask_overlaps(to_numpy(truth["masks"]), to_numpy(found["masks"]))
-        return to_numpy(truth["labels"]) == to_numpy(found["labels"]), overlaps
+    def __init__(
+        self,
+        groups: Mapping[str, Sequence[int | str]] | None = None,
+        ann_file: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.groups = {name: list(members) for name, members in (groups or {}).items()}
+        if ann_file is not None:
+            truth = load_annotations(ann_file, ("images", "categories"))
+            check_lvis_fields(truth, ann_file)
+            for name, frequencies in self.groups.items():
+                self.groups[name] = [c["id"] for c in truth["categories"] if c["frequency"] in frequencies]
 
-    def summarize(self, results: dict[Any, tuple[np.ndarray, Overlaps]]) -> dict[str, float]:
-        right = np.concatenate([right for right, _ in results.values()])
-        mean = _summary([overlaps for _, overlaps in results.values()])["mIoU"]
-        return percent({"Acc": float(right.mean()), "mIoU": mean})
+    def reduce(self, sample: dict[str, Any]) -> dict[str, dict[str, np.ndarray]]:
+        """Per prompt: ``label`` of each object (N,), whether its name is ``right``, and ``overlaps`` int64 (2, N)."""
+        truth = self.field(sample, "gt_instances")
+        self.field(sample, self.PROMPTS["box"])
+        labels, masks = to_numpy(truth["labels"]), to_numpy(truth["masks"])
+        values = {}
+        for prompt, field in self.PROMPTS.items():
+            if field in sample:
+                right = to_numpy(sample[field]["labels"]) == labels
+                overlaps = np.stack(mask_overlaps(masks, to_numpy(sample[field]["masks"])))
+                values[prompt] = dict(label=labels, right=right, overlaps=overlaps)
+        return values
+
+    def summarize(self, results: dict[Any, dict[str, dict[str, np.ndarray]]]) -> dict[str, float]:
+        values: dict[str, float] = {}
+        for prompt in next(iter(results.values())):
+            parts = [result[prompt] for result in results.values()]
+            label, right, overlaps = (
+                np.concatenate([part[name] for part in parts], -1) for name in ("label", "right", "overlaps")
+            )
+            if not len(label):
+                raise ValueError(f"none of the {len(results)} images has a prompted object")
+            chosen = {"": np.ones(len(label), bool)}
+            chosen |= {
+                f"_{name}": np.isin(self.category_ids(label), ids) for name, ids in self.groups.items()
+            }
+            for name, rows in chosen.items():
+                values[f"Acc_{prompt}{name}"] = float(right[rows].mean()) if rows.any() else float("nan")
+                values[f"mIoU_{prompt}{name}"] = summarize_overlaps(*overlaps[:, rows])["mIoU"]
+        return percent(values)
