@@ -242,25 +242,42 @@ class _Truth:
 
 @LOOPS.register_module()
 class DetectedBoxLoop(PromptLoop):
-    """Masks for the boxes of a given detector, whose categories and scores are kept: what a model adds to a detector.
+    """Masks for the boxes of a given detector, whose scores are kept: what a model adds to a detector.
 
     Adds to a sample: ``pred_instances`` with ``labels`` (N,), ``scores`` (N,) and ``masks`` bool (N, H, W). A box
     without area inside of the image gets an empty mask.
 
     Args:
         boxes: a COCO result file of boxes.
+        labels: ``"detector"``: its categories are kept, too. ``"model"``: the model names its masks, and what it cannot
+            name is left out (OV-SAM, arXiv:2401.02955, Tables 4 and 2).
+        category_ids: of the names, see :class:`NamedPromptLoop`.
         kwargs: see mmengine's TestLoop.
 
     Raises:
         FileNotFoundError: the file is missing.
         ConfigError: it is not a COCO result file, or one of other images; names the file and the field.
+        ValueError: `labels` is unknown.
     """
 
     NEEDS = frozenset({"boxes"})
     LACKING = "does not take boxes"
 
-    def __init__(self, *args: Any, boxes: str, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        boxes: str,
+        labels: str = "detector",
+        category_ids: Sequence[int] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        if labels not in ("detector", "model"):
+            raise ValueError(f"DetectedBoxLoop: labels is {labels!r}, not 'detector' or 'model'")
+        self.renames = labels == "model"
+        if self.renames:
+            self.PROTOCOLS, self.LACKING = NamedPromptLoop.PROTOCOLS, NamedPromptLoop.LACKING
+        self.category_ids = category_ids
         dataset = self.dataloader.dataset
         infos = (dataset.get_data_info(index) for index in range(len(dataset)))
         image_ids = {info["frames"][0]["img_id"] for info in infos}
@@ -270,7 +287,7 @@ class DetectedBoxLoop(PromptLoop):
         except ValueError as error:
             raise ConfigError(f"DetectedBoxLoop: {error}") from error
 
-    def _prompt(self, model: PromptableModel, sample: DetDataSample) -> None:
+    def _prompt(self, model: Any, sample: DetDataSample) -> None:
         size = tuple(sample.ori_shape)
         found = self._detections.get(sample.img_id, [])
         corners = np.array([entry["bbox"] for entry in found], np.float32).reshape(-1, 4)
@@ -278,16 +295,23 @@ class DetectedBoxLoop(PromptLoop):
         limits = np.array([size[1], size[0]] * 2, np.float32)
         boxes = corners.clip(0, limits)
         rows = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(1))
-        masks = np.zeros((len(found), *size), bool)
+        masks = torch.zeros(len(found), *size, dtype=torch.bool)
+        own = torch.full((len(found),), NO_CLASS)
         state = _encode(model, sample) if len(rows) else None
         for start in range(0, len(rows), MAX_PROMPTS):
             batch = rows[start : start + MAX_PROMPTS]
-            masks[batch] = _masks(model.segment_prompts(state, Prompts(boxes=boxes[batch])))
-        sample.pred_instances = InstanceData(
-            labels=torch.tensor([self._labels[entry["category_id"]] for entry in found], dtype=torch.long),
-            scores=torch.tensor([entry["score"] for entry in found], dtype=torch.float32),
-            masks=torch.from_numpy(masks),
-        )
+            answer = model.segment_prompts(state, Prompts(boxes=boxes[batch]))
+            masks[batch] = torch.from_numpy(_masks(answer))
+            if self.renames:
+                own[batch], _ = best_names(model, state, answer.rles, *self._words())
+        given = torch.tensor([self._labels[entry["category_id"]] for entry in found], dtype=torch.long)
+        scores = torch.tensor([entry["score"] for entry in found], dtype=torch.float32)
+        kept = own != NO_CLASS if self.renames else slice(None)
+        labels = own if self.renames else given
+        sample.pred_instances = InstanceData(labels=labels[kept], scores=scores[kept], masks=masks[kept])
+
+    def _words(self) -> tuple[Vocabulary, np.ndarray]:
+        return names_of_things(vocabulary_of(self.dataloader.dataset), self.category_ids, type(self).__name__)
 
 
 @LOOPS.register_module()
@@ -322,12 +346,8 @@ class NamedPromptLoop(PromptLoop):
         self.frame = frame
 
     def _prompt(self, model: Any, sample: DetDataSample) -> None:
-        words = vocabulary_of(self.dataloader.dataset).things()
-        allowed = np.array([self.category_ids is None or id in self.category_ids for id in words.label_to_id])
-        if not allowed.any():
-            raise ConfigError(
-                f"NamedPromptLoop: category_ids {self.category_ids} has no thing of the dataset"
-            )
+        vocabulary = vocabulary_of(self.dataloader.dataset)
+        words, allowed = names_of_things(vocabulary, self.category_ids, type(self).__name__)
         is_asked = torch.from_numpy(np.isin(sample.gt_instances.labels.numpy(), np.flatnonzero(allowed)))
         objects = sample.gt_instances = sample.gt_instances[is_asked]
         kinds = {"pred_instances": self._boxes}
@@ -352,6 +372,21 @@ class NamedPromptLoop(PromptLoop):
         centres = [centre_of(frame.place(mask[None])[0]) for mask in np.asarray(objects.masks, bool)]
         points = frame.to_image(np.array(centres).reshape(-1, 1, 2))
         return Prompts(points, np.ones(points.shape[:2], np.int8))
+
+
+def names_of_things(
+    vocabulary: Vocabulary, category_ids: Sequence[int] | None, loop: str
+) -> tuple[Vocabulary, np.ndarray]:
+    """The things of a dataset, which a model scores, and bool (C,): those that may be names.
+
+    Raises:
+        ConfigError: none of them has one of the `category_ids`.
+    """
+    words = vocabulary.things()
+    allowed = np.array([category_ids is None or number in category_ids for number in words.label_to_id])
+    if not allowed.any():
+        raise ConfigError(f"{loop}: category_ids {category_ids} has no thing of the dataset")
+    return words, allowed
 
 
 def _no_names(size: Sequence[int], count: int) -> InstanceData:

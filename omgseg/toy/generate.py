@@ -54,7 +54,7 @@ VSPW_LENGTHS = (18, 20)
 OVIS_THINGS = (5, 7)
 """Things of an OVIS video: enough to hide each other."""
 MANIFEST = "toy_manifest.json"
-WORLD_VERSION = 2
+WORLD_VERSION = 3
 """Is raised when equal seeds draw other pictures, so that older data are replaced."""
 
 _BASE_CLASSES = [index for index in range(NUM_THINGS) if is_base(index)]

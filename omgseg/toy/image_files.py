@@ -227,7 +227,8 @@ def lvis_vocabulary() -> Vocabulary:
 
 
 def write_lvis(root: Path, scenes: Iterable[Scene], first_id: int) -> None:
-    """Write ``annotations/lvis_v1_val.json`` and its images. Novel things are rare, the others common or frequent.
+    """Write ``annotations/lvis_v1_val.json``, its images, and boxes as a detector would find them,
+    ``annotations/lvis_v1_detections_val.json``. Novel things are rare, the others common or frequent.
 
     In every third image one category is marked as not labelled exhaustively.
 
@@ -268,6 +269,9 @@ def write_lvis(root: Path, scenes: Iterable[Scene], first_id: int) -> None:
     write_json(
         root / "annotations" / "lvis_v1_val.json",
         {**content, "annotations": annotations, "categories": _categories(annotations)},
+    )
+    write_json(
+        root / "annotations" / "lvis_v1_detections_val.json", [_detected(entry) for entry in annotations]
     )
 
 

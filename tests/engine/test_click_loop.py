@@ -304,6 +304,16 @@ def detect(tmp_path, content, model=None):
 ENTRY = dict(image_id=ord("a"), category_id=9, bbox=[5, 5, 20, 20], score=0.25)
 
 
+class Kept(InteractiveMetric):
+    """Counts images."""
+
+    def reduce(self, sample):
+        return {}
+
+    def summarize(self, results):
+        return {"images": len(results)}
+
+
 def test_masks_for_the_boxes_of_a_detector(tmp_path):
     outside, wide = (
         dict(ENTRY, bbox=[90, 5, 9, 9]),
@@ -311,13 +321,6 @@ def test_masks_for_the_boxes_of_a_detector(tmp_path):
     )
     file = tmp_path / "boxes.json"
     file.write_text(json.dumps([ENTRY, outside, wide]))
-
-    class Kept(InteractiveMetric):
-        def reduce(self, sample):
-            return {}
-
-        def summarize(self, results):
-            return {"images": len(results)}
 
     _, (first, second) = run(
         tmp_path, Direct(), Detected(tmp_path), Kept(), "DetectedBoxLoop", boxes=str(file)
@@ -327,6 +330,25 @@ def test_masks_for_the_boxes_of_a_detector(tmp_path):
     assert np.array_equal(found.masks[0], RED) and not found.masks[1].any()
     assert np.array_equal(found.masks[2], RED | BLUE)
     assert len(second.pred_instances) == 0 and second.pred_instances.masks.shape == (0, 60, 80)
+
+
+def test_a_model_names_the_boxes_of_a_detector(tmp_path, coloured):
+    """A red and a blue box, which the detector calls green; the third one holds nothing to name."""
+    green = dict(ENTRY, image_id="a", category_id=3)
+    entries = [green, dict(green, bbox=[40, 5, 20, 20], score=0.75), dict(green, bbox=[65, 5, 9, 9])]
+    file = tmp_path / "boxes.json"
+    file.write_text(json.dumps(entries))
+    loop = dict(kind="DetectedBoxLoop", boxes=str(file), labels="model")
+    _, (sample, *others) = run(tmp_path, Names(), coloured, Kept(), **loop)
+    found = sample.pred_instances
+    assert found.labels.tolist() == [0, 1] and found.scores.tolist() == [0.25, 0.75]
+    assert np.array_equal(found.masks[1], BLUE) and not any(len(other.pred_instances) for other in others)
+    _, (sample, *_) = run(tmp_path / "x", Names(), coloured, Kept(), category_ids=[2], **loop)
+    assert sample.pred_instances.labels.tolist() == [1, 1]
+    with pytest.raises(ConfigError, match="DetectedBoxLoop: Direct does not take boxes and name masks"):
+        run(tmp_path / "y", Direct(), coloured, **loop)
+    with pytest.raises(ValueError, match="labels is 'mine', not 'detector' or 'model'"):
+        run(tmp_path / "z", Names(), coloured, **{**loop, "labels": "mine"})
 
 
 @pytest.mark.parametrize(

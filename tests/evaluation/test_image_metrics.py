@@ -145,6 +145,22 @@ def test_instance_metric_equals_evaluation_of_files(
     assert values["coco_instance/APl"] == -1, "no large object: undefined, as COCO has it"
 
 
+def test_instance_metric_of_groups(instance_set, panoptic_set, make_sample, run_metric, damage):
+    maps = {i: damage(values, seed=i) for i, values in panoptic_set["maps"].items()}
+    samples = instance_samples(make_sample, maps, lambda image_id, value: (value // 1000) / 4)
+
+    def values(**groups):
+        config = dict(type="omgseg.CocoInstanceMetric", ann_file=instance_set[0], groups=groups)
+        found = run_metric(config, samples)
+        return {name.removeprefix("coco_instance/"): value for name, value in found.items()}
+
+    both = values(base=[3], novel=[9])
+    assert both["AP"] == pytest.approx((both["AP_base"] + both["AP_novel"]) / 2)
+    assert both["AP_base"] != both["AP_novel"] and "AP_base" not in values()
+    alone = values(novel=[9], none=[])
+    assert alone["AP"] == alone["AP_novel"] == both["AP_novel"] and alone["AP_none"] == -1
+
+
 def test_instance_metric_extremes(instance_set, panoptic_set, make_sample, run_metric):
     config = {"type": "omgseg.CocoInstanceMetric", "ann_file": instance_set[0]}
     perfect = instance_samples(make_sample, panoptic_set["maps"], lambda *_: 0.5)

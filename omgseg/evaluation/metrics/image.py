@@ -17,6 +17,7 @@ from omgseg.evaluation.functional.average_precision import (
     evaluate_instances,
     evaluate_lvis,
     evaluate_proposals,
+    mean_of_defined,
 )
 from omgseg.evaluation.functional.cityscapes import match_instances, summarize_cityscapes
 from omgseg.evaluation.functional.inputs import check_masks, load_annotations, unique_index
@@ -168,6 +169,8 @@ class CocoInstanceMetric(InstanceFileMetric):
     Args:
         ann_file: instance JSON.
         boundary: also the twelve numbers of boundary AP: ``AP_boundary``, ``AP50_boundary``, ...
+        groups: category ids of each further average, ``AP_<group>``. All numbers are then those of the categories that
+            are in a group, as if the file had no others.
         prefix, kwargs: see mmengine's BaseMetric.
 
     Raises:
@@ -176,12 +179,31 @@ class CocoInstanceMetric(InstanceFileMetric):
 
     default_prefix = "coco_instance"
 
-    def __init__(self, ann_file: str, boundary: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        ann_file: str,
+        boundary: bool = False,
+        groups: Mapping[str, Sequence[int]] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(ann_file, **kwargs)
         self.boundary = boundary
+        self.groups = dict(groups or {})
+        if self.groups:
+            kept = set(chain.from_iterable(self.groups.values()))
+            truth = self.ground_truth
+            categories = [category for category in truth["categories"] if category["id"] in kept]
+            annotations = [entry for entry in truth["annotations"] if entry["category_id"] in kept]
+            self.ground_truth = {**truth, "categories": categories, "annotations": annotations}
 
     def evaluate_entries(self, entries: list[dict[str, Any]], image_ids: list[Any]) -> dict[str, float]:
-        values, _ = evaluate_instances(self.ground_truth, entries, image_ids)
+        if self.groups:
+            kept = {category["id"] for category in self.ground_truth["categories"]}
+            entries = [entry for entry in entries if entry["category_id"] in kept]
+        values, by_category = evaluate_instances(self.ground_truth, entries, image_ids)
+        for name, members in self.groups.items():
+            of_group = [value for number, value in by_category.items() if number in members]
+            values[f"AP_{name}"] = mean_of_defined(np.array(of_group))
         if self.boundary:
             bands, _ = evaluate_instances(self.ground_truth, entries, image_ids, boundary=True)
             values |= {f"{name}_boundary": value for name, value in bands.items()}

@@ -9,9 +9,11 @@ from torch import nn
 
 from omgseg.models.checkpoints.loading import CheckpointError
 from omgseg.models.geometry import MaskGeometry
+from omgseg.models.omgseg.text_encoder import TextEncoder
 from omgseg.projects.ov_sam.model import Features, text_logits_of
 from omgseg.projects.ov_sam.published import ADAPTER, PARTS, merge_parts, rename
 from omgseg.projects.ov_sam.recognition import boxes_of, fuse_views, shows_at
+from omgseg.structures import Category, Vocabulary
 
 pytestmark = [pytest.mark.golden, pytest.mark.usefixtures("no_gradients")]
 TOLERANCE = 1e-4
@@ -201,6 +203,62 @@ def test_the_ensemble_is_the_published_one(golden, with_split, deviation):
         assert torch.equal(fused[:, :-1][:, ~scored], expected[:, :-1][:, ~scored])
         fused, expected = (x[:, torch.cat([scored, torch.tensor([True])])] for x in (fused, expected))
     assert deviation(fused, expected) < TOLERANCE
+
+
+def test_without_a_split_every_class_is_unseen(model, features, golden, deviation):
+    clip2sam = golden["clip2sam"]
+    expected, given = clip2sam["boxes_no_class_split"], clip2sam["prompts"]["boxes"]
+    low_res, texts = clip2sam["boxes_given_box"]["low_res_masks"][:, 0], clip2sam["text_embeddings"]
+    query_logits = text_logits_of(model.embed_boxes(features, given, None), texts)
+    clip_logits = text_logits_of(model.look_at(features, given, low_res), texts)
+    assert deviation(query_logits, expected["query_logits"]) < TOLERANCE
+    assert deviation(clip_logits, expected["clip_logits"]) < TOLERANCE
+    seen = torch.zeros(len(texts), dtype=torch.bool)
+    shown = shows_at(low_res, features.last.shape[-2:])
+    fused = fuse_views(query_logits, clip_logits, seen, shown, model.alpha, model.beta)
+    assert deviation(fused, expected["ensemble"]) < TOLERANCE
+    assert torch.equal(fused[:, :-1].argmax(1), expected["labels"])
+
+
+def test_boxes_of_a_detector_get_the_published_masks_and_classes(model, features, golden):
+    """Its boxes are the prompts; the frozen CLIP sees the annotated ones."""
+    case, clip2sam = golden["detector_prompts"], golden["clip2sam"]
+    texts = clip2sam["text_embeddings"]
+    geometry = MaskGeometry(
+        *(tuple(clip2sam["prompts"][name]) for name in ("batch_input_shape", "img_shape", "ori_shape"))
+    )
+    low_res = model.decode(features.embedding, boxes=case["boxes"]).logits[:, 0]
+    logits = geometry.resize(low_res)
+    is_sure = logits.abs() > 1e-4
+    assert torch.equal((logits > 0)[is_sure], case["masks"][is_sure])
+    query_logits = text_logits_of(model.embed_boxes(features, boxes_of(low_res, MASK_STRIDE), None), texts)
+    clip_logits = text_logits_of(model.look_at(features, case["gt_boxes"], low_res), texts)
+    base, novel = (of_classes(clip2sam[name], len(texts)) for name in ("base_classes", "novel_classes"))
+    shown = shows_at(low_res, features.last.shape[-2:])
+    fused = fuse_views(query_logits, clip_logits, base, shown, model.alpha, model.beta, base | novel)
+    assert torch.equal(fused[:, :-1].argmax(1), case["out_labels"])
+
+
+def test_texts_are_averaged_and_padded_as_published(golden, deviation, monkeypatch):
+    """Features of sentences, in their order, to the classifier of classes of a different number of names."""
+    case = golden["text_classifier"]
+    features = case["features"]
+    count, templates, channels = features.shape
+    rows = iter(features.flatten(0, 1))
+
+    class Tower(nn.Module):
+        def forward(self, tokens):
+            return torch.stack([next(rows) for _ in tokens])
+
+    names = iter(f"name{number}" for number in range(count))
+    words = Vocabulary(
+        Category(first, synonyms=tuple(more))
+        for first, *more in ([next(names) for _ in range(size)] for size in case["names_per_class"])
+    )
+    encoder = TextEncoder("RN50x16-quickgelu", templates=[f"{{}} {number}" for number in range(templates)])
+    encoder.embed_dim = channels
+    monkeypatch.setattr(encoder, "_build_tower", Tower)
+    assert deviation(encoder(words), case["classifier"]) < TOLERANCE
 
 
 def test_boxes_of_masks_end_behind_them(golden):
