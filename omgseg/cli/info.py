@@ -55,11 +55,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--classes {args.classes} must be at least 1")
     config_file, weights = _locate(args)
     with user_errors():
-        from omgseg.inference.loading import RANDOM, checkpoint_words, load, read_config
+        from omgseg.inference.loading import checkpoint_words, load_abilities, read_config
 
         log_to_stderr(logging.ERROR)  # no warning about random weights
         config = read_config(config_file)
-        model = load(config, RANDOM, device="cpu")  # abilities do not depend on the weights
+        model = load_abilities(config)
         words = model.abilities.vocabulary
         if weights is not None and Path(weights).is_file():
             words = checkpoint_words(weights) or words

@@ -10,12 +10,10 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmengine.logging import MMLogger
-
 from omgseg.engine.benchmarks import peak_bytes, reset_peak
 from omgseg.inference.abilities import abilities_of, describe
 from omgseg.inference.inferencer import DEFAULT_TASKS, OMGSegInferencer
-from omgseg.inference.loading import RANDOM, load
+from omgseg.inference.loading import RANDOM, load_abilities
 from omgseg.inference.results import SegmentationResult
 from omgseg.structures import Task, Vocabulary
 from omgseg.structures.images import read_image
@@ -82,14 +80,8 @@ def common_task(competitors: Sequence[Competitor]) -> str:
     """
     offered: dict[str, frozenset[Task]] = {}
     texts = []
-    logger = MMLogger.get_current_instance()
-    level = logger.level
     for competitor in competitors:
-        logger.setLevel("ERROR")  # no warning about random weights
-        try:
-            model = load(competitor.config, RANDOM, device="cpu")
-        finally:
-            logger.setLevel(level)
+        model = load_abilities(competitor.config)
         offered[competitor.name] = abilities_of(model).tasks
         texts.append(f"{competitor.name} offers {describe(model)}")
     task = next((one for one in DEFAULT_TASKS if all(one in tasks for tasks in offered.values())), None)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.utils import import_modules_from_strings
 
@@ -80,6 +81,23 @@ def load(
     _check_options(factory, options)
     place = choose_device(device)
     return factory(config=config, weights=weights, device=place, dtype=choose_dtype(dtype, place), **options)
+
+
+def load_abilities(config_or_run: ConfigOrRun) -> Segmenter:
+    """Load a model without weights, to read its abilities and protocols; it predicts nothing. See :func:`load`.
+
+    Weights take neither time nor memory (torch's meta device), unless the model needs their values when it is built.
+    """
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel("ERROR")  # no warning about random weights
+    try:
+        with torch.device("meta"):
+            return load(config_or_run, RANDOM, device="meta")
+    except (NotImplementedError, RuntimeError):  # of operations that read or copy what is not there
+        return load(config_or_run, RANDOM, device="cpu")
+    finally:
+        logger.setLevel(level)
 
 
 def locate_model(
