@@ -77,14 +77,20 @@ def test_steps(*prompts: Step, truth: Step | None = None) -> list[Step]:
     return [dict(type="LoadFrames"), *seen, dict(type="Resize"), *prompts, *PACK]
 
 
-def teacher_steps(cache: str, truth: Step | None = None) -> list[Step]:
+def teacher_steps(cache: str, truth: Step | None = None, **fields: Any) -> list[Step]:
     """Training with a teacher's embeddings: they are of whole images, so there are no crops and flips.
 
     Args:
         cache: folder of the embeddings.
         truth: see :func:`test_steps`.
+        fields: further arguments of ``LoadTeacherEmbedding``.
     """
-    return test_steps(dict(type="LoadTeacherEmbedding", cache=cache), truth=truth)
+    return test_steps(dict(type="LoadTeacherEmbedding", cache=cache, **fields), truth=truth)
+
+
+def whole_image_steps() -> list[Step]:
+    """Training on classified images: whole, as the image is the object's box."""
+    return [*LOAD, dict(type="Resize", masks=True), dict(type="RandomFlip"), *PACK]
 
 
 TEST_CLICKS = test_steps(points(None, deterministic=True), truth=dict(type="LoadSegments"))

@@ -8,8 +8,10 @@ from omgseg.datasets.coco_instance import (
     LVISDataset,
     LVISPromptDataset,
     Objects365Dataset,
+    V3DetDataset,
 )
 from omgseg.datasets.coco_panoptic import ADE20KDataset, CocoPanopticDataset, CocoPromptDataset
+from omgseg.datasets.image_folder import ImageFolderDataset
 from omgseg.datasets.joint import JointDataset
 from omgseg.datasets.mask_folder import MaskFolderDataset
 from omgseg.datasets.sa1b import SA1BDataset
@@ -25,6 +27,7 @@ __all__ = [
     "CocoPanopticDataset",
     "CocoPromptDataset",
     "DAVISDataset",
+    "ImageFolderDataset",
     "JointDataset",
     "LVISDataset",
     "LVISPromptDataset",
@@ -33,6 +36,7 @@ __all__ = [
     "Objects365Dataset",
     "SA1BDataset",
     "SegmentationDataset",
+    "V3DetDataset",
     "VIPSegDataset",
     "VSPWDataset",
     "YouTubeVISDataset",

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.logging import print_log
@@ -14,6 +15,7 @@ from omgseg.datasets.base import SegmentationDataset
 from omgseg.datasets.files import read_json, read_sides
 from omgseg.datasets.problems import ProblemKind, read_all, report_problem
 from omgseg.registry import DATASETS
+from omgseg.structures import Vocabulary
 
 
 @DATASETS.register_module()
@@ -23,6 +25,14 @@ class CocoInstanceDataset(SegmentationDataset):
     Masks are polygons or run lengths, compressed or not; they are drawn when a sample is read. Crowd regions are left
     out. ``data_prefix`` has the folder ``img``, below which ``file_name`` is, unless it is an absolute path. Training
     leaves out images without an instance; test mode keeps them, as test images have none.
+
+    Args:
+        only: the categories that are read, by a field of the file's ``categories`` and its values, such as
+            ``dict(frequency=["c", "f"])`` of LVIS or ``dict(id=[1, 3])``. Annotations of other categories are left out,
+            and the vocabulary has these alone. None: all.
+        boxes_only: read ``bbox`` and no masks. Samples then have boxes and labels, and no masks: a training must know
+            what to do with them, as that of projects/ov_sam does.
+        args, kwargs: see :class:`SegmentationDataset`.
     """
 
     README_ANCHOR = "coco"
@@ -32,16 +42,35 @@ class CocoInstanceDataset(SegmentationDataset):
     PREFIXES = ("img",)
     HAS_SCORES = True
 
+    def __init__(
+        self,
+        *args: Any,
+        only: Mapping[str, Sequence[Any]] | None = None,
+        boxes_only: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        self.only = only
+        self.boxes_only = boxes_only
+        if boxes_only:
+            self.SEG_FORMAT = "boxes"
+        super().__init__(*args, **kwargs)
+
     def load_data_list(self) -> list[dict[str, Any]]:
         data = read_json(self.ann_file, ("images", "categories"), self.README_ANCHOR)
         self._check_file(data)
         annotations = data.get("annotations") or []
         if not annotations and not self.test_mode:
+            needed = "boxes" if self.boxes_only else "masks"
             raise ValueError(
-                f"{self.ann_file}: 'annotations' is empty, training needs the masks; "
+                f"{self.ann_file}: 'annotations' is empty, training needs the {needed}; "
                 f"see data/README.md#{self.README_ANCHOR}"
             )
-        self.use_categories(data["categories"], (entry["category_id"] for entry in annotations))
+        categories = data["categories"]
+        if self.only is not None:
+            categories = self._choose_categories(categories)
+            chosen = {category["id"] for category in categories}
+            annotations = [entry for entry in annotations if entry["category_id"] in chosen]
+        self.use_categories(categories, (entry["category_id"] for entry in annotations))
         instances = self._instances(annotations)
         images = data["images"]
         if not self.test_mode:
@@ -69,18 +98,38 @@ class CocoInstanceDataset(SegmentationDataset):
                 f"dataset reads instance files; see data/README.md#{self.README_ANCHOR}"
             )
 
+    def _choose_categories(self, categories: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Those that `only` names; a vocabulary that was given loses the others."""
+        for field, values in self.only.items():
+            there = {category.get(field) for category in categories}
+            missing = [value for value in values if value not in there]
+            if missing or not values:
+                what = f"the {field} {missing[0]!r}" if missing else f"no {field}"
+                raise ValueError(
+                    f"{self.ann_file}: only={dict(self.only)} names {what}, which no category of the file has"
+                )
+            categories = [category for category in categories if category.get(field) in values]
+        chosen = {category["id"] for category in categories}
+        if self._vocabulary is not None:
+            self._vocabulary = Vocabulary(word for word in self._vocabulary if word.id in chosen)
+        return categories
+
     def _instances(self, annotations: list[dict[str, Any]]) -> dict[Any, list[dict[str, Any]]]:
         """What the samples need of the annotations, by image id."""
         instances = defaultdict(list)
-        fields = ["id", "category_id", "segmentation", "area"]
-        if self.test_mode:  # training has no use for a million of them
-            fields.append("bbox")
+        shape = "bbox" if self.boxes_only else "segmentation"
+        fields = ["id", "category_id", shape]
+        if not self.boxes_only:
+            fields.append("area")
+            if self.test_mode:  # training has no use for a million of them
+                fields.append("bbox")
         pseudo_labels = self.pseudo_labels
         if pseudo_labels is not None:
             fields.append("score")
         for entry in annotations:
-            if not entry.get("segmentation"):
-                report_problem(ProblemKind.ANNOTATION, ValueError(self._without_mask(entry)))
+            if not entry.get(shape):
+                text = self._without_box(entry) if self.boxes_only else self._without_mask(entry)
+                report_problem(ProblemKind.ANNOTATION, ValueError(text))
             elif not entry.get("iscrowd") and (
                 pseudo_labels is None
                 or pseudo_labels.finds(entry, f"{self.ann_file}: annotation {entry['id']}")
@@ -92,6 +141,12 @@ class CocoInstanceDataset(SegmentationDataset):
         return (
             f"{self.ann_file}: annotation {annotation['id']} has no mask ('segmentation'); give it polygons or run "
             "lengths, or remove it"
+        )
+
+    def _without_box(self, annotation: dict[str, Any]) -> str:
+        return (
+            f"{self.ann_file}: annotation {annotation['id']} has no box ('bbox'); give it x, y, width and height, or "
+            "remove it"
         )
 
     def _entry(self, image: dict[str, Any], instances: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -193,9 +248,10 @@ _PATCH_AND_NAME = re.compile(r"patch\d+/[^/]+$")
 class Objects365Dataset(CocoInstanceDataset):
     """Objects365 v2 (https://www.objects365.org) with masks in the COCO instance format.
 
-    The official files have boxes only; the pseudo masks that others published for them have the same images and
-    category ids. ``data_prefix`` has the folder ``img`` (``train/`` or ``val/``), with the images in ``patch<N>/``
-    whatever stands before it in ``file_name`` (officially ``images/v1/patch8/objects365_v1_00420917.jpg``).
+    The official files have boxes only, for which there is ``boxes_only=True``; the pseudo masks that others published
+    for them have the same images and category ids. ``data_prefix`` has the folder ``img`` (``train/`` or ``val/``),
+    with the images in ``patch<N>/`` whatever stands before it in ``file_name`` (officially
+    ``images/v1/patch8/objects365_v1_00420917.jpg``).
     """
 
     README_ANCHOR = "objects365"
@@ -204,7 +260,7 @@ class Objects365Dataset(CocoInstanceDataset):
     def _without_mask(self, annotation: dict[str, Any]) -> str:
         return (
             f"{self.ann_file}: annotation {annotation['id']} has a box but no mask ('segmentation'): the official "
-            "detection file has boxes only; take the file with pseudo masks; "
+            "detection file has boxes only; take the file with pseudo masks, or boxes_only=True; "
             f"see data/README.md#{self.README_ANCHOR}"
         )
 
@@ -218,3 +274,17 @@ class Objects365Dataset(CocoInstanceDataset):
                 f"see data/README.md#{self.README_ANCHOR}"
             )
         return None if found[0] in NOT_DISTRIBUTED else found[0]
+
+
+@DATASETS.register_module()
+class V3DetDataset(CocoInstanceDataset):
+    """V3Det (https://v3det.openxlab.org.cn, arXiv:2304.03752): boxes of 13,204 categories, without masks.
+
+    ``file_name`` begins with ``images/``, so that the folder ``img`` of ``data_prefix`` is the dataset's own.
+    """
+
+    README_ANCHOR = "v3det"
+    SOURCE = "v3det"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, boxes_only=True, **kwargs)

@@ -27,6 +27,8 @@ CLASS_STRIDE = 1000
 CITYSCAPES_LABELS = 34
 """Label ids of Cityscapes are 0..33; those that are not in the vocabulary are void."""
 DAVIS_VOID = 255
+IN_LISTS = ("rle", "boxes")
+"""Formats whose segments are in the list of samples, not in a file beside each image."""
 
 
 class FrameMasks(NamedTuple):
@@ -67,6 +69,7 @@ def read_segments(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
             is not in the vocabulary.
     """
     reader = {
+        "boxes": _read_boxes,
         "cityscapes": _read_cityscapes,
         "class_map": _read_class_map,
         "coco_panoptic": _read_coco,
@@ -76,7 +79,7 @@ def read_segments(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
         "vipseg": _read_vipseg,
         "vspw": _read_vspw,
     }
-    if results["seg_format"] != "rle" and "seg_map_path" not in frame:
+    if results["seg_format"] not in IN_LISTS and "seg_map_path" not in frame:
         raise FileNotFoundError(
             f"{frame['img_path']} has no mask file; see data/README.md#{results['readme_anchor']}"
         )
@@ -232,6 +235,28 @@ def _read_rle(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
     stacked = np.stack(masks) if masks else np.zeros((0, *shape), np.uint8)
     return FrameMasks(ids, labels, stacked, boxes, _scores(instances, results))
+
+
+def _read_boxes(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
+    """Boxes without masks, as rectangles of the pixels that they touch: so they go through all that moves pixels. An
+    instance without a box is the whole image."""
+    height, width = shape = tuple(results["ori_shape"])
+    instances = frame["instances"]
+    masks = np.zeros((len(instances), *shape), np.uint8)
+    for mask, instance in zip(masks, instances, strict=True):
+        x1, y1, x2, y2 = 0.0, 0.0, float(width), float(height)
+        if instance["bbox"] is not None:
+            where = f"{results['ann_file']}, annotation {instance['id']}"
+            x1, y1, x2, y2 = _corners(instance["bbox"], where)
+        if x2 > x1 and y2 > y1:
+            columns, rows = (
+                slice(max(math.floor(start), 0), max(math.ceil(end), 0))
+                for start, end in ((x1, x2), (y1, y2))
+            )
+            mask[rows, columns] = 1
+    ids = np.array([instance["id"] for instance in instances], np.int64)
+    category_ids = np.array([instance["category_id"] for instance in instances], np.int64)
+    return FrameMasks(ids, _labels(category_ids, results["vocabulary"], results["ann_file"]), masks)
 
 
 def _corners(box: Any, where: str) -> tuple[float, float, float, float]:

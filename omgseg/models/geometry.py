@@ -89,6 +89,20 @@ def frames_of(sample: DetDataSample | TrackDataSample) -> list[DetDataSample]:
     return list(sample.video_data_samples) if isinstance(sample, TrackDataSample) else [sample]
 
 
+def masks_of(sample: DetDataSample) -> Tensor:
+    """The true masks (N, H, W) of an image.
+
+    Raises:
+        ValueError: its source has boxes only.
+    """
+    if "masks" not in sample.gt_instances:
+        raise ValueError(
+            f"{sample.img_path}: its source {sample.get('source')!r} has boxes without masks, from which this model "
+            "does not learn; leave the source out of the training"
+        )
+    return sample.gt_instances.masks
+
+
 @MODELS.register_module()
 class ClipPreprocessor(BaseDataPreprocessor):
     """Stacks uint8 clips (T, 3, h, w) into (B, T, 3, H, W), padded at the right and the bottom.

@@ -202,7 +202,7 @@ def photo(tmp_path):
     return path, folder
 
 
-def load(photo, *steps, image_size=(64, 64)):
+def load(photo, *steps, image_size=(64, 64), options=None):
     path, folder = photo
     results = {
         "frames": [{"img_path": str(path), "img_id": 1, "frame_id": 0}],
@@ -212,7 +212,7 @@ def load(photo, *steps, image_size=(64, 64)):
         "tasks": ("interactive",),
         "source": "toy",
     }
-    last = [dict(type="LoadTeacherEmbedding", cache=str(folder)), dict(type="PackClip")]
+    last = [dict(type="LoadTeacherEmbedding", cache=str(folder), **(options or {})), dict(type="PackClip")]
     for step in [dict(type="LoadFrames"), *steps, *last]:
         results = TRANSFORMS.build(step)(results)
     return results["data_samples"]
@@ -238,6 +238,13 @@ def test_a_frame_that_is_not_the_teachers_is_an_error(photo, steps, size):
         ValueError, match=r"photo.png: .*whole images of 64 pixels; give .*image_size=\(64, 64\)"
     ):
         load(photo, *steps, image_size=size)
+
+
+def test_a_student_may_see_smaller_images_than_its_teacher(photo):
+    sample = load(photo, dict(type="Resize"), image_size=(32, 32), options=dict(image_size=32))
+    assert sample.img_shape == (16, 32) and torch.equal(sample.teacher_embedding, embedding_of(1).half())
+    with pytest.raises(ValueError, match="whole images of 32 pixels"):
+        load(photo, dict(type="Resize"), options=dict(image_size=32))
 
 
 def test_a_changed_image_is_noticed(photo):

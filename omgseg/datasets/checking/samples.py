@@ -16,9 +16,9 @@ from omgseg.datasets.segments import FrameMasks, read_segments, sa1b_instances
 from omgseg.datasets.transforms.loading import read_rgb
 from omgseg.structures.label_png import image_size
 
-MAY_BE_EMPTY = ("coco_panoptic", "davis", "rle")
+MAY_BE_EMPTY = ("boxes", "coco_panoptic", "davis", "rle")
 """Formats whose frames may show none of their objects; maps of classes label at least one pixel."""
-MAY_OVERLAP = ("rle", "sa1b")
+MAY_OVERLAP = ("boxes", "rle", "sa1b")
 """Formats with a mask for each object; in the others a pixel has one segment."""
 
 
@@ -150,7 +150,9 @@ def check_sample(results: dict[str, Any], frames: int | None = None, masks_only:
     for t, frame in enumerate(results["frames"]):
         shape = size if masks_only else _check_image(frame["img_path"], size, results, completely=t in chosen)
         size = size if all(size) else shape
-        if t in chosen and {"instances", "seg_map_path"} & frame.keys():
+        # a whole image as a box needs the image's size
+        can_be_read = all(shape) or results["seg_format"] != "boxes"
+        if t in chosen and can_be_read and {"instances", "seg_map_path"} & frame.keys():
             segments = _check_masks(frame, {**results, "ori_shape": shape})
             if segments is not None and results["seg_format"] in MAY_OVERLAP:
                 duplicates.add(t, segments)

@@ -236,6 +236,7 @@ class LoadTeacherEmbedding(BaseTransform):
 
     Args:
         cache: folder that ``tools/teacher_embeddings.py`` has filled.
+        image_size: side of the square that the student's images are fitted into, in pixels. None: the teacher's.
 
     Raises:
         FileNotFoundError: the folder is no cache.
@@ -243,12 +244,12 @@ class LoadTeacherEmbedding(BaseTransform):
         ValueError: the frame was cropped, flipped, or resized to another size than the teacher's.
     """
 
-    def __init__(self, cache: str) -> None:
+    def __init__(self, cache: str, image_size: int | None = None) -> None:
         self.cache = EmbeddingCache(cache)
+        self.image_size = image_size or self.cache.teacher.image_size
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        path, teacher = results["frames"][0]["img_path"], self.cache.teacher
-        size = (teacher.image_size, teacher.image_size)
+        path, size = results["frames"][0]["img_path"], (self.image_size, self.image_size)
         if results["flip"] or tuple(results["img_shape"]) != scaled_shape(results["ori_shape"], size):
             raise ValueError(
                 f"{path}: the embeddings of {self.cache.folder} are of whole images of {size[0]} pixels; give the "
@@ -261,5 +262,5 @@ class LoadTeacherEmbedding(BaseTransform):
                 f"{path} is not in {self.cache.folder}: it was added or changed since the teacher's embeddings were "
                 f"computed; run {FILL} with the config of this training"
             ) from None
-        results["teacher"] = teacher.sha256
+        results["teacher"] = self.cache.teacher.sha256
         return results

@@ -94,6 +94,7 @@ class PackClip(BaseTransform):
     ``TrackDataSample`` of T of them for a clip. A frame with ground truth has ``gt_instances`` with
     ``labels`` (N,), ``masks`` bool (N, H, W), ``instances_ids`` (N,) and ``bboxes`` float32 (N, 4), those of the
     annotations where they were read (``gt_boxes``), else around the masks; rows are aligned over the frames of a clip.
+    Where only boxes are known (the format ``boxes``), there are no ``masks``.
     Pseudo labels have ``scores`` float32 (N,) too, and a frame's ignored pixels are the one mask of
     ``ignored_instances``, bool (1, H, W).
     Sampled prompts are ``data_sample.prompts``, on the same rows. A teacher's embedding of the (first) frame is
@@ -124,9 +125,10 @@ class PackClip(BaseTransform):
         column = _column_of(results, t)
         if column is not None:
             masks = np.ascontiguousarray(results["gt_masks"][:, column]).view(np.bool_)
+            known = {} if results.get("seg_format") == "boxes" else dict(masks=torch.from_numpy(masks))
             sample.gt_instances = InstanceData(
                 labels=torch.from_numpy(results["gt_labels"]),
-                masks=torch.from_numpy(masks),
+                **known,
                 instances_ids=torch.from_numpy(results["gt_instance_ids"]),
                 bboxes=torch.from_numpy(results["gt_boxes"] if "gt_boxes" in results else mask_boxes(masks)),
             )

@@ -13,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
-from omgseg.models.geometry import frames_of
+from omgseg.models.geometry import frames_of, masks_of
 from omgseg.models.mask_queries.output import DecoderOutput
 from omgseg.registry import MODELS
 
@@ -48,16 +48,17 @@ def clip_targets(sample: DetDataSample | TrackDataSample, size: tuple[int, int])
     labels = instances[0].labels
     masks = []
     for frame, entity in zip(frames, instances, strict=True):
+        of_frame = masks_of(frame)
         if not torch.equal(entity.labels, labels):
             raise ValueError(
                 f"{frame.img_path}: gt_instances of the frames of a clip must list the same entities"
             )
-        if tuple(entity.masks.shape[-2:]) != tuple(frame.img_shape[:2]):
+        if tuple(of_frame.shape[-2:]) != tuple(frame.img_shape[:2]):
             raise ValueError(
-                f"{frame.img_path}: gt_instances.masks are {tuple(entity.masks.shape[-2:])},"
+                f"{frame.img_path}: gt_instances.masks are {tuple(of_frame.shape[-2:])},"
                 f" but the image is {tuple(frame.img_shape[:2])}"
             )
-        masks.append(_pad(entity.masks, size))
+        masks.append(_pad(of_frame, size))
     ignored = None
     if "ignored_instances" in frames[0]:
         ignored = torch.stack([_pad(frame.ignored_instances.masks, size).any(0) for frame in frames])
