@@ -6,6 +6,7 @@ from omgseg.projects.ov_sam.image_encoder import ClipConvNeXt, ClipResNet, OnePa
 from omgseg.projects.ov_sam.model import OpenVocabularySAM
 from omgseg.projects.ov_sam.one_backbone import OMGOVSam, OMGOVSamSegmenter
 from omgseg.projects.ov_sam.recognition import LabelMaskDecoder, RegionEmbedder
+from omgseg.projects.ov_sam.training import Sam2ClipDistillation
 
 __all__ = [
     "ClipConvNeXt",
@@ -20,4 +21,5 @@ __all__ = [
     "OnePassConvNeXt",
     "OpenVocabularySAM",
     "RegionEmbedder",
+    "Sam2ClipDistillation",
 ]

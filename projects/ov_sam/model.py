@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -13,8 +13,15 @@ from torch import Tensor
 from omgseg.models.geometry import MaskGeometry
 from omgseg.models.omgseg.classifier import ClassTexts
 from omgseg.models.sam.model import SAM
+from omgseg.models.sam.training import first_prompts
 from omgseg.projects.ov_sam.published import reject_published
 from omgseg.projects.ov_sam.recognition import boxes_of, fuse_views, shows_at
+from omgseg.projects.ov_sam.training import (
+    CoTrainingConfig,
+    choose_prompts,
+    co_training_losses,
+    take_sam2clip,
+)
 from omgseg.registry import MODELS
 from omgseg.structures import Vocabulary
 
@@ -27,7 +34,7 @@ SCORES_AT_ONCE = 2**23
 
 
 class Features(NamedTuple):
-    """Of one image.
+    """Of one image; of B while training.
 
     Attributes:
         embedding: (1, E, h, w), for the mask decoder.
@@ -39,10 +46,17 @@ class Features(NamedTuple):
     levels: tuple[Tensor, ...]
     last: Tensor
 
+    def of(self, index: int) -> Features:
+        """Those of one of B images."""
+        row = slice(index, index + 1)
+        return Features(self.embedding[row], tuple(level[row] for level in self.levels), self.last[row])
+
 
 @MODELS.register_module()
 class OpenVocabularySAM(SAM):
     """Open-Vocabulary SAM (arXiv:2401.02955).
+
+    A training is stage 2, CLIP2SAM co-training, which learns the regions and the mask decoder.
 
     Args:
         image_encoder: with ``trunk`` and ``adapter``, see :class:`OVSamImageEncoder`.
@@ -50,12 +64,16 @@ class OpenVocabularySAM(SAM):
         mask_decoder: with ``embed_labels``, see :class:`LabelMaskDecoder`.
         regions: config of :class:`RegionEmbedder`; channels, strides and CLIP's size are those of the trunk.
         text_encoder: of the same CLIP as the trunk.
-        base_words: classes of the training; other words are unseen. None: all words are.
+        base_words: classes of the training; other words are unseen. None: those that the checkpoint holds; all words
+            are unseen if it holds none.
         alpha, beta: the frozen CLIP's share in the scores of seen and of unseen classes.
         published: compute as the published code, for its weights. The label token then does not count (the published
             code multiplies its embedding by 0, so its MLP is untrained), and a trunk that looks at boxes
             (:class:`ClipResNet`) gets them in pixels of the original image, although its features are those of the
             resized one.
+        sam2clip: checkpoint of stage 1, see :class:`Sam2ClipDistillation`. Read when a training starts.
+        train_adapter: learn the adapter, too, which stage 1 has trained else.
+        train_cfg: see :class:`CoTrainingConfig`.
         data_preprocessor: see :class:`SAM`.
     """
 
@@ -72,6 +90,9 @@ class OpenVocabularySAM(SAM):
         alpha: float = 0.1,
         beta: float = 0.9,
         published: bool = False,
+        sam2clip: str | None = None,
+        train_adapter: bool = False,
+        train_cfg: Mapping[str, Any] | None = None,
         data_preprocessor: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
@@ -82,25 +103,90 @@ class OpenVocabularySAM(SAM):
             prompt_encoder,
             mask_decoder,
             *(tuple(255 * value for value in values) for values in (trunk.mean, trunk.std)),
+            freeze_image_encoder=not train_adapter,
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg,
         )
+        self.train_config = CoTrainingConfig(**(train_cfg or {}))
+        self.prompt_encoder.requires_grad_(False)
+        self.sam2clip = sam2clip
         of_trunk = dict(in_channels=trunk.channels, strides=trunk.strides, embed_dim=trunk.embed_dim)
         self.regions = MODELS.build({**of_trunk, **regions})
         self.text_encoder = MODELS.build(text_encoder)
+        self._given_base = base_words is not None
         self.base_words = Vocabulary.from_names(base_words or ())
+        self.vocabulary = Vocabulary()
         self.alpha, self.beta = alpha, beta
         self.published = published
         self._named: tuple[Vocabulary, Vocabulary, ClassTexts, Tensor] | None = None
         self.register_load_state_dict_pre_hook(reject_published)
 
-    def loss(self, embeddings: Tensor, data_samples: list[DetDataSample]) -> dict[str, Tensor]:
-        """Raises ValueError: SAM's own training would leave out all that names masks."""
-        raise ValueError("OV-SAM cannot be trained here: projects/ov_sam holds the model for prediction only")
+    @property
+    def train_vocabulary(self) -> Vocabulary | None:
+        """The base words: a checkpoint brings them where the config names none."""
+        return self.base_words or None
+
+    @train_vocabulary.setter
+    def train_vocabulary(self, vocabulary: Vocabulary | None) -> None:
+        if vocabulary is not None and not self._given_base:
+            self.base_words = vocabulary
+
+    def set_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """Choose the words that labels of a training mean."""
+        self.vocabulary = vocabulary
+
+    def init_weights(self) -> None:
+        """Read stage 1's checkpoint: mmengine calls this when a training starts, before ``load_from`` and ``resume``.
+
+        Raises:
+            FileNotFoundError, CheckpointError: see :func:`take_sam2clip`.
+        """
+        super().init_weights()
+        if self.sam2clip is not None:
+            take_sam2clip(self, self.sam2clip)
+
+    def forward(self, inputs: Tensor, data_samples: list[DetDataSample], mode: str = "tensor"):
+        """mmengine's entry, see :meth:`SAM.forward`."""
+        if mode != "loss":
+            return super().forward(inputs, data_samples, mode)
+        sizes = [tuple(sample.img_shape[:2]) for sample in data_samples]
+        return self.loss(self.image_encoder.trunk(self.normalize(inputs[:, 0], sizes)), data_samples)
+
+    def loss(self, taps: Sequence[Tensor], data_samples: list[DetDataSample]) -> dict[str, Tensor]:
+        """Losses of stage 2, see :func:`co_training_losses`.
+
+        The class embedding of a prompt is that of its object's box and that of the label token, as in predictions.
+
+        Args:
+            taps: the trunk's features (B, C_i, h_i, w_i).
+            data_samples: see :func:`choose_prompts`; labels mean the words of :meth:`set_vocabulary`.
+        """
+        features = self.features_of(taps)
+        positions, dense = self.prompt_encoder.dense_positions(), self.prompt_encoder.embed_masks(None)
+        found = []
+        for index, sample in enumerate(data_samples):
+            prompts = choose_prompts(sample, self.image_size, self.train_config.num_prompts)
+            if prompts is None:
+                continue
+            image = features.of(index)
+            tokens = first_prompts(prompts.masks, prompts.boxes, prompts.is_point)
+            sparse = self.prompt_encoder.embed_points(*tokens)
+            prediction = self.mask_decoder(image.embedding, positions, sparse, dense)
+            labels = None if self.published else self.mask_decoder.embed_labels(prediction.tokens)
+            embeddings = self.embed_boxes(image, prompts.boxes, labels)
+            found.append((embeddings, prompts.labels, prediction.logits[:, 0], prompts.masks))
+        if not found:
+            return self.no_losses("loss_cls", "loss_mask", "loss_dice")
+        embeddings, labels, logits, masks = (torch.cat(parts) for parts in zip(*found, strict=True))
+        class_logits = text_logits_of(embeddings, self.embed_words(self.vocabulary))
+        return co_training_losses(class_logits, labels, logits, masks, self.train_config, self.published)
 
     def encode(self, images: Tensor) -> Features:
         """A normalised image (1, 3, S, S), for prompts and names."""
-        taps = self.image_encoder.trunk(images)
+        return self.features_of(self.image_encoder.trunk(images))
+
+    def features_of(self, taps: Sequence[Tensor]) -> Features:
+        """The trunk's features (B, C_i, h_i, w_i) for prompts and names; these want those of one image."""
         return Features(self.image_encoder.adapter(taps), self.regions.fpn(taps), taps[-1])
 
     @torch.no_grad()

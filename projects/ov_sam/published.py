@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,9 +15,12 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
+from omgseg.datasets import load_vocabulary
+from omgseg.datasets.files import read_json
 from omgseg.files import whole_file
-from omgseg.models.checkpoints.loading import CheckpointError, read_checkpoint
+from omgseg.models.checkpoints.loading import VOCABULARY_KEY, CheckpointError, read_checkpoint
 from omgseg.registry import MODELS
+from omgseg.structures import Vocabulary
 
 ADAPTER, FPN, DECODER, PROMPTS = "adapter", "FPN", "mask decoder", "prompt encoder"
 PARTS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -114,6 +118,25 @@ def reject_published(module: nn.Module, state_dict: dict[str, Any], prefix: str 
         )
 
 
+def lvis_base_words(path: str) -> Vocabulary:
+    """The frequent and common classes of LVIS, in the words of this package.
+
+    Args:
+        path: an annotation file of LVIS v1, whose categories have a ``frequency``.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such file, or it is another one.
+    """
+    categories = read_json(path, ("categories",), "lvis")["categories"]
+    chosen = {entry.get("id") for entry in categories if entry.get("frequency") in ("f", "c")}
+    words = Vocabulary(word for word in load_vocabulary("lvis_v1") if word.id in chosen)
+    if not chosen or len(words) < len(chosen):
+        raise ValueError(
+            f"{path} is no annotation file of LVIS v1: its categories have no 'frequency', or other ids"
+        )
+    return words
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Merge files."""
     parser = argparse.ArgumentParser(
@@ -125,6 +148,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--clip2sam", required=True, help="clip2sam_coco_rn50x16.pth or clip2sam_lvis_rn50x16.pth"
     )
     parser.add_argument("--sam", required=True, help="sam_vit_h_4b8939.pth, for its prompt encoder")
+    parser.add_argument(
+        "--base-words", help="lvis_v1_val.json: its frequent and common classes count as seen"
+    )
     parser.add_argument("--config", default="projects/ov_sam/configs/ov_sam_coco.py")
     parser.add_argument("--out", required=True, help="the checkpoint to write")
     given = parser.parse_args(arguments)
@@ -135,8 +161,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     read = {file: read_checkpoint(file)["state_dict"] for file in (given.sam2clip, given.clip2sam, given.sam)}
     files = {ADAPTER: given.sam2clip, FPN: given.clip2sam, DECODER: given.clip2sam, PROMPTS: given.sam}
     merged = merge_parts({part: (file, read[file]) for part, file in files.items()}, model)
+    meta = {}
+    if given.base_words:
+        meta[VOCABULARY_KEY] = json.dumps(lvis_base_words(given.base_words).to_dict())
     with whole_file(given.out) as file:
-        torch.save({"state_dict": merged}, file)
+        torch.save({"state_dict": merged, "meta": meta}, file)
 
 
 if __name__ == "__main__":

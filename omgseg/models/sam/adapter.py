@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from omgseg.models.checkpoints.loading import build_for_prediction
+from omgseg.models.checkpoints.loading import build_for_prediction, words_of
 from omgseg.models.precision import predicting
 from omgseg.models.sam.everything import Candidates, GridConfig, stability
 from omgseg.models.sam.export import sam_graphs
@@ -50,7 +50,8 @@ class SamSegmenter(PromptSegmenter):
         single_mask: bool = False,
         scores: str = "iou",
     ) -> None:
-        model, _ = build_for_prediction(config["model"], weights)
+        model, checkpoint = build_for_prediction(config["model"], weights)
+        model.train_vocabulary = words_of(checkpoint)
         self._start(model.to(device), dtype, everything, single_mask, scores)
 
     @classmethod

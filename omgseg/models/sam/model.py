@@ -14,10 +14,11 @@ from mmengine.structures import InstanceData
 from PIL import Image
 from torch import Tensor
 
-from omgseg.models.geometry import MaskGeometry
+from omgseg.models.geometry import MaskGeometry, masks_of
 from omgseg.models.sam.mask_decoder import MaskPrediction
 from omgseg.models.sam.training import TrainConfig, prompt_losses
 from omgseg.registry import MODELS
+from omgseg.structures import Vocabulary
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
@@ -40,6 +41,8 @@ class SAM(BaseModel):
     """
 
     segmenter = "SamSegmenter"
+    train_vocabulary: Vocabulary | None = None
+    """The words of the training that the weights hold; SAM itself has no use for them."""
 
     def __init__(
         self,
@@ -147,7 +150,7 @@ class SAM(BaseModel):
         side = self.image_size
         images, masks = [], []
         for index, sample in enumerate(data_samples):
-            targets = sample.gt_instances.masks.bool()
+            targets = masks_of(sample).bool()
             targets = F.pad(targets, (0, side - targets.shape[-1], 0, side - targets.shape[-2]))
             rows = targets.flatten(1).any(1).nonzero()[:, 0]
             rows = rows[torch.randperm(len(rows), device=rows.device)[: self.train_config.max_objects]]

@@ -53,7 +53,7 @@ def prompt_losses(model, embeddings: Tensor, masks: Tensor, config: TrainConfig)
     """
     encoder, positions = model.prompt_encoder, model.prompt_encoder.dense_positions()
     is_point = torch.rand(len(masks), device=masks.device) < 0.5
-    points, labels = _first_prompts(masks, is_point)
+    points, labels = first_prompts(masks, noisy_boxes(masks), is_point)
     quiet = {int(torch.randint(1, config.num_clicks + 2, ())), config.num_clicks + 2}
     truth: Tensor | None = None
     previous: Tensor | None = None
@@ -75,14 +75,20 @@ def prompt_losses(model, embeddings: Tensor, masks: Tensor, config: TrainConfig)
     return {f"loss_{name}": value for name, value in totals.items()}
 
 
-def _first_prompts(masks: Tensor, is_point: Tensor) -> tuple[Tensor, Tensor]:
-    """Two tokens per object: a point and the padding that follows it, or the corners of a box."""
+def first_prompts(masks: Tensor, boxes: Tensor, is_point: Tensor) -> tuple[Tensor, Tensor]:
+    """Two tokens per object, points (N, 2, 2) and labels (N, 2): a point anywhere on its mask and the padding that
+    follows it, or the corners of its box.
+
+    Args:
+        masks: bool (N, S, S).
+        boxes: (N, 4).
+        is_point: bool (N,).
+    """
     points, labels = random_points(masks)
     points = torch.cat([points, torch.zeros_like(points)], dim=1)
     labels = torch.cat([labels, torch.full_like(labels, PADDING)], dim=1)
-    corners = noisy_boxes(masks).view(-1, 2, 2)
     kinds = labels.new_tensor([UPPER_LEFT, LOWER_RIGHT])
-    points = torch.where(is_point[:, None, None], points, corners)
+    points = torch.where(is_point[:, None, None], points, boxes.view(-1, 2, 2))
     return points, torch.where(is_point.unsqueeze(1), labels, kinds)
 
 

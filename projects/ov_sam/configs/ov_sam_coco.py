@@ -4,7 +4,8 @@ Weights: sam2clip_vith_rn50x16.pth and clip2sam_coco_rn50x16.pth (S-Lab License 
 with SAM's prompt encoder by projects/ov_sam/published.py; CLIP's own come from open_clip.
 """
 
-default_scope = "omgseg"
+_base_ = ["../../../configs/_base_/runtime.py"]
+
 custom_imports = dict(imports=["omgseg.projects.ov_sam"])
 
 # OpenAI's text towers have QuickGELU; the image towers are the same under both names.
