@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +16,10 @@ from mmengine.config import Config
 from omgseg.engine import Runner
 from omgseg.files import whole_file
 from omgseg.tables import markdown_table
+
+QUICK_ITERATIONS = 4
+"""Of a training that only shows that everything runs."""
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def train(config: Config, folder: Path, iterations: int) -> Path:
@@ -45,6 +52,32 @@ def prepared(config: Config, folder: Path) -> Config:
     return config
 
 
+def fill_teacher_cache(student: Path, teacher: Path, weights: Path, cache: Path) -> None:
+    """Run ``tools/teacher_embeddings.py``: what a teacher gives of the images that a student is trained with.
+
+    Args:
+        student: config of a student.
+        teacher, weights: config and checkpoint of the teacher.
+        cache: folder of its embeddings.
+
+    Raises:
+        SystemExit: it failed, and has said why.
+    """
+    options = [f"teacher.weights={weights}", f"teacher.cache={cache}", f"teacher.config={teacher}"]
+    command = [sys.executable, ROOT / "tools" / "teacher_embeddings.py", student, "--cfg-options", *options]
+    failed = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode
+    if failed:
+        sys.exit(failed)
+
+
+def use_teacher(config: Config, weights: Path, cache: Path) -> None:
+    """Put a teacher's checkpoint and the cache of its embeddings into the config of a student."""
+    config.model.teacher = str(weights)
+    for step in config.train_dataloader.dataset.pipeline:
+        if step.type == "LoadTeacherEmbedding":
+            step.cache = str(cache)
+
+
 def seed_table(scores: Mapping[str, Sequence[Mapping[str, float]]], columns: Sequence[str]) -> str:
     """Markdown: a row for each title, with the mean over its runs and half of the range.
 
@@ -71,11 +104,15 @@ def write_numbers(
 ) -> str:
     """Write ``metrics.json``, with the settings, and ``table.md``, which is returned; see :func:`seed_table`."""
     table = seed_table(scores, columns)
-    content = json.dumps({**settings, "scores": scores}, indent=2)
-    for name, text in (("metrics.json", content), ("table.md", table)):
-        with whole_file(folder / name) as temporary:
-            temporary.write_text(text + "\n")
+    write_text(folder / "metrics.json", json.dumps({**settings, "scores": scores}, indent=2))
+    write_text(folder / "table.md", table)
     return table
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a file and a last line's end, at once."""
+    with whole_file(file) as temporary:
+        temporary.write_text(text + "\n")
 
 
 def say(text: str) -> None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -30,11 +28,20 @@ from omgseg.protocols import Prompts
 from omgseg.registry import DATASETS
 from omgseg.structures import Task
 from omgseg.toy.generate import TINY, generate
-from omgseg.toy.proof import prepared, say, seed_table, train, write_numbers
+from omgseg.toy.proof import (
+    QUICK_ITERATIONS,
+    ROOT,
+    fill_teacher_cache,
+    prepared,
+    say,
+    seed_table,
+    train,
+    use_teacher,
+    write_numbers,
+)
 from omgseg.visualization import draw_clicks, render, side_by_side
 from omgseg.visualization.samples import enlarge, enlarge_segments, truth_of
 
-ROOT = Path(__file__).resolve().parents[2]
 TEACHER = ROOT / "configs" / "toy" / "sam.py"
 CONFIGS = Path(__file__).parent / "configs"
 PROTOCOL = CONFIGS / "toy_protocol.py"
@@ -42,7 +49,6 @@ METRICS = {
     f"interactive/mIoU_{name}": name for name in ("box", "box+1", "box+2", "centre", "centre+1", "centre+2")
 }
 COLUMNS = tuple(METRICS.values())
-QUICK_ITERATIONS = 4
 PICTURES, ZOOM = 3, 2
 """Validation images in the picture, and how much they are enlarged."""
 
@@ -85,29 +91,11 @@ class Proof:
         self.iterations = QUICK_ITERATIONS if quick else iterations or count
         self.teacher = (teacher or self._train_teacher()).resolve()
         self.cache = folder / "teacher_embeddings"
-        self._fill_cache()
+        fill_teacher_cache(CONFIGS / "toy_distill_encoder.py", TEACHER, self.teacher, self.cache)
 
     def _train_teacher(self) -> Path:
         config = Config.fromfile(TEACHER)
         return train(config, self.folder / "teacher", QUICK_ITERATIONS if self.quick else config.max_iters)
-
-    def _fill_cache(self) -> None:
-        options = [
-            f"teacher.weights={self.teacher}",
-            f"teacher.cache={self.cache}",
-            f"teacher.config={TEACHER}",
-        ]
-        config = CONFIGS / "toy_distill_encoder.py"
-        command = [
-            sys.executable,
-            ROOT / "tools" / "teacher_embeddings.py",
-            config,
-            "--cfg-options",
-            *options,
-        ]
-        failed = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode
-        if failed:  # it has said why
-            sys.exit(failed)
 
     def student(self, variant: str, seed: int) -> Path:
         """Train all stages of a variant; the last one's checkpoint."""
@@ -118,10 +106,7 @@ class Proof:
             config.randomness.seed = seed
             config.load_from = None if checkpoint is None else str(checkpoint)
             if "teacher" in config.model:
-                config.model.teacher = str(self.teacher)
-                for step in config.train_dataloader.dataset.pipeline:
-                    if step.type == "LoadTeacherEmbedding":
-                        step.cache = str(self.cache)
+                use_teacher(config, self.teacher, self.cache)
             name = f"{variant}_{seed}" if number + 1 == len(stages) else f"{variant}_{seed}_stage{number + 1}"
             checkpoint = train(config, self.folder / name, self.iterations // len(stages))
         return checkpoint
