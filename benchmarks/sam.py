@@ -29,6 +29,7 @@ CONFIGS = (
     REPOSITORY / "configs" / "sam" / "sam_vit_l.py",
     REPOSITORY / "projects" / "mobile_sam" / "configs" / "mobile_sam.py",
     REPOSITORY / "projects" / "edge_sam" / "configs" / "edge_sam.py",
+    REPOSITORY / "projects" / "efficient_sam" / "configs" / "efficient_sam_ti.py",
 )
 SIDES = {"ours": Ours, "transformers": Transformers}
 PARTS = {
@@ -170,7 +171,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         default=list(CONFIGS),
-        help="models to measure (default: SAM ViT-B and ViT-L, MobileSAM, EdgeSAM)",
+        help="models to measure (default: SAM ViT-B and ViT-L, MobileSAM, EdgeSAM, EfficientSAM-Ti)",
     )
     parser.add_argument(
         "--against",

@@ -14,11 +14,10 @@ from torch import Tensor
 from benchmarks.use import make_picture
 from omgseg.inference.loading import read_config
 from omgseg.models.checkpoints.transformers_sam import published_name
-from omgseg.models.sam.adapter import SamSegmenter
 from omgseg.models.sam.everything import point_grid
 from omgseg.models.sam.model import SAM
 from omgseg.protocols import Request
-from omgseg.registry import MODELS
+from omgseg.registry import MODELS, SEGMENTERS
 from omgseg.structures import Task
 from omgseg.structures.run_lengths import as_text
 
@@ -82,7 +81,9 @@ class Ours(Side):
 
     def everything(self, picture: np.ndarray, side: int) -> list[dict[str, Any]]:
         grid = dict(points_per_side=side, min_iou=MIN_IOU, min_stability=MIN_STABILITY)
-        segmenter = SamSegmenter.from_model(self.model, dict(segmenter=dict(everything=grid)))
+        segmenter = SEGMENTERS.get(self.model.segmenter).from_model(
+            self.model, dict(segmenter=dict(everything=grid))
+        )
         return segmenter.predict([picture], Request(Task.EVERYTHING))[0].rles
 
 

@@ -16,11 +16,11 @@ use: of a trained model, seconds for a whole image (panoptic) and for setting an
     milliseconds of a click, and its share of a whole image in the same run; medians. Frames per second of a stream, and
     the memory of its process after 50 frames and at the end: equal where it is flat. Pictures are generated, or of
     --picture.
-sam: of SAM ViT-B and ViT-L, MobileSAM and EdgeSAM at their size, and of transformers' SamModel with the weights of our
-    ViT-B, taking turns: time and memory of the image encoder, of the decoder with 1 and 64 points, and of everything
-    mode; parameters and multiply-additions. Medians; memory is that of a fresh process per model and part. Also checks
-    that both ViT-B give the same masks. Weights are random and not read. Needs transformers, Linux, 12 GB of memory
-    and about 20 minutes.
+sam: of SAM ViT-B and ViT-L, MobileSAM, EdgeSAM and EfficientSAM-Ti at their size, and of transformers' SamModel with
+    the weights of our ViT-B, taking turns: time and memory of the image encoder, of the decoder with 1 and 64 points,
+    and of everything mode; parameters and multiply-additions. Medians; memory is that of a fresh process per model and
+    part. Also checks that both ViT-B give the same masks. Weights are random and not read. Needs transformers, Linux,
+    12 GB of memory and about 25 minutes.
 guests: seconds of the read-outs of Mask2Former and EoMT, and of those of transformers' image processors, on the same
     made-up outputs. Needs the extra omgseg[guests], about 3 GB of memory and half a minute.
 """

@@ -17,12 +17,14 @@ SMALL = dict(
     sam=dict(width=32, depth=2, num_heads=2, window_size=4, global_layers=(1,), patch_size=16),
     mobile_sam=dict(trunk=dict(embed_dims=(8, 8, 20, 20), depths=(1, 1, 1, 1))),
     edge_sam=dict(trunk_options=dict(embed_dim=(8, 8, 16, 16), depth=(1, 1, 1, 1))),
+    efficient_sam=dict(width=32, depth=2, num_heads=2),
 )
 """Image encoders of a fraction of the size."""
 CONFIGS = dict(
     sam="configs/sam/finetune_coco.py",
     mobile_sam="projects/mobile_sam/configs/finetune_coco.py",
     edge_sam="projects/edge_sam/configs/finetune_coco.py",
+    efficient_sam="projects/efficient_sam/configs/finetune_coco.py",
 )
 
 

@@ -60,13 +60,17 @@ class ForeignObjectsError(ValueError):
     """A file holds Python objects that are never unpickled."""
 
 
+_PLACES = ("state_dict", "model")
+"""Keys of a training checkpoint under which its tensors are: mmengine's, and that of many other trainers."""
+
+
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Read the named tensors of a weight file onto the CPU.
 
     Args:
         path: ``.safetensors``, or a PyTorch file (``.pt``, ``.pth``, ``.bin``); or an ``hf://`` location of one, see
             :func:`omgseg.models.checkpoints.hub.local_file`. A training checkpoint is accepted: its tensors are under
-            ``state_dict``. A leading ``module.`` (a data-parallel wrapper) is removed.
+            ``state_dict`` or ``model``. A leading ``module.`` (a data-parallel wrapper) is removed.
 
     Returns:
         Name to tensor.
@@ -80,8 +84,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
 def tensors_of(content: Any, source: str | Path) -> dict[str, Tensor]:
     """The named tensors of what :func:`read_file` returned; `source` is for messages."""
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
+    if isinstance(content, Mapping):
+        content = next((content[key] for key in _PLACES if isinstance(content.get(key), Mapping)), content)
     tensors = {}
     if isinstance(content, Mapping):
         tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
@@ -96,7 +100,8 @@ def tensors_of(content: Any, source: str | Path) -> dict[str, Tensor]:
             )
     if not tensors:
         raise ValueError(
-            f"{source} holds no weights: expected a mapping of names to tensors, maybe under 'state_dict'"
+            f"{source} holds no weights: expected a mapping of names to tensors, maybe under "
+            "'state_dict' or 'model'"
         )
     if all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): value for name, value in tensors.items()}

@@ -19,9 +19,8 @@ from omgseg.protocols import ExportGraph
 from omgseg.registry import SEGMENTERS
 
 
-@SEGMENTERS.register_module()
-class SamSegmenter(PromptSegmenter):
-    """A loaded SAM, or a model with its decoder: clicks, boxes, masks, and everything.
+class SamFamilySegmenter(PromptSegmenter):
+    """A loaded model with SAM's parts, or with parts that stand for them: clicks, boxes, masks, and everything.
 
     Args:
         config: with ``model``.
@@ -33,6 +32,8 @@ class SamSegmenter(PromptSegmenter):
             not with the best of three.
         scores: what masks are scored and chosen by: ``"iou"``, the IoU that the model expects; or ``"stability"`` of
             the decoder's logits, for models that are not trained to expect an IoU.
+        all_candidates: answer every prompt with the best of three, for models whose mask for unambiguous prompts is not
+            what they are used with; it goes before `single_mask`.
 
     Raises:
         FileNotFoundError: the weights are missing.
@@ -49,20 +50,21 @@ class SamSegmenter(PromptSegmenter):
         everything: Mapping[str, Any] | None = None,
         single_mask: bool = False,
         scores: str = "iou",
+        all_candidates: bool = False,
     ) -> None:
         model, checkpoint = build_for_prediction(config["model"], weights)
         model.train_vocabulary = words_of(checkpoint)
-        self._start(model.to(device), dtype, everything, single_mask, scores)
+        self._start(model.to(device), dtype, everything, single_mask, scores, all_candidates)
 
     @classmethod
     def from_model(
         cls, model: SAM, config: Mapping[str, Any], dtype: torch.dtype = torch.float32
-    ) -> SamSegmenter:
+    ) -> SamFamilySegmenter:
         """A model in memory behind the seam, e.g. the one that a runner tests; it stays where it is.
 
         Args:
             model: in eval mode.
-            config: its ``segmenter`` may hold ``everything``, ``single_mask`` and ``scores``.
+            config: its ``segmenter`` may hold ``everything``, ``single_mask``, ``scores`` and ``all_candidates``.
             dtype: of the computation.
         """
         segmenter = cls.__new__(cls)
@@ -77,12 +79,14 @@ class SamSegmenter(PromptSegmenter):
         everything: Mapping[str, Any] | None = None,
         single_mask: bool = False,
         scores: str = "iou",
+        all_candidates: bool = False,
     ) -> None:
         if scores not in ("iou", "stability"):
             raise ValueError(f"segmenter.scores is 'iou' or 'stability', not {scores!r}")
         self.model = model
         self.single_mask = single_mask
         self.scores = scores
+        self.all_candidates = all_candidates
         self.dtype = dtype
         self.grid = GridConfig(**(everything or {}))
         self.mask_size = model.prompt_encoder.mask_size
@@ -108,11 +112,16 @@ class SamSegmenter(PromptSegmenter):
     ) -> Candidates:
         """See :meth:`PromptSegmenter.decode`; ``iou`` holds the scores of the config."""
         prediction = self.model.decode(state.embedding, points, labels, boxes, masks)
-        kept = slice(1, None) if is_ambiguous else slice(1)
+        kept = slice(1, None) if is_ambiguous or self.all_candidates else slice(1)
         logits, iou = prediction.logits[:, kept], prediction.iou[:, kept]
         if self.scores == "stability":
             iou = stability(logits.float(), self.grid.stability_offset).nan_to_num()
         return Candidates(logits, iou)
+
+
+@SEGMENTERS.register_module()
+class SamSegmenter(SamFamilySegmenter):
+    """A loaded SAM, or a model with its prompt encoder and mask decoder."""
 
     def export_graphs(self) -> list[ExportGraph]:
         """See :meth:`Exportable.export_graphs`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -52,8 +53,8 @@ class SamMaskDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.num_candidates = num_candidates
-        masks = num_candidates + 1
-        self.transformer = TwoWayTransformer(embed_dim, depth, num_heads, mlp_dim)
+        masks, activation = num_candidates + 1, self.layer_type.activation
+        self.transformer = TwoWayTransformer(embed_dim, depth, num_heads, mlp_dim, self.layer_type)
         self.iou_token = nn.Embedding(1, embed_dim)
         self.mask_tokens = nn.Embedding(masks, embed_dim)
         self.output_upscaling = nn.Sequential(
@@ -64,9 +65,9 @@ class SamMaskDecoder(nn.Module):
             nn.GELU(),
         )
         self.output_hypernetworks_mlps = nn.ModuleList(
-            MLP(embed_dim, embed_dim, embed_dim // 8, 3) for _ in range(masks)
+            MLP(embed_dim, embed_dim, embed_dim // 8, 3, activation) for _ in range(masks)
         )
-        self.iou_prediction_head = MLP(embed_dim, iou_hidden_dim, masks, iou_depth)
+        self.iou_prediction_head = MLP(embed_dim, iou_hidden_dim, masks, iou_depth, activation)
 
     def forward(self, embedding: Tensor, positions: Tensor, sparse: Tensor, dense: Tensor) -> MaskPrediction:
         """Masks of N objects.
@@ -80,6 +81,11 @@ class SamMaskDecoder(nn.Module):
         learned = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
         logits, tokens = self.attend(learned, embedding, positions, sparse, dense)
         return MaskPrediction(logits, self.iou_prediction_head(tokens[:, 0]), tokens)
+
+    @property
+    def layer_type(self) -> type[TwoWayLayer]:
+        """Of the transformer; its activation is that of the heads, too."""
+        return TwoWayLayer
 
     def attend(
         self, learned: Tensor, embedding: Tensor, positions: Tensor, sparse: Tensor, dense: Tensor
@@ -107,12 +113,14 @@ class SamMaskDecoder(nn.Module):
         So channels stay last, and only the masks, not the features, are brought into the order of an image.
         """
         to_quarters, norm, activation, to_sixteenths, _ = self.output_upscaling
-        quarters = F.layer_norm(
-            cell_pixels(image, to_quarters), norm.weight.shape, norm.weight, norm.bias, norm.eps
-        )
+        quarters = self.normalize_pixels(cell_pixels(image, to_quarters), norm)
         pixels = activation(cell_pixels(activation(quarters), to_sixteenths))  # (N, h, w, 2, 2, 2, 2, E / 8)
         logits = (kernels @ pixels.flatten(1, -2).transpose(1, 2)).unflatten(2, pixels.shape[1:-1])
         return logits.permute(0, 1, 2, 4, 6, 3, 5, 7).flatten(5, 7).flatten(2, 4)
+
+    def normalize_pixels(self, pixels: Tensor, norm: nn.Module) -> Tensor:
+        """What the norm of the upscaling gives for (N, h, w, 2, 2, E / 4): each pixel by itself."""
+        return F.layer_norm(pixels, norm.weight.shape, norm.weight, norm.bias, norm.eps)
 
 
 def cell_pixels(cells: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
@@ -125,10 +133,12 @@ def cell_pixels(cells: Tensor, layer: nn.ConvTranspose2d) -> Tensor:
 class TwoWayTransformer(nn.Module):
     """Tokens attend to each other and to the image, the image attends to the tokens."""
 
-    def __init__(self, width: int, depth: int, num_heads: int, mlp_dim: int) -> None:
+    def __init__(
+        self, width: int, depth: int, num_heads: int, mlp_dim: int, layer_type: type[TwoWayLayer]
+    ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            TwoWayLayer(width, num_heads, mlp_dim, is_first=layer == 0) for layer in range(depth)
+            layer_type(width, num_heads, mlp_dim, is_first=layer == 0) for layer in range(depth)
         )
         self.final_attn_token_to_image = Attention(width, width // 2, num_heads)
         self.norm_final_attn = nn.LayerNorm(width)
@@ -152,6 +162,9 @@ class TwoWayTransformer(nn.Module):
 class TwoWayLayer(nn.Module):
     """One layer of :class:`TwoWayTransformer`. The first one replaces the tokens by what their self-attention gives."""
 
+    activation: Callable[[Tensor], Tensor] = staticmethod(F.relu)
+    """Of the MLPs of this layer and of the decoder's heads."""
+
     def __init__(self, width: int, num_heads: int, mlp_dim: int, is_first: bool) -> None:
         super().__init__()
         self.is_first = is_first
@@ -169,17 +182,20 @@ class TwoWayLayer(nn.Module):
     def forward(
         self, tokens: Tensor, image: Tensor, start: Tensor, positions: Tensor
     ) -> tuple[Tensor, Tensor]:
-        if self.is_first:
-            tokens = self.norm1(self.self_attn(tokens, tokens, tokens))
-        else:
-            placed = tokens + start
-            tokens = self.norm1(tokens + self.self_attn(placed, placed, tokens))
+        tokens = self.norm1(self.attend_to_each_other(tokens, start))
         placed_image = image + positions
         attended = self.cross_attn_token_to_image.to_many(tokens + start, placed_image, image)
         tokens = self.norm2(tokens + attended)
-        tokens = self.norm3(tokens + self.mlp.lin2(F.relu(self.mlp.lin1(tokens))))
+        tokens = self.norm3(tokens + self.mlp.lin2(self.activation(self.mlp.lin1(tokens))))
         attended = self.cross_attn_image_to_token.from_many(placed_image, tokens + start, tokens)
         return tokens, self.norm4(image + attended)
+
+    def attend_to_each_other(self, tokens: Tensor, start: Tensor) -> Tensor:
+        """Tokens (N, T, C) after their self-attention; `start` are their positions."""
+        if self.is_first:
+            return self.self_attn(tokens, tokens, tokens)
+        placed = tokens + start
+        return tokens + self.self_attn(placed, placed, tokens)
 
 
 class Attention(nn.Module):
@@ -246,15 +262,18 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Linear layers with ReLU between them."""
+    """Linear layers with an activation between them."""
 
-    def __init__(self, width: int, hidden: int, out: int, depth: int) -> None:
+    def __init__(
+        self, width: int, hidden: int, out: int, depth: int, activation: Callable[[Tensor], Tensor] = F.relu
+    ) -> None:
         super().__init__()
+        self.activation = activation
         sizes = [width] + [hidden] * (depth - 1) + [out]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:]))
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., width) -> (..., out)."""
         for layer in self.layers[:-1]:
-            x = F.relu(layer(x))
+            x = self.activation(layer(x))
         return self.layers[-1](x)

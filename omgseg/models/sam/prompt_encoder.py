@@ -111,9 +111,7 @@ class SamPromptEncoder(nn.Module):
 
     def dense_positions(self) -> Tensor:
         """Positions (1, E, grid, grid) of the cells of the image embedding."""
-        cells = (torch.arange(self.grid, device=self.no_mask_embed.weight.device) + 0.5) / self.grid
-        y, x = torch.meshgrid(cells, cells, indexing="ij")
-        return self.pe_layer(torch.stack([x, y], dim=-1)).permute(2, 0, 1).unsqueeze(0)
+        return self.pe_layer.of_cells(self.grid)
 
 
 class FourierPositions(nn.Module):
@@ -136,3 +134,9 @@ class FourierPositions(nn.Module):
         # not a matrix product: autocast would compute it with 8 bits, which is a few degrees of these angles
         angles = 2 * math.pi * (centred[..., 0, :] * x + centred[..., 1, :] * y)
         return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+    def of_cells(self, grid: int) -> Tensor:
+        """Positions (1, 2 num_frequencies, grid, grid) of the middles of a square's cells."""
+        cells = (torch.arange(grid, device=self.positional_encoding_gaussian_matrix.device) + 0.5) / grid
+        y, x = torch.meshgrid(cells, cells, indexing="ij")
+        return self(torch.stack([x, y], dim=-1)).permute(2, 0, 1).unsqueeze(0)

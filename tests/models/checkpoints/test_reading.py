@@ -66,7 +66,7 @@ def test_unusable_files_are_named(tmp_path):
     (tmp_path / "cut.pth").write_bytes((tmp_path / "cut.pth").read_bytes()[:300])
     with pytest.raises(ValueError, match="cut.pth"):
         read_state_dict(tmp_path / "cut.pth")
-    torch.save({"epoch": 3}, tmp_path / "empty.pth")
+    torch.save({"epoch": 3, "model": "SAM"}, tmp_path / "empty.pth")
     with pytest.raises(ValueError, match="empty.pth holds no weights"):
         read_state_dict(tmp_path / "empty.pth")
 

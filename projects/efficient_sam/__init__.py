@@ -1,0 +1,17 @@
+"""EfficientSAM (arXiv:2312.00863): SAM with a plain ViT that was pre-trained to reconstruct SAM's embeddings."""
+
+from omgseg.projects.efficient_sam.image_encoder import EfficientSamImageEncoder
+from omgseg.projects.efficient_sam.model import (
+    EfficientSAM,
+    EfficientSamMaskDecoder,
+    EfficientSamPromptEncoder,
+    EfficientSamSegmenter,
+)
+
+__all__ = [
+    "EfficientSAM",
+    "EfficientSamImageEncoder",
+    "EfficientSamMaskDecoder",
+    "EfficientSamPromptEncoder",
+    "EfficientSamSegmenter",
+]
