@@ -5,6 +5,7 @@ A scene is a short description; :func:`render` draws it at a time. An image is a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -193,16 +194,22 @@ class World:
         return regions
 
 
-def _draw_thing(image: np.ndarray, owner: np.ndarray, thing: Thing, index: int, time: float) -> None:
-    """Paint one thing into image float32 (S, S, 3) and owner int16 (S, S)."""
+def _draw_thing(
+    image: np.ndarray, owner: np.ndarray, thing: Thing, index: int, time: float, scale: float
+) -> None:
+    """Paint one thing into image float32 (S, S, 3) and owner int16 (S, S), whose pixels are `scale` times as many a
+    side as the world's."""
     cx, cy = thing.center(time)
     reach = int(np.ceil(thing.radius)) + 1
     x0, x1 = max(int(cx) - reach, 0), min(int(cx) + reach + 1, SIZE)
     y0, y1 = max(int(cy) - reach, 0), min(int(cy) + reach + 1, SIZE)
     if x0 >= x1 or y0 >= y1:
         return
-    dx = np.arange(x0, x1, dtype=np.float32)[None] - np.float32(cx)
-    dy = np.arange(y0, y1, dtype=np.float32)[:, None] - np.float32(cy)
+    x0, x1, y0, y1 = (round(edge * scale) for edge in (x0, x1, y0, y1))
+    x, y = (
+        (np.arange(*ends, dtype=np.float32) + 0.5) / np.float32(scale) - 0.5 for ends in ((x0, x1), (y0, y1))
+    )
+    dx, dy = x[None] - np.float32(cx), y[:, None] - np.float32(cy)
     angle = thing.angle + thing.spin * time
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     u, v = dx * cos + dy * sin, dy * cos - dx * sin
@@ -225,15 +232,23 @@ def _inside(u: np.ndarray, v: np.ndarray, thing: Thing) -> np.ndarray:
     return inside
 
 
-def render(scene: Scene, time: int = 0) -> Frame:
-    """Draw a scene at a time (a frame number)."""
+def render(scene: Scene, time: int = 0, scale: float = 1.0) -> Frame:
+    """Draw a scene at a time (a frame number).
+
+    Args:
+        scale: draw the same scene larger: with so many pixels a side for one of the world's. Shapes and patterns get
+            sharper, the background is interpolated, and each pixel has noise of its own.
+    """
     px = int(round(np.clip(scene.pan_start[0] + scene.pan[0] * time, 0, 64)))
     py = int(round(np.clip(scene.pan_start[1] + scene.pan[1] * time, 0, 64)))
     window = (slice(py, py + SIZE), slice(px, px + SIZE))
-    image = scene.background[window].astype(np.float32)
-    owner = np.full((SIZE, SIZE), -1, dtype=np.int16)
+    size = (round(SIZE * scale),) * 2
+    image = cv2.resize(scene.background[window], size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    stuff = cv2.resize(scene.stuff[window], size, interpolation=cv2.INTER_NEAREST)
+    owner = np.full(size, -1, dtype=np.int16)
     for index, thing in enumerate(scene.things):
-        _draw_thing(image, owner, thing, index, time)
+        _draw_thing(image, owner, thing, index, time, scale)
     noise = np.random.default_rng((scene.noise_seed, time)).standard_normal(image.shape, dtype=np.float32)
-    image = cv2.GaussianBlur(image, (3, 3), 0.5) * np.float32(scene.light) + 3 * noise
-    return Frame(np.clip(image, 0, 255).astype(np.uint8), scene.stuff[window].copy(), owner)
+    blur = (2 * math.ceil(scale) + 1,) * 2
+    image = cv2.GaussianBlur(image, blur, 0.5 * scale) * np.float32(scene.light) + 3 * noise
+    return Frame(np.clip(image, 0, 255).astype(np.uint8), stuff, owner)

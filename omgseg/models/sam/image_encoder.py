@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +22,9 @@ class SamImageEncoder(nn.Module):
 
     Parameters have the names of the published checkpoints.
 
+    With `trained_size` it takes larger images than its weights were trained with; the arguments after it are those of
+    BA-SAM (arXiv:2401.02317), each by itself. See projects/ba_sam/README.md.
+
     Args:
         image_size: side of the padded square input, in pixels.
         patch_size: side of a patch, which is the stride of the embedding.
@@ -32,6 +37,14 @@ class SamImageEncoder(nn.Module):
         stem: channels of 3x3 convolutions of stride 2 before the patches, each with batch norm and GELU. Published SAMs
             have none; a small SAM that is trained from nothing learns much faster with them (arXiv:2106.14881).
         with_checkpoint: recompute the activations of each block in the backward pass.
+        trained_size: side of the images that the weights were trained with; positions are interpolated. None:
+            `image_size`.
+        scale_attention: multiply the products of queries and keys in global layers by :func:`attention_growth`.
+        distance_penalty: global layers get a learned penalty of the attention logits for each cell of distance, which
+            starts at this value; see :class:`GridAttention`. None: there is no penalty.
+        position_coefficient: all layers get a learned factor of their relative positions, which starts at this value.
+            None: there is no factor.
+        absolute_positions: add a learned position to each token.
     """
 
     stride: int
@@ -49,42 +62,86 @@ class SamImageEncoder(nn.Module):
         embed_dim: int = 256,
         stem: Sequence[int] = (),
         with_checkpoint: bool = False,
+        trained_size: int | None = None,
+        scale_attention: bool = False,
+        distance_penalty: float | None = None,
+        position_coefficient: float | None = None,
+        absolute_positions: bool = True,
     ) -> None:
         super().__init__()
-        if patch_size % 2 ** len(stem):
-            raise ValueError(
-                f"a stem of {len(stem)} convolutions of stride 2 does not fit patch_size={patch_size}"
-            )
+        trained_size = trained_size or image_size
+        for name, size in (("image_size", image_size), ("trained_size", trained_size)):
+            if size < patch_size:
+                raise ValueError(f"{name}={size} is smaller than a patch (patch_size={patch_size})")
         self.image_size = image_size
         self.stride = patch_size
         self.embed_dim = embed_dim
         self.with_checkpoint = with_checkpoint
-        grid = image_size // patch_size
-        widths, patch = [3, *stem], patch_size // 2 ** len(stem)
-        self.patch_embed = nn.Sequential()
-        if stem:
-            convolutions = (ConvNormAct(*pair, 3, stride=2, act_layer=nn.GELU) for pair in pairwise(widths))
-            self.patch_embed.add_module("stem", nn.Sequential(*convolutions))
-        self.patch_embed.add_module("proj", nn.Conv2d(widths[-1], width, patch, patch))
-        self.pos_embed = nn.Parameter(torch.zeros(1, grid, grid, width))
-        nn.init.trunc_normal_(self.pos_embed, std=0.02)
-        self.blocks = nn.ModuleList(
-            Block(
-                width, num_heads, int(width * mlp_ratio), grid, 0 if layer in global_layers else window_size
-            )
-            for layer in range(depth)
-        )
+        self.grid, grid = image_size // patch_size, trained_size // patch_size
+        growth = attention_growth(self.grid**2, grid**2) if scale_attention else 1.0
+        self.patch_embed = make_patch_embed(patch_size, width, stem)
+        self.pos_embed = None
+        if absolute_positions:
+            self.pos_embed = nn.Parameter(torch.zeros(1, grid, grid, width))
+            nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        self.blocks = nn.ModuleList()
+        for layer in range(depth):
+            window, more = window_size, dict(position_coefficient=position_coefficient)
+            if layer in global_layers:
+                window, more = 0, dict(growth=growth, distance_penalty=distance_penalty, **more)
+            self.blocks.append(Block(width, num_heads, int(width * mlp_ratio), grid, window, **more))
         self.neck = make_neck(width, embed_dim)
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalised images (B, 3, S, S), padded to `image_size`, to embeddings (B, E, S / stride, S / stride)."""
-        tokens = self.patch_embed(images).permute(0, 2, 3, 1) + self.pos_embed
+        tokens = self.patch_embed(images).permute(0, 2, 3, 1)
+        if self.pos_embed is not None:
+            tokens = tokens + resized_positions(self.pos_embed, self.grid)
         for block in self.blocks:
             if self.with_checkpoint and self.training:
                 tokens = checkpoint(block, tokens, use_reentrant=False)
             else:
                 tokens = block(tokens)
         return self.neck(tokens.permute(0, 3, 1, 2))
+
+
+def make_patch_embed(patch_size: int, width: int, stem: Sequence[int]) -> nn.Sequential:
+    """Images (B, 3, S, S) to patches (B, width, S / patch_size, S / patch_size), see :class:`SamImageEncoder`.
+
+    Raises:
+        ValueError: a patch is smaller than the stride of the stem.
+    """
+    widths, patch = [3, *stem], patch_size // 2 ** len(stem)
+    if patch_size % 2 ** len(stem):
+        raise ValueError(
+            f"a stem of {len(stem)} convolutions of stride 2 does not fit patch_size={patch_size}"
+        )
+    embed = nn.Sequential()
+    if stem:
+        convolutions = (ConvNormAct(*pair, 3, stride=2, act_layer=nn.GELU) for pair in pairwise(widths))
+        embed.add_module("stem", nn.Sequential(*convolutions))
+    embed.add_module("proj", nn.Conv2d(widths[-1], width, patch, patch))
+    return embed
+
+
+def attention_growth(tokens: float, trained_tokens: float) -> float:
+    """BA-SAM's new scaling factor (arXiv:2401.02317), relative to the usual one: the logarithm of the number of tokens,
+    to the base of that of the training. 1 where both are equal.
+
+    Raises:
+        ValueError: a number is too small for a logarithm that is not 0.
+    """
+    if min(tokens, trained_tokens) < 2:
+        raise ValueError(f"the scaling factor needs at least 2 tokens, not {tokens} after {trained_tokens}")
+    return math.log(tokens) / math.log(trained_tokens)
+
+
+def resized_positions(table: Tensor, grid: int) -> Tensor:
+    """Positions (1, g, g, C) of the cells of another grid (1, grid, grid, C), bicubic."""
+    if table.shape[1] == grid:
+        return table
+    resized = F.interpolate(table.permute(0, 3, 1, 2), (grid, grid), mode="bicubic", align_corners=False)
+    return resized.permute(0, 2, 3, 1)
 
 
 def make_neck(width: int, embed_dim: int) -> nn.Sequential:
@@ -103,13 +160,16 @@ class Block(nn.Module):
     Args:
         grid: side of the grid that the relative positions of a global layer are for.
         window_size: of local attention; 0: global.
+        attention: further arguments of :class:`GridAttention`.
     """
 
-    def __init__(self, width: int, num_heads: int, hidden: int, grid: int, window_size: int) -> None:
+    def __init__(
+        self, width: int, num_heads: int, hidden: int, grid: int, window_size: int, **attention: Any
+    ) -> None:
         super().__init__()
         self.window_size = window_size
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
-        self.attn = GridAttention(width, num_heads, window_size or grid)
+        self.attn = GridAttention(width, num_heads, window_size or grid, **attention)
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
         self.mlp = nn.Module()
         self.mlp.lin1 = nn.Linear(width, hidden)
@@ -134,17 +194,42 @@ class GridAttention(nn.Module):
     their biases to each row and each column, and keys say where they are: the product adds the two. Exact, but for
     rounding.
 
+    Distances are measured along the axes, rows plus columns: so a penalty for them goes the same way.
+
     Args:
         size: side of the grid that the tables of relative positions are for; other grids interpolate them.
+        growth: factor of the products of queries and keys.
+        distance_penalty: start of the learned ``distance_penalty``, which is taken from the logits of a query and a key
+            for each cell between them (linear, as in ALiBi, arXiv:2108.12409). None: there is none.
+        position_coefficient: start of the learned ``coefficient`` of both biases. None: there is none.
     """
 
-    def __init__(self, width: int, num_heads: int, size: int) -> None:
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        size: int,
+        growth: float = 1.0,
+        distance_penalty: float | None = None,
+        position_coefficient: float | None = None,
+    ) -> None:
         super().__init__()
         self.num_heads = num_heads
+        self.scale = (width // num_heads) ** -0.5 * growth
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
         self.rel_pos_h = nn.Parameter(torch.zeros(2 * size - 1, width // num_heads))
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * size - 1, width // num_heads))
+        learned = {"distance_penalty": distance_penalty, "coefficient": position_coefficient}
+        for name, start in learned.items():
+            self.register_parameter(name, None if start is None else nn.Parameter(torch.full((1,), start)))
+        self._register_load_state_dict_pre_hook(self._keep_starts)
+
+    def _keep_starts(self, state_dict: dict[str, Tensor], prefix: str, *_: Any) -> None:
+        """The weights of a plain SAM leave the learned numbers where they start."""
+        for name in ("distance_penalty", "coefficient"):
+            if getattr(self, name) is not None and f"{prefix}qkv.weight" in state_dict:
+                state_dict.setdefault(prefix + name, getattr(self, name).detach())
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""
@@ -155,7 +240,15 @@ class GridAttention(nn.Module):
         by_column = relative_positions(self.rel_pos_w, width, width).to(q.dtype)
         row_bias = torch.einsum("bnhwd,hkd->bnhwk", q, by_row)  # of the unscaled queries
         column_bias = torch.einsum("bnhwd,wkd->bnhwk", q, by_column)
-        queries = torch.cat([q * q.shape[-1] ** -0.5, row_bias, column_bias], dim=-1)
+        if self.coefficient is not None:
+            coefficient = self.coefficient.to(q.dtype)
+            row_bias, column_bias = row_bias * coefficient, column_bias * coefficient
+        if self.distance_penalty is not None:
+            row_bias = row_bias - (self.distance_penalty * distances(height, q.device)).to(q.dtype).unsqueeze(
+                1
+            )
+            column_bias = column_bias - (self.distance_penalty * distances(width, q.device)).to(q.dtype)
+        queries = torch.cat([q * self.scale, row_bias, column_bias], dim=-1)
         row = torch.eye(height, dtype=k.dtype, device=k.device).unsqueeze(1).expand(-1, width, -1)
         column = torch.eye(width, dtype=k.dtype, device=k.device).expand(height, -1, -1)
         place = torch.cat([row, column], dim=-1).expand(*k.shape[:2], -1, -1, -1)
@@ -179,6 +272,12 @@ def relative_positions(table: Tensor, q_size: int, k_size: int) -> Tensor:
     q = torch.arange(q_size, device=table.device).unsqueeze(1) * max(k_size / q_size, 1.0)
     k = torch.arange(k_size, device=table.device) * max(q_size / k_size, 1.0)
     return table[(q - k + (k_size - 1) * max(q_size / k_size, 1.0)).long()]
+
+
+def distances(size: int, device: torch.device) -> Tensor:
+    """(size, size): how many cells lie between two of an axis, 0 on the diagonal."""
+    places = torch.arange(size, device=device)
+    return (places.unsqueeze(1) - places).abs()
 
 
 def to_windows(tokens: Tensor, size: int) -> Tensor:
