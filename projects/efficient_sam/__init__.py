@@ -7,6 +7,7 @@ from omgseg.projects.efficient_sam.model import (
     EfficientSamPromptEncoder,
     EfficientSamSegmenter,
 )
+from omgseg.projects.efficient_sam.pretraining import MaskedPretraining, UnlabelledImageDataset
 
 __all__ = [
     "EfficientSAM",
@@ -14,4 +15,6 @@ __all__ = [
     "EfficientSamMaskDecoder",
     "EfficientSamPromptEncoder",
     "EfficientSamSegmenter",
+    "MaskedPretraining",
+    "UnlabelledImageDataset",
 ]

@@ -94,19 +94,7 @@ class SAM(BaseModel):
         Raises:
             ValueError: an image is larger than :attr:`image_size`.
         """
-        side = self.image_size
-        largest = max(max(size) for size in sizes)
-        if largest > side:
-            raise ValueError(
-                f"an image of {largest} pixels does not fit into SAM's square of {side}: resize with "
-                f"image_size=({side}, {side})"
-            )
-        normalized = (images - self.pixel_mean) / self.pixel_std
-        normalized = F.pad(normalized, (0, side - images.shape[-1], 0, side - images.shape[-2]))
-        for image, (height, width) in zip(normalized, sizes, strict=True):
-            image[:, height:] = 0
-            image[:, :, width:] = 0
-        return normalized
+        return fit_square(images, sizes, self.image_size, self.pixel_mean, self.pixel_std)
 
     def train(self, mode: bool = True) -> SAM:
         """A frozen image encoder stays in eval mode."""
@@ -203,6 +191,29 @@ class SAM(BaseModel):
             image = embedding if len(embedding) == 1 else embedding[rows]
             parts.append(self.mask_decoder(image, positions, *self.prompt_encoder(*prompts)))
         return MaskPrediction(*(torch.cat(fields) for fields in zip(*parts, strict=True)))
+
+
+def fit_square(
+    images: Tensor, sizes: list[tuple[int, int]], side: int, pixel_mean: Tensor, pixel_std: Tensor
+) -> Tensor:
+    """uint8 (B, 3, h, w) to float (B, 3, side, side), normalised, then zero beyond each image's (height, width).
+
+    Raises:
+        ValueError: an image is larger than `side`.
+    """
+    largest = max(max(size) for size in sizes)
+    if largest > side:
+        raise ValueError(
+            f"an image of {largest} pixels does not fit into SAM's square of {side}: resize with "
+            f"image_size=({side}, {side})"
+        )
+    normalized = (images - pixel_mean) / pixel_std
+    # a batch may be padded beyond the square, where nothing is image
+    normalized = F.pad(normalized, (0, side - images.shape[-1], 0, side - images.shape[-2]))
+    for image, (height, width) in zip(normalized, sizes, strict=True):
+        image[:, height:] = 0
+        image[:, :, width:] = 0
+    return normalized
 
 
 def fitted_size(size: tuple[int, int], side: int) -> tuple[int, int]:

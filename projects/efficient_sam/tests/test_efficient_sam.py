@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 import omgseg
 from omgseg.engine import CheckpointError
+from omgseg.engine.model_cost import model_cost
 from omgseg.inference import UnsupportedRequest
 from omgseg.model_table import find_model, recognise
 from omgseg.models.checkpoints.loading import build_for_prediction
@@ -38,6 +39,14 @@ def test_the_sizes_of_the_table(entry):
         model = MODELS.build(Config.fromfile(entry.config).model)
     assert sum(parameter.numel() for parameter in model.parameters()) == entry.parameters
     assert recognise({name: tuple(x.shape) for name, x in model.state_dict().items()}) == entry
+
+
+def test_its_cost_is_counted_without_weights(small):
+    parts = {part.name: part for part in model_cost(small.model, (1, 1), num_classes=1)}
+    with torch.device("meta"):
+        model = MODELS.build(small.model)
+    assert sum(part.parameters for part in parts.values()) == sum(x.numel() for x in model.parameters())
+    assert parts["image_encoder"].flops > parts["mask_decoder"].flops / 10 > 0
 
 
 def test_the_seam(segmenter):
