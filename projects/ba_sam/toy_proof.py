@@ -25,13 +25,14 @@ from omgseg.engine.config import one_line_errors
 from omgseg.evaluation.functional.interactive import centre_of
 from omgseg.files import whole_file
 from omgseg.inference import load
+from omgseg.projects.edge_sam.toy_proof import TEACHER
 from omgseg.protocols import Prompts
 from omgseg.structures.run_lengths import decode_masks
 from omgseg.tables import markdown_table
 from omgseg.toy.annotation import annotate
 from omgseg.toy.categories import NUM_THINGS, is_base
 from omgseg.toy.generate import TINY, generate
-from omgseg.toy.proof import QUICK_ITERATIONS, TEACHER, say, train, write_text
+from omgseg.toy.proof import QUICK_ITERATIONS, say, train, write_text
 from omgseg.toy.world import SIZE, Scene, World, render
 
 SIZES = (128, 192, 256, 384, 512)

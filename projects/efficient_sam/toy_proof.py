@@ -10,7 +10,6 @@ trained SAM of configs/toy/sam.py may be given as the teacher.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,17 +17,16 @@ from pathlib import Path
 from mmengine.config import Config
 
 from omgseg.engine.config import one_line_errors
+from omgseg.projects.edge_sam.toy_proof import COLUMNS, TEACHER, evaluate
 from omgseg.toy.generate import TINY, generate
 from omgseg.toy.proof import (
     QUICK_ITERATIONS,
-    TEACHER,
-    evaluate,
-    fill_cache,
+    fill_teacher_cache,
     say,
-    table,
+    seed_table,
     train,
     use_teacher,
-    write_text,
+    write_numbers,
 )
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -55,7 +53,7 @@ class Proof:
             teacher = self._train(Config.fromfile(TEACHER), "teacher")
         self.teacher = teacher.resolve()
         self.cache = folder / "teacher_embeddings"
-        fill_cache(SAMI, self.teacher, self.cache)
+        fill_teacher_cache(SAMI, TEACHER, self.teacher, self.cache)
 
     def student(self, title: str, seed: int) -> Path:
         """Pre-train and fine-tune; the last checkpoint."""
@@ -92,11 +90,9 @@ def main(argv: Sequence[str] | None = None) -> dict[str, list[dict[str, float]]]
     for title in VARIANTS:
         students = [proof.student(title, seed) for seed in args.seeds]
         scores[title] = [evaluate(FINE_TUNING, one, folder / "test") for one in students]
-        say(table(scores))
+        say(seed_table(scores, COLUMNS))
     scores["teacher"] = [evaluate(TEACHER, proof.teacher, folder / "test")]
-    write_text(folder / "metrics.json", json.dumps(dict(seeds=args.seeds, scores=scores), indent=2))
-    write_text(folder / "table.md", table(scores))
-    say(f"\n{table(scores)}")
+    say(f"\n{write_numbers(folder, scores, COLUMNS, seeds=args.seeds)}")
     return scores
 
 

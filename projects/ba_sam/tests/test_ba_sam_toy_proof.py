@@ -9,8 +9,8 @@ from mmengine.config import Config
 from PIL import Image
 
 from omgseg.projects.ba_sam.toy_proof import PROMPTS, VARIANTS, drawn, main, scenes, table
+from omgseg.projects.edge_sam.toy_proof import TEACHER
 from omgseg.registry import MODELS
-from omgseg.toy.proof import TEACHER
 
 
 def test_every_variant_answers_at_every_size(tmp_path):
