@@ -124,14 +124,15 @@ def locate(config: str, weights: str | None, needs_weights: bool = True) -> tupl
 
     Args:
         config: the name, folder or file.
-        weights: None: those of the name or folder; "none": random ones.
+        weights: None: those of the name or folder, or that the config's segmenter names (`pretrained`); "none": random
+            ones.
         needs_weights: whether to refuse a config file without weights.
 
     Raises:
         UsageError: the config or the weights do not exist.
     """
     path = Path(config).expanduser()
-    if needs_weights and weights is None and path.is_file():
+    if needs_weights and weights is None and path.is_file() and not _names_weights(path):
         raise UsageError(f"{path} is a config: give --weights FILE, or --weights {NONE} for random ones")
     if weights not in (None, NONE, "random") and not weights.startswith("hf:") and "://" not in weights:
         if not Path(weights).expanduser().exists():
@@ -144,7 +145,21 @@ def locate(config: str, weights: str | None, needs_weights: bool = True) -> tupl
             file, located = locate_model(str(path), RANDOM if weights == NONE else weights)
     except UsageError as error:  # the message names the argument of Python
         raise UsageError(str(error).replace("weights=", "--weights ")) from error
+    if weights in (NONE, RANDOM):
+        return str(file), RANDOM
     return str(file), None if located is None else str(located)
+
+
+def _names_weights(file: Path) -> bool:
+    """Whether the segmenter of a config names weights of its own, such as those of a CLIP.
+
+    Raises:
+        UsageError: the config cannot be read.
+    """
+    with user_errors():
+        from omgseg.inference.loading import read_config
+
+        return bool((read_config(file).get("segmenter") or {}).get("pretrained"))
 
 
 def load_model(config: str, weights: str | None, args: argparse.Namespace) -> OMGSegInferencer:

@@ -89,7 +89,7 @@ def _locate(args: argparse.Namespace) -> tuple[str, str | None]:
     except UsageError:
         if args.weights is not None or Path(args.config).expanduser().exists():
             raise
-        return locate(args.config, NONE)
+        return locate(args.config, NONE)[0], None
 
 
 def _cost(config: Any, size: tuple[int, int], classes: int) -> tuple[list[PartCost] | None, str]:

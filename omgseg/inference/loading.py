@@ -73,12 +73,15 @@ def load(
         CheckpointError: the weights are damaged, or belong to another model.
         ValueError: the device or dtype is unknown, or `scale` is not a size.
     """
+    is_random = weights is not None and str(weights) == RANDOM
     located, weights = locate_model(config_or_run, weights)
     config = read_config(located)
     factory, options = segmenter_of(config)
     if scale is not None:
         options["scale"] = _checked_scale(scale)
     _check_options(factory, options)
+    if is_random and "pretrained" in options:  # weights that the segmenter itself would read
+        options["pretrained"] = None
     place = choose_device(device)
     return factory(config=config, weights=weights, device=place, dtype=choose_dtype(dtype, place), **options)
 
