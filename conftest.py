@@ -58,6 +58,17 @@ def golden_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def filled(golden_dir) -> Callable[[str, tuple[int, ...]], torch.Tensor]:
+    """``filled(name, shape)``: the tensor that a published name stands for."""
+    sys.path.insert(0, str(golden_dir))
+    try:
+        from filled import filled
+    finally:
+        sys.path.remove(str(golden_dir))
+    return filled
+
+
+@pytest.fixture(scope="session")
 def golden_pictures(golden_dir) -> ModuleType:
     """The module that makes inputs and weights of the golden values of the SAM family."""
     sys.path.insert(0, str(golden_dir))

@@ -1,6 +1,5 @@
 """The values of the published MaskCLIP, with weights that follow from the published names."""
 
-import sys
 from functools import partial
 
 import numpy as np
@@ -34,16 +33,6 @@ BLOCK = {
 @pytest.fixture(scope="module")
 def golden(golden_dir):
     return torch.load(golden_dir / "mask_clip" / "golden.pt", weights_only=False)
-
-
-@pytest.fixture(scope="module")
-def filled(golden_dir):
-    sys.path.insert(0, str(golden_dir))
-    try:
-        from filled import filled
-    finally:
-        sys.path.remove(str(golden_dir))
-    return filled
 
 
 def same(ours, published, tolerance=1e-5):

@@ -1,7 +1,5 @@
 """The golden values of OV-SAM, and a model of their sizes whose weights follow from the published names."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -14,17 +12,6 @@ from omgseg.registry import MODELS
 @pytest.fixture(scope="session")
 def golden(golden_dir):
     return torch.load(golden_dir / "ov_sam" / "golden.pt", weights_only=True)
-
-
-@pytest.fixture(scope="session")
-def filled(golden_dir):
-    """``filled(name, shape)``: the tensor that a published name stands for."""
-    sys.path.insert(0, str(golden_dir))
-    try:
-        from filled import filled
-    finally:
-        sys.path.remove(str(golden_dir))
-    return filled
 
 
 @pytest.fixture(scope="session")
