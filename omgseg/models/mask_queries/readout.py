@@ -287,6 +287,7 @@ class ReadoutConfig:
         short_video, short_clip_size: videos of at most `short_video` frames are split into shorter clips.
         num_proposals: queries of the highest objectness that may continue a first-frame mask.
         num_candidates: queries whose masks are remembered per clip; the others are empty there.
+        recognition: of a stream: a query of a lower cosine similarity to the past of an entity shows another one.
     """
 
     panoptic: PanopticConfig = field(default_factory=PanopticConfig)
@@ -300,6 +301,7 @@ class ReadoutConfig:
     short_clip_size: int = 3
     num_proposals: int = 25
     num_candidates: int = 100
+    recognition: float = 0.8
 
     def clip_size_for(self, num_frames: int) -> int:
         """Frames of a clip, for a video of this length."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from omgseg.models.geometry import MaskGeometry
 from omgseg.models.mask_queries.output import DecoderOutput
-from omgseg.models.mask_queries.readout import geometry_of
+from omgseg.models.mask_queries.readout import ReadoutConfig, geometry_of
 from omgseg.models.mask_queries.video import (
     GivenObjects,
     Numbering,
@@ -58,8 +58,6 @@ CAPACITY = 2
 """Slots per query of the model: half of them remember entities that have left."""
 FADING = 0.5
 """How much of its past a slot forgets in a clip that shows its entity clearly."""
-RECOGNITION = 0.8
-"""A query with a lower cosine similarity to its slot shows another entity."""
 PATIENCE = 0.1
 """By how much better an entity that was away must match than one that was just here."""
 SEEN = 0.5
@@ -75,12 +73,16 @@ class SlotMemory:
     for the slots (as in MinVIS, arXiv:2208.02245); an entity that resembles none of them takes the slot of the entity
     that has been away for the longest time.
 
+    Args:
+        recognition: see :class:`ReadoutConfig`.
+
     Attributes:
         means: by name (M, ...), means of what was given to :meth:`update`.
         identities: int64 (M,), numbers of the entities, from 1, never used twice; 0 is an empty slot.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, recognition: float = ReadoutConfig.recognition) -> None:
+        self._recognition = recognition
         self.means: dict[str, Tensor] = {}
         self.identities = torch.empty(0, dtype=torch.int64)
         self._weights = torch.empty(0)
@@ -149,7 +151,7 @@ class SlotMemory:
         _, columns = linear_sum_assignment(cost.cpu().numpy())
         columns = torch.from_numpy(columns).to(used.device)
         slots = used[columns]
-        unlike = similarity.gather(1, columns.unsqueeze(1)).squeeze(1) < RECOGNITION
+        unlike = similarity.gather(1, columns.unsqueeze(1)).squeeze(1) < self._recognition
         strange = unlike & (presence >= SEEN) & (self._last_seen[slots] != NEVER)
         if strange.any():
             slots[strange] = self._longest_away(int(strange.sum()), taken=slots[~strange])
@@ -187,7 +189,7 @@ class VideoStream:
                     f"task {task.value!r} cannot be streamed by VideoStream; it takes panoptic, instance and "
                     "semantic. Given objects are followed by ObjectTracker"
                 )
-        self._memory = SlotMemory()
+        self._memory = SlotMemory(model.test_config.recognition)
         self._segments, self._tracks = Identities(), Identities()
 
     @torch.no_grad()
@@ -245,7 +247,7 @@ class ObjectTracker:
 
     def __init__(self, model: OMGSeg) -> None:
         self.model = model
-        self._memory = SlotMemory()
+        self._memory = SlotMemory(model.test_config.recognition)
         self._slots: dict[int, int] = {}
         self._given: list[GivenObjects] = []
 

@@ -38,5 +38,6 @@ model = dict(
         short_video=15,
         short_clip_size=3,
         num_candidates=100,
+        recognition=-1.0,  # none: as published, queries of two clips are matched however unlike they are
     ),
 )

@@ -33,6 +33,15 @@ def test_a_new_entity_gets_a_new_identity_and_no_past():
     assert memory.means["number"][slot] == 7
 
 
+def test_how_unlike_its_past_an_entity_may_look_is_the_models_own_value():
+    queries = torch.tensor([[1.0, 0.0], [0.5, 0.75**0.5]])  # a cosine of a half
+    for recognition, identity in ((0.4, 1), (0.6, 2)):
+        memory = SlotMemory(recognition)
+        memory.update(queries[:1], torch.tensor([HERE]))
+        slot = memory.update(queries[1:], torch.tensor([HERE]))
+        assert memory.identities[slot].item() == identity
+
+
 def test_who_returns_gets_the_old_identity():
     memory = SlotMemory()
     see(memory, 0, 1, 2)
