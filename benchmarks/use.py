@@ -177,12 +177,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of a training, a config, or a name (default work_dirs/demo/train)",
     )
     parser.add_argument(
-        "--size", type=_size, default=(1280, 720), metavar="WxH", help="of the images (default 1280x720)"
+        "--size",
+        type=picture_size,
+        default=(1280, 720),
+        metavar="WxH",
+        help="of the images (default 1280x720)",
     )
     parser.add_argument("--picture", metavar="FILE", help="an image to use instead of a generated one")
     parser.add_argument(
         "--scale",
-        type=_size,
+        type=picture_size,
         metavar="WxH",
         help="that the model sees (default: the test size of the config)",
     )
@@ -235,7 +239,7 @@ def use_table(result: dict[str, Any]) -> Iterator[str]:
     yield markdown_table(("what", "measured"), rows)
 
 
-def _size(text: str) -> tuple[int, int]:
+def picture_size(text: str) -> tuple[int, int]:
     found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, for example 1280x720")

@@ -4,6 +4,7 @@
     python tools/benchmark.py metrics --json metrics.json
     python tools/benchmark.py use --run work_dirs/demo/train --json use.json
     python tools/benchmark.py sam --json sam.json
+    python tools/benchmark.py frames --json frames.json
     python tools/benchmark.py guests --json guests.json
 
 head: decoder, read-out and losses against mmdet's Mask2FormerHead and MaskFormerFusionHead, with the same weights and
@@ -21,6 +22,10 @@ sam: of SAM ViT-B and ViT-L, MobileSAM, EdgeSAM and EfficientSAM-Ti at their siz
     and of everything mode; parameters and multiply-additions. Medians; memory is that of a fresh process per model and
     part. Also checks that both ViT-B give the same masks. Weights are random and not read. Needs transformers, Linux,
     12 GB of memory and about 25 minutes.
+frames: of OMG-Seg ConvNeXt-L and of RAP-SAM with ResNet-50 and -18, taking turns: seconds of a frame of 1280x736, from
+    pixels to logits, multiply-additions, and the memory of a fresh process; medians. Weights and words are random.
+    --streams: frames per second of trained toy models beside each other. Needs Linux, 4 GB of memory and about five
+    minutes.
 guests: seconds of the read-outs of Mask2Former and EoMT, and of those of transformers' image processors, on the same
     made-up outputs. Needs the extra omgseg[guests], about 3 GB of memory and half a minute.
 """
@@ -37,7 +42,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is i
 
 import torch
 
-from benchmarks import guests, metrics, sam, use
+from benchmarks import frames, guests, metrics, sam, use
 from benchmarks.head import CASES, run_case, run_checks, table
 from benchmarks.head_sides import HeadSizes
 from benchmarks.processes import environment
@@ -47,8 +52,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(required=True, metavar="{head,metrics,sam,use,guests}")
-    for name, module in (("metrics", metrics), ("sam", sam), ("use", use), ("guests", guests)):
+    commands = parser.add_subparsers(required=True, metavar="{head,metrics,sam,use,frames,guests}")
+    modules = dict(metrics=metrics, sam=sam, use=use, frames=frames, guests=guests)
+    for name, module in modules.items():
         command = commands.add_parser(name, help="see above")
         command.set_defaults(run=module.run)
         module.add_arguments(command)

@@ -86,7 +86,7 @@ def _run_omg(model: OMGSeg, image_size: tuple[int, int], num_classes: int) -> di
         # autocast knows no meta device, so this small part really runs, on zeros
         given = (output.normed_queries, output.mask_embeddings, output.mask_features)
         zeros = [torch.zeros(x.shape) for x in given]
-        words = torch.zeros(num_classes, 1, encoder.embed_dim)
+        words = torch.zeros(num_classes, 1, model.text_encoder.embed_dim)
         classifier = _on_cpu(model.classifier)
         ran["classifier"], _ = _follow(lambda: classifier(*zeros, words))
     return ran
@@ -112,9 +112,17 @@ def _count(part: nn.Module) -> tuple[int, int]:
 
 def _follow(run: Callable[[], Any]) -> tuple[tuple[int, int], Any]:
     """(operations, peak bytes) of a call, and its result."""
-    with FlopCounterMode(display=False) as flops, _LiveBytes() as memory:
+    counted = {torch.ops.torchvision.deform_conv2d: _deform_conv2d_flops}
+    with FlopCounterMode(display=False, custom_mapping=counted) as flops, _LiveBytes() as memory:
         result = run()
     return (flops.get_total_flops(), memory.peak), result
+
+
+def _deform_conv2d_flops(
+    image: torch.Size, weight: torch.Size, *_: Any, out_shape: torch.Size, **__: Any
+) -> int:
+    """Operations of torchvision's deformable convolution: of its product, not of sampling the image."""
+    return 2 * math.prod(weight) * out_shape[0] * math.prod(out_shape[2:])
 
 
 def _on_cpu(part: nn.Module) -> nn.Module:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from omgseg.models.mask_queries.output import DecoderOutput
 from omgseg.models.omgseg.classifier import text_logits
 from omgseg.models.omgseg.model import Features, OMGSeg
+from omgseg.models.precision import full_precision
 from omgseg.registry import MODELS
 
 
@@ -38,7 +39,7 @@ class CosineClassifier(nn.Module):
             mask_embeddings, mask_features: not used.
             class_embeddings: (C, P, E), unit length.
         """
-        with torch.autocast(queries.device.type, enabled=False):
+        with full_precision(queries.device):
             return text_logits(queries.float(), class_embeddings, self.scale)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from omgseg.models.mask_queries.output import DecoderOutput
 from omgseg.models.omgseg.classifier import pool_under_masks
 from omgseg.models.omgseg.query_decoder import Attention, DecoderCache, mlp
+from omgseg.models.precision import full_precision
 from omgseg.registry import MODELS
 
 
@@ -40,7 +41,7 @@ class KernelUpdater(nn.Module):
             pooled: (B, Q, D), sums of the features under the masks.
             kernels: (B, Q, D).
         """
-        with torch.autocast(kernels.device.type, enabled=False):  # sums exceed half precision
+        with full_precision(kernels.device):  # sums exceed half precision
             pooled_gate, pooled_value = self.dynamic_layer(pooled.float()).chunk(2, dim=-1)
             kernel_gate, kernel_value = self.input_layer(kernels.float()).chunk(2, dim=-1)
             product = pooled_gate * kernel_gate

@@ -6,7 +6,9 @@ import pytest
 import torch
 from mmengine.config import Config
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import conv2d
 from torch.utils.flop_counter import FlopCounterMode
+from torchvision.ops import deform_conv2d
 
 from omgseg.engine import model_cost as costs
 from omgseg.engine.model_cost import model_cost
@@ -63,6 +65,15 @@ def test_peak_of_the_tensors_that_are_alive_at_once():
 
     (_, peak), _ = costs._follow(run)
     assert peak == 2 * 4000 + 4
+
+
+def test_a_deformable_convolution_counts_as_a_convolution():
+    x, weight, offset = torch.rand(2, 4, 6, 8), torch.rand(5, 4, 3, 3), torch.zeros(2, 18, 6, 8)
+    deformed, plain = (
+        costs._follow(run)[0][0]
+        for run in (lambda: deform_conv2d(x, offset, weight, padding=1), lambda: conv2d(x, weight, padding=1))
+    )
+    assert deformed == plain > 0
 
 
 def test_a_sam_is_asked_with_one_point():
