@@ -1,8 +1,12 @@
-"""Convert a published OMG-Seg checkpoint to our key names, as safetensors, with a JSON beside it that says what it is.
+"""Convert a published checkpoint to our key names, as safetensors, with a JSON beside it that says what it is.
+
+It is one of OMG-Seg, or of the model of --config.
 
 Examples:
     python tools/convert_checkpoint.py hf://LXT/OMG_Seg/omg_seg_convl.pth omg_seg_convl.safetensors
     python tools/convert_checkpoint.py epoch_12.pth omg_seg.safetensors --config configs/omg_coco_vipseg_ytvis.py
+    python tools/convert_checkpoint.py rapsam_r50_12e.pth rap_sam.safetensors \\
+        --config projects/rap_sam/configs/rap_sam_r50.py
 
 A training checkpoint may hold Python objects besides tensors and mmengine's log. It is refused, with their names; with
 --trust-pickle its tensors are taken out in an isolated process.
@@ -25,7 +29,12 @@ from omgseg.files import whole_file
 from omgseg.models.checkpoints.hub import local_file
 from omgseg.models.checkpoints.isolated_reader import training_facts
 from omgseg.models.checkpoints.loading import load_state
-from omgseg.models.checkpoints.published import convert_state_dict, holds_image_encoder, is_published_layout
+from omgseg.models.checkpoints.published import (
+    holds_image_encoder,
+    is_published_layout,
+    layout_of,
+    to_names_of,
+)
 from omgseg.models.checkpoints.reading import ForeignObjectsError, read_file, tensors_of, write_state_dict
 from omgseg.models.checkpoints.record import SourceFile, conversion_record
 from omgseg.models.checkpoints.trusted_pickle import read_trusted_pickle
@@ -42,7 +51,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("target", type=Path, help="the .safetensors file to write")
     parser.add_argument(
-        "--config", type=Path, help="also load the result into this config's model, and report"
+        "--config",
+        type=Path,
+        help="the weights are those of this config's model (default: OMG-Seg); also load them into it, and report",
     )
     parser.add_argument(
         "--trust-pickle",
@@ -66,10 +77,11 @@ def main(argv: list[str] | None = None) -> int:
     if not published and source.file.suffix == ".safetensors":
         print(f"{args.source}: no key starts with 'backbone.' or 'panoptic_head.'; nothing to convert")
         return 1
-    converted = convert_state_dict(source.tensors) if published else source.tensors
     config = None if args.config is None else Config.fromfile(args.config)
+    model = None if config is None else MODELS.get(config.model.type)
+    converted = to_names_of(model, source.tensors) if published else source.tensors
     write_state_dict(args.target, converted, {"format": "pt", "converted_from": source.file.name})
-    record = conversion_record(source, args.target, converted, __version__, config)
+    record = conversion_record(source, args.target, converted, __version__, config, layout_of(model))
     with whole_file(args.target.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n")
     print(f"{args.target}: {record['tensors']} tensors, {record['parameters'] / 1e6:.1f} M values")
@@ -80,6 +92,10 @@ def main(argv: list[str] | None = None) -> int:
     unknown = record["keys"]["unknown"]
     for key in unknown:
         print(f"  not in the published layout, kept as it is: {key}")
+    if unknown and config is None:
+        print(
+            "  this is the layout of OMG-Seg; --config names another model, by whose layout keys are renamed"
+        )
     return int(bool(unknown)) if config is None else _check(config, converted)
 
 

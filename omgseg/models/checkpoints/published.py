@@ -86,21 +86,23 @@ def _rename(key: str, prefixes: tuple[tuple[str, str], ...]) -> str:
     return key
 
 
-def to_names_of(model: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights in any layout of a model, under the model's names: a copy.
+def layout_of(model: Any) -> tuple[tuple[str, str], ...]:
+    """The published names of a model or of its class: :data:`PREFIXES`, or a table of its own under the attribute
+    ``published_prefixes``."""
+    return getattr(model, "published_prefixes", PREFIXES)
 
-    A model whose published layout is not that of OMG-Seg names it by an attribute ``published_prefixes``, a table like
-    :data:`PREFIXES`.
-    """
-    prefixes = getattr(model, "published_prefixes", None)
-    if prefixes is not None:
-        return rename(state_dict, prefixes)
+
+def to_names_of(model: Any, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights in any layout of a model or of its class, under the model's names: a copy; see :func:`layout_of`."""
+    layout = layout_of(model)
+    if layout is not PREFIXES:
+        return rename(state_dict, layout)
     return convert_state_dict(state_dict) if is_published_layout(state_dict) else dict(state_dict)
 
 
-def unknown_keys(published: Mapping[str, Any]) -> list[str]:
-    """Keys that the table does not know."""
-    known = tuple(prefix for prefix, _ in PREFIXES)
+def unknown_keys(published: Mapping[str, Any], layout: tuple[tuple[str, str], ...] = PREFIXES) -> list[str]:
+    """Keys that a table does not know."""
+    known = tuple(prefix for prefix, _ in layout)
     return [key for key in published if not key.startswith(known)]
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from omgseg.files import file_sha256
 from omgseg.models.checkpoints.published import (
+    PREFIXES,
     holds_image_encoder,
     identify,
     is_published_layout,
@@ -20,9 +21,12 @@ from omgseg.models.checkpoints.published import (
 )
 
 LICENCE = (
-    "Weights keep the terms of those who published them; omgseg's licence does not apply to them. The published "
-    "OMG-Seg files: MIT according to https://huggingface.co/LXT/OMG_Seg, S-Lab License 1.0 (non-commercial) according "
-    "to https://github.com/lxtGH/OMG-Seg. Weights of CLIP have terms of their own."
+    "Weights keep the terms of those who published them; omgseg's licence does not apply to them. Weights of CLIP have "
+    "terms of their own."
+)
+OMG_SEG_LICENCE = (
+    "The published OMG-Seg files: MIT according to https://huggingface.co/LXT/OMG_Seg, S-Lab License 1.0 "
+    "(non-commercial) according to https://github.com/lxtGH/OMG-Seg."
 )
 
 
@@ -51,6 +55,7 @@ def conversion_record(
     converted: Mapping[str, Tensor],
     version: str,
     config: Config | None = None,
+    layout: tuple[tuple[str, str], ...] = PREFIXES,
 ) -> dict[str, Any]:
     """Describe a conversion in plain data.
 
@@ -60,10 +65,13 @@ def conversion_record(
         converted: the tensors in it.
         version: of omgseg.
         config: of the model, if the user named one; else the published size is told from the shapes.
+        layout: the published names of the model.
     """
     published = is_published_layout(source.tensors)
+    of_omg_seg = layout is PREFIXES
+    name = "OMG-Seg" if of_omg_seg else config.model.type
     return {
-        "what": "OMG-Seg weights, named as omgseg names them"
+        "what": f"{name} weights, named as omgseg names them"
         if published
         else "weights, named as in the source",
         "source": {"location": source.location, **_identity(source.file)},
@@ -79,10 +87,10 @@ def conversion_record(
         "parameters": sum(tensor.numel() for tensor in converted.values()),
         "keys": {
             "renamed": len(set(source.tensors) - set(converted)),
-            "unknown": unknown_keys(source.tensors) if published else [],
+            "unknown": unknown_keys(source.tensors, layout) if published else [],
         },
         "training": dict(source.training),
-        "licence": LICENCE,
+        "licence": f"{LICENCE} {OMG_SEG_LICENCE}" if of_omg_seg else LICENCE,
     }
 
 

@@ -1,5 +1,8 @@
 """RAP-SAM through the seam: images, prompts, videos and streams."""
 
+import json
+import runpy
+
 import numpy as np
 import pytest
 import torch
@@ -109,6 +112,25 @@ def test_a_long_stream_keeps_nothing_of_its_frames(model):
 def test_frames_of_changing_size(model):
     with pytest.raises(ValueError, match="frame 1 has the size"):
         model.predict_video([scene(), scene()[:60]], Request(Task.PANOPTIC, WORDS))
+
+
+@pytest.mark.parametrize("named, code", [(True, 0), (False, 1)])
+def test_the_published_names_are_converted_by_the_models_config(
+    config, trained, tmp_path, capsys, named, code
+):
+    main = runpy.run_path("tools/convert_checkpoint.py")["main"]
+    config.custom_imports = dict(imports=["omgseg.projects.rap_sam"])
+    config.dump(tmp_path / "tiny.py")
+    options = ["--config", str(tmp_path / "tiny.py")] if named else []
+    assert main([str(trained), str(tmp_path / "ours.safetensors"), *options]) == code
+    said = capsys.readouterr().out
+    record = json.loads((tmp_path / "ours.json").read_text())
+    if named:
+        assert "0 keys missing" in said and record["what"].startswith("RapSAM weights")
+        assert record["keys"]["unknown"] == [] and "OMG-Seg" not in record["licence"]
+    else:
+        assert "not in the published layout, kept as it is: neck." in said
+        assert "--config names another model" in said
 
 
 def test_losses_reach_every_part(config):
