@@ -194,6 +194,7 @@ PAPER = {
     "efficient_sam_ti": "EfficientSAM-Ti",
     "edge_sam": "EdgeSAM",
     "ov_sam": "OV-SAM",
+    "rap_sam_r50": "RAP-SAM R50",
 }
 """Keys of the figures in ``Outcome.listed``, and the columns they make. Models without a figure have no column."""
 

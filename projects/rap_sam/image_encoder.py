@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from omgseg.models.checkpoints.loading import CheckpointError, load_state, read_checkpoint
@@ -22,6 +22,8 @@ class RapSamImageEncoder(ResNet):
         depth: 18 or 50.
         pretrained: a file of ImageNet weights in torchvision's names, e.g. ``resnet50-0676ba61.pth``; its classifier is
             left out. None: random weights.
+        norm_eval: keep the statistics of the batch norms in training, too, as batches of one or two images say little
+            about them.
 
     Attributes:
         channels, strides: of the four features.
@@ -34,10 +36,11 @@ class RapSamImageEncoder(ResNet):
 
     strides = (4, 8, 16, 32)
 
-    def __init__(self, depth: int = 50, pretrained: str | None = None) -> None:
+    def __init__(self, depth: int = 50, pretrained: str | None = None, norm_eval: bool = False) -> None:
         if depth not in DEPTHS:
             raise ValueError(f"depth is one of {sorted(DEPTHS)}, not {depth!r}")
         block, blocks = DEPTHS[depth]
+        self._norm_eval = norm_eval
         super().__init__(block, blocks)
         del self.fc, self.avgpool
         self.channels = [width * block.expansion for width in (64, 128, 256, 512)]
@@ -51,6 +54,14 @@ class RapSamImageEncoder(ResNet):
                 raise CheckpointError(
                     f"{pretrained} does not hold torchvision's ResNet-{depth}: {error}"
                 ) from error
+
+    def train(self, mode: bool = True) -> RapSamImageEncoder:
+        super().train(mode)
+        if self._norm_eval:
+            for module in self.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Normalised images (B, 3, H, W) to four features (B, C_i, H / s_i, W / s_i), strides 4, 8, 16 and 32."""

@@ -43,6 +43,19 @@ class CosineClassifier(nn.Module):
             return text_logits(queries.float(), class_embeddings, self.scale)
 
 
+NOISE = 0.004
+
+
+def add_noise(boxes: Tensor) -> Tensor:
+    """Boxes (..., 4), x1 y1 x2 y2, whose centres are off by up to `NOISE` of half their sides, and whose sides by up to
+    `NOISE` of themselves, uniformly: the noise of the published training."""
+    corner, end = boxes.chunk(2, dim=-1)
+    sides = end - corner
+    off_centre, off_side = (NOISE * (2 * torch.rand_like(sides) - 1) * sides for _ in range(2))
+    middle, half = (corner + end + off_centre) / 2, (sides + off_side) / 2
+    return torch.cat([middle - half, middle + half], dim=-1)
+
+
 @MODELS.register_module()
 class RapSAM(OMGSeg):
     """All-purpose segmentation in real time (arXiv:2401.10228): images, clips and prompts by one model.
@@ -71,9 +84,10 @@ class RapSAM(OMGSeg):
         with_classes: bool = True,
     ) -> list[DecoderOutput]:
         """See :meth:`OMGSeg.decode`. A point is a box around it, and boxes count in parts of the image without its
-        padding."""
+        padding. In training they are a little off (:func:`add_noise`)."""
         if prompts is not None:
-            prompts = {"boxes": self._boxes_of(features, **prompts)}
+            boxes = self._boxes_of(features, **prompts)
+            prompts = {"boxes": add_noise(boxes) if self.training else boxes}
         return super().decode(features, prompts, every_layer, with_classes)
 
     def _boxes_of(

@@ -24,8 +24,9 @@ from omgseg.models.mask_queries.readout import (
 )
 from omgseg.models.mask_queries.video import TubeMemory, associate_queries, split_clips
 from omgseg.models.omgseg.model import Features
+from omgseg.projects.rap_sam.evaluation import NOC_THRESHOLDS
 from omgseg.projects.rap_sam.pixel_decoder import coordinates
-from omgseg.registry import MODELS
+from omgseg.registry import METRICS, MODELS, TRANSFORMS
 from omgseg.structures import Category, Vocabulary
 from omgseg.structures.run_lengths import decode_masks
 
@@ -351,6 +352,29 @@ def check_tracks(frames: list[DetDataSample], expected) -> None:
     assert torch.equal(found[0].labels[rows], expected["labels"][0][columns])
     assert (found[0].scores[rows] - scores[columns]).abs().max() < 1e-3
     assert (areas[rows] - pixels[columns]).abs().max() <= 0.005 * size[0] * size[1]
+
+
+def test_where_the_published_evaluation_clicks(golden):
+    entry = golden["centre_prompts"]
+    step = TRANSFORMS.build(dict(type="PublishedClicks"))
+    points = step({"gt_masks": entry["masks"][:, None].numpy()})["prompts"]["points"]
+    half_side = 3
+    assert np.array_equal(np.hstack([points - half_side, points + half_side]), entry["prompts"].numpy())
+
+
+@pytest.mark.parametrize("cut, expected", [(False, "results"), (True, "results_of_released_evaluate")])
+def test_the_published_metric_of_prompts(golden, cut, expected):
+    entry = golden["interactive_evaluation"]
+    metric = METRICS.build(dict(type="PublishedInteractiveMetric", cut=cut))
+    for number, image in enumerate(entry["images"]):
+        truth, found = ({"masks": image[key]} for key in ("gt_masks", "pred_masks"))
+        metric.process({}, [dict(img_id=number, gt_instances=truth, pred_instances=found)])
+    ious = np.concatenate([result.value for result in metric.results])
+    assert np.allclose(ious, entry["ious"].numpy(), rtol=1e-6)
+    values, published = metric.evaluate(len(entry["images"])), entry[expected]
+    assert values["published/mIoU"] == pytest.approx(100 * published["miou@iter1"], rel=1e-6)
+    for limit in NOC_THRESHOLDS:
+        assert values[f"published/NoC@{round(100 * limit)}"] == pytest.approx(published[f"noc@{limit}"])
 
 
 def rectangles_of(entry, size: tuple[int, int]) -> Tensor:
