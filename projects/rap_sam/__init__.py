@@ -2,7 +2,7 @@
 
 from omgseg.projects.rap_sam.adapter import RapSamSegmenter
 from omgseg.projects.rap_sam.evaluation import PublishedClicks, PublishedInteractiveMetric
-from omgseg.projects.rap_sam.image_encoder import RapSamImageEncoder
+from omgseg.projects.rap_sam.image_encoder import PyramidClipEncoder, RapSamImageEncoder
 from omgseg.projects.rap_sam.model import CosineClassifier, RapSAM
 from omgseg.projects.rap_sam.pixel_decoder import LitePixelDecoder
 from omgseg.projects.rap_sam.query_decoder import DynamicQueryDecoder
@@ -13,6 +13,7 @@ __all__ = [
     "LitePixelDecoder",
     "PublishedClicks",
     "PublishedInteractiveMetric",
+    "PyramidClipEncoder",
     "RapSAM",
     "RapSamImageEncoder",
     "RapSamSegmenter",

@@ -1,12 +1,17 @@
-"""ResNet as image encoder: the four stages, without the classifier."""
+"""What the lite neck takes its features from: ResNet without the classifier, or CLIP's ConvNeXt."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+import torch.nn.functional as F
+from mmdet.models.layers import SinePositionalEncoding
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from omgseg.models.checkpoints.loading import CheckpointError, load_state, read_checkpoint
+from omgseg.models.omgseg.image_encoder import ImageEncoder
 from omgseg.registry import MODELS
 
 DEPTHS = {18: (BasicBlock, [2, 2, 2, 2]), 50: (Bottleneck, [3, 4, 6, 3])}
@@ -71,3 +76,33 @@ class RapSamImageEncoder(ResNet):
             x = stage(x)
             features.append(x)
         return features
+
+
+@MODELS.register_module()
+class PyramidClipEncoder(ImageEncoder):
+    """CLIP's ConvNeXt as trunk where it is not one by itself, as the toy CLIP is not: its last three features have one
+    stride, and its small kernels cannot tell where in the image they are, as the padding of a deep ResNet does.
+
+    Each of the four features is the last one of at most its stride, averaged down to it, followed by the sine code of
+    its cells' positions. The arguments are those of ``CLIPImageEncoder``.
+    """
+
+    POSITION_CHANNELS = 64
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        wanted = RapSamImageEncoder.strides
+        sources = [max(i for i, own in enumerate(self.strides) if own <= stride) for stride in wanted]
+        self._sources = [(i, stride // self.strides[i]) for i, stride in zip(sources, wanted, strict=True)]
+        self._position_code = SinePositionalEncoding(self.POSITION_CHANNELS // 2, normalize=True)
+        self.channels = [self.channels[i] + self.POSITION_CHANNELS for i in sources]
+        self.strides = list(wanted)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """See :meth:`ImageEncoder.forward`."""
+        features = super().forward(images)
+        return tuple(self._with_positions(F.avg_pool2d(features[i], factor)) for i, factor in self._sources)
+
+    def _with_positions(self, feature: Tensor) -> Tensor:
+        everywhere = feature.new_zeros(len(feature), *feature.shape[-2:], dtype=torch.bool)
+        return torch.cat([feature, self._position_code(everywhere).to(feature.dtype)], dim=1)
