@@ -1,16 +1,18 @@
-"""Atomic writing of files, and safe file names."""
+"""Atomic writing of files, safe file names, and reading JSON that anybody may have written."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 NAME_BYTES = 200
 """Longest safe name; file systems allow 255 bytes, and suffixes, numbers and temporary names need some of them."""
@@ -73,12 +75,27 @@ def file_sha256(path: str | Path) -> str:
     return digest.hexdigest()
 
 
+def parse_json(text: str | bytes) -> Any:
+    """``json.loads``, which ends with a ValueError, too, where lists or objects are nested too deep for it.
+
+    Raises:
+        ValueError: it is not JSON, or nested too deep.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("its lists or objects are nested too deep") from error
+
+
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """A temporary file beside `path`, which is renamed to `path` when the block ends, and deleted after an error.
 
     Missing folders are created. Several threads and processes may write the same file; the last one wins. Temporary
     files of killed processes are used again.
+
+    Raises:
+        OSError: it cannot be written, as the disk is full or the folder read-only; the message names `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,8 +103,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
-    except BaseException:  # not after success: the temporary name may belong to another writer by then
+    except BaseException as error:
+        # not after success: the temporary name may belong to another writer by then
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            error.filename = str(path)  # a failing write knows no names
         raise
     finally:
         os.close(lock)

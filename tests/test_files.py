@@ -10,7 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from omgseg.files import NAME_BYTES, remove_abandoned, safe_name, safe_path, unique_name, whole_file
+from omgseg.files import (
+    NAME_BYTES,
+    parse_json,
+    remove_abandoned,
+    safe_name,
+    safe_path,
+    unique_name,
+    whole_file,
+)
 
 HOSTILE = [
     "..",
@@ -121,6 +129,20 @@ def test_an_error_leaves_nothing(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert os.listdir(tmp_path) == []
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path):
+    path = tmp_path / "film.mp4"
+    with pytest.raises(OSError, match=r"No space left on device: '.*film\.mp4'"), whole_file(path):
+        os.write(os.open("/dev/full", os.O_WRONLY), b"x")
+    assert os.listdir(tmp_path) == []
+
+
+def test_json_that_is_nested_too_deep_is_a_mistake_as_any_other():
+    assert parse_json(b'{"a": [1]}') == {"a": [1]}
+    for text in ("[" * 200_000, '{"a":' * 200_000, "{"):
+        with pytest.raises(ValueError):
+            parse_json(text)
 
 
 def test_what_a_killed_writer_left_is_gone_after_the_next_one(tmp_path):

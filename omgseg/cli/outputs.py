@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from omgseg.cli.jobs import COLLECTED, Job
+from omgseg.files import remove_abandoned
 from omgseg.inference.results import (
     CocoWriter,
     MaskWriter,
@@ -60,6 +61,8 @@ class Outputs:
         self._writers: dict[str, Writer] = {}
 
     def __enter__(self) -> Outputs:
+        for form in FILMS:
+            remove_abandoned(self.folder, f"*.{form}")  # of runs that were killed
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from omgseg.files import remove_abandoned, whole_file
+from omgseg.files import parse_json, remove_abandoned, whole_file
 
 SHARD_SIZE = 32
 """Embeddings of a shard: 64 MiB of SAM's. A killed process loses no more."""
@@ -244,7 +244,7 @@ def _read_teacher(folder: Path) -> Teacher | None:
     if not path.is_file():
         return None
     try:
-        return Teacher(**json.loads(path.read_text()))
+        return Teacher(**parse_json(path.read_text()))
     except (ValueError, TypeError) as error:
         raise EmbeddingCacheError(
             f"{path} does not name a teacher ({error}); delete {folder}, then run {FILL}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from omgseg.files import parse_json
 
 
 def require_file(path: str | Path, anchor: str) -> Path:
@@ -35,7 +36,7 @@ def read_json(path: str | Path, fields: Sequence[str], anchor: str) -> dict[str,
     """
     path = require_file(path, anchor)
     try:
-        data = json.loads(path.read_bytes())
+        data = parse_json(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path} is not valid JSON ({error}); download it again") from error
     missing = [field for field in fields if not isinstance(data, dict) or field not in data]

@@ -21,7 +21,7 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from omgseg.evaluation.metrics.base import frames_of, is_video, to_numpy
-from omgseg.files import whole_file
+from omgseg.files import parse_json, whole_file
 from omgseg.structures.run_lengths import encode_masks
 
 MANIFEST = "manifest.json"
@@ -76,7 +76,7 @@ class Manifest:
         if not path.is_file():
             raise FileNotFoundError(f"{path} not found; tools/test.py --dump {folder} writes it")
         try:
-            return cls(**json.loads(path.read_text()))
+            return cls(**parse_json(path.read_text()))
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path} is not a manifest of dumped predictions: {error}") from error
 
@@ -116,7 +116,7 @@ def read_sample(folder: str | Path, key: int | str) -> dict[str, Any]:
     path = sample_file(folder, key)
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return _unpack(json.loads(arrays[_STRUCTURE].tobytes()), arrays)
+            return _unpack(parse_json(arrays[_STRUCTURE].tobytes()), arrays)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} (predictions of {key!r}) not found") from None
     except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from omgseg.files import parse_json
 from omgseg.guests.guest import Loaded
 from omgseg.messages import did_you_mean
 from omgseg.models.checkpoints.loading import CheckpointError, random_weights
@@ -95,7 +95,7 @@ def _architecture(file: Path) -> str:
         ValueError: it is not JSON, names no class, or one that is no guest.
     """
     try:
-        architectures = json.loads(file.read_text(encoding="utf-8")).get("architectures")
+        architectures = parse_json(file.read_text(encoding="utf-8")).get("architectures")
     except (ValueError, AttributeError) as error:
         raise ValueError(f"{file} is not a config of transformers: {error}") from error
     for name in architectures or ():

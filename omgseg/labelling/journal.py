@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from omgseg.files import parse_json
+
 FORMAT = "omgseg-label"
 VERSION = 1
 _BEGIN = b'{"format":"omgseg-label",'
@@ -116,7 +118,7 @@ class Journal:
             self._file.flush()
         except OSError as error:
             raise OSError(
-                error.errno, f"{error.strerror}: the same command continues from here", self.path
+                error.errno, f"{error.strerror}: the same command continues from here", str(self.path)
             ) from error
 
 
@@ -131,7 +133,7 @@ def read_lines(path: Path) -> Iterator[tuple[tuple[int, int], dict[str, Any]]]:
         for line in file:
             start, end = end, end + len(line)
             try:
-                record = json.loads(line) if line.endswith(b"\n") else None
+                record = parse_json(line) if line.endswith(b"\n") else None
             except ValueError:
                 record = None
             if start == 0 and line[: len(_BEGIN)] != _BEGIN[: len(line)]:

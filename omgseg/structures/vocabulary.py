@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omgseg.files import parse_json
 from omgseg.structures.category import Category, normalize_words
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Vocabulary(Sequence[Category]):
         if path.suffix.lower() == ".txt":
             return cls(_things_of_lines(path))
         try:
-            return cls.from_dict(json.loads(decoded(path.read_bytes())))
+            return cls.from_dict(parse_json(decoded(path.read_bytes())))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{path} is not a vocabulary (a JSON object with 'categories'): {error}"

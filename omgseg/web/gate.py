@@ -22,6 +22,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
+from omgseg.files import parse_json
 from omgseg.web.uploads import Limits, Refused, Workspace
 
 LOGGER = logging.getLogger(__name__)
@@ -172,8 +173,8 @@ class Gate:
     def _check_body(self, path: str, body: bytes) -> None:
         """Raises _Denied if the body is not a request of the page."""
         try:
-            content = json.loads(body)
-        except (ValueError, RecursionError):
+            content = parse_json(body)
+        except ValueError:
             raise _Denied(400, "The request is not JSON.") from None
         if not isinstance(content, dict):
             raise _Denied(400, "The request is not a JSON object.")

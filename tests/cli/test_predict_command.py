@@ -110,6 +110,14 @@ def test_a_video_becomes_a_film(run, model, frames, tmp_path):
     assert len(tracks["annotations"]) >= len(video.ids)
 
 
+def test_what_a_killed_run_left_is_removed(run, model, photos, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".long.mp4.0.tmp").write_bytes(b"half a film")
+    assert run("predict", photos / "1.png", "--out", out, *model)[0] == 0
+    assert names(out) == {"1.png"}
+
+
 @pytest.mark.parametrize("pattern", ["*.png", "0?0.png"])
 def test_a_glob_as_a_video_is_written_below_out(run, model, frames, tmp_path, pattern):
     out = tmp_path / "out"

@@ -181,6 +181,9 @@ def test_broken_json(coco_files):
     cut(coco_files.root / "panoptic.json")
     with pytest.raises(ValueError, match=r"panoptic.json is not valid JSON .* download it again"):
         CocoPanopticDataset(**coco_files.config)
+    (coco_files.root / "panoptic.json").write_text('{"images": ' + "[" * 100_000)
+    with pytest.raises(ValueError, match=r"panoptic.json is not valid JSON .*nested too deep"):
+        CocoPanopticDataset(**coco_files.config)
 
 
 def test_another_json_file(coco_files):

@@ -91,3 +91,9 @@ def test_a_field_of_a_file_that_holds_something_else(tmp_path, field, value):
     (tmp_path / "words.json").write_text(json.dumps({"categories": [entry]}))
     with pytest.raises(ValueError, match=rf"words.json .*'{field}' is "):
         Vocabulary.load(tmp_path / "words.json")
+
+
+def test_a_file_that_is_nested_too_deep(tmp_path):
+    (tmp_path / "words.json").write_text('{"categories":' * 100_000)
+    with pytest.raises(ValueError, match=r"words.json is not a vocabulary .* nested too deep"):
+        Vocabulary.load(tmp_path / "words.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from omgseg.files import parse_json
 from omgseg.structures.run_lengths import check_segmentation
 
 
@@ -24,7 +24,7 @@ def load_annotations(path: str | Path, fields: Iterable[str]) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} not found; data/README.md says where annotation files belong")
     try:
-        content = json.loads(path.read_text())
+        content = parse_json(path.read_text())
     except ValueError as error:
         raise ValueError(f"{path} is not complete JSON ({error}); download or write it again") from error
     for field in fields:
@@ -82,7 +82,7 @@ def load_detections(
     if not path.is_file():
         raise FileNotFoundError(f"{path} not found: the boxes of a detector, a COCO result file")
     try:
-        entries = json.loads(path.read_bytes())
+        entries = parse_json(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path} is not complete JSON ({error}); write it again") from error
     if not isinstance(entries, list):

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from omgseg.files import whole_file
+from omgseg.files import parse_json, whole_file
 from omgseg.structures import Task, Vocabulary
 from omgseg.structures.run_lengths import check_counts
 from omgseg.structures.segments import Segments
@@ -148,9 +148,7 @@ def _read(path: Path, kind: str) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"result file {path} not found")
     try:
-        content = json.loads(path.read_text())
-    except RecursionError as error:
-        raise ValueError(f"{path} is not a result of omgseg: its lists are nested too deep") from error
+        content = parse_json(path.read_text())
     except ValueError as error:
         raise ValueError(f"{path} is not complete JSON ({error}); write or copy it again") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
+from omgseg.files import parse_json
 from omgseg.model_table import recognise
 from omgseg.models.checkpoints.hub import SCHEME
 from omgseg.models.checkpoints.published import to_names_of
@@ -239,7 +239,7 @@ def guard_mmengine_loading() -> None:
 def words_of(checkpoint: Mapping[str, Any]) -> Vocabulary | None:
     """The words of the training that a checkpoint holds; None if it holds none."""
     words = (checkpoint.get("meta") or {}).get(VOCABULARY_KEY)
-    return Vocabulary.from_dict(json.loads(words)) if words else None
+    return Vocabulary.from_dict(parse_json(words)) if words else None
 
 
 def build_for_prediction(

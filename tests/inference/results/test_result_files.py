@@ -142,5 +142,5 @@ def test_other_endings_are_refused(panoptic, film, tmp_path):
 def test_deep_nesting_is_refused(panoptic, tmp_path):
     file = tmp_path / "deep.json"
     file.write_text('{"format": ' + "[" * 200_000 + "]" * 200_000 + "}")
-    with pytest.raises(ValueError, match=r"deep\.json is not a result .* nested too deep"):
+    with pytest.raises(ValueError, match=r"deep\.json is not complete JSON .*nested too deep"):
         SegmentationResult.load(file)
