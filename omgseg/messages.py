@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 80
+
+
+def shown(value: object) -> str:
+    """A value of somebody's file in an error: its ``repr``, of which long texts, lists and numbers are cut."""
+    return _SHORT.repr(value)
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:

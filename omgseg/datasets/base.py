@@ -141,10 +141,13 @@ class SegmentationDataset(BaseDataset):
         """Take the vocabulary from the annotation file if none was given; check the annotations against it.
 
         Raises:
-            ValueError: an annotation's category id is not in the vocabulary.
+            ValueError: the categories are wrong, or an annotation's category id is not in the vocabulary.
         """
         if self._vocabulary is None:
-            self._vocabulary = Vocabulary.from_dict({"categories": categories})
+            try:
+                self._vocabulary = Vocabulary.from_dict({"categories": categories})
+            except ValueError as error:
+                raise ValueError(f"{self.ann_file}: {error}") from error
         unknown = sorted(set(used_ids) - set(self._vocabulary.id_to_label))
         for category_id in () if self.CLASS_AGNOSTIC else unknown:
             report_problem(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from omgseg.files import parse_json
+from omgseg.messages import shown
 
 
 def require_file(path: str | Path, anchor: str) -> Path:
@@ -68,7 +69,7 @@ def read_sides(entry: dict[str, Any], where: str) -> tuple[int, int]:
             raise ValueError(f"{where} has no field {field!r}")
         if type(entry[field]) is not int or not 0 < entry[field] <= MAX_SIDE:
             raise ValueError(
-                f"{where}: {field!r} is {entry[field]!r}, not a number of pixels from 1 to {MAX_SIDE}"
+                f"{where}: {field!r} is {shown(entry[field])}, not a number of pixels from 1 to {MAX_SIDE}"
             )
     return entry["height"], entry["width"]
 

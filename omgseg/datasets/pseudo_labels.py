@@ -10,6 +10,7 @@ import numpy as np
 
 from omgseg.datasets.problems import ProblemKind, report_problem
 from omgseg.datasets.segments import FrameMasks
+from omgseg.messages import shown
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def check_score(entry: Mapping[str, Any], where: str) -> bool:
     score = entry.get("score")
     if type(score) in (int, float) and 0 <= score <= 1:  # NaN is in no range
         return True
-    found = f"'score' is {score!r}" if "score" in entry else "there is no 'score'"
+    found = f"'score' is {shown(score)}" if "score" in entry else "there is no 'score'"
     text = f"{where}: {found}, pseudo labels need a number from 0 to 1; 'omgseg label' writes it"
     report_problem(ProblemKind.ANNOTATION, ValueError(text))
     return False

@@ -12,6 +12,7 @@ from pycocotools import mask as coco_mask
 from omgseg.datasets.files import read_json
 from omgseg.datasets.problems import ProblemKind, collecting, placed, report_problem
 from omgseg.datasets.vocabularies import unknown_category
+from omgseg.messages import shown
 from omgseg.structures import NO_CLASS, Vocabulary
 from omgseg.structures.label_png import (
     VOID_CLASS,
@@ -226,9 +227,9 @@ def _read_rle(frame: dict[str, Any], results: dict[str, Any]) -> FrameMasks:
             rle = encode_segmentation(instance["segmentation"], results["height"], results["width"], where)
             _check_size(rle["size"], results, where, frame["img_path"])
             if tuple(rle["size"]) == shape:
+                boxes.append(_corners(instance.get("bbox"), where))  # first, as it may refuse the annotation
                 masks.append(coco_mask.decode(rle))
                 instances.append(instance)
-                boxes.append(_corners(instance.get("bbox"), where))
     ids = np.array([instance["id"] for instance in instances], np.int64)
     category_ids = np.array([instance["category_id"] for instance in instances], np.int64)
     labels = _labels(category_ids, results["vocabulary"], results["ann_file"])
@@ -268,7 +269,7 @@ def _corners(box: Any, where: str) -> tuple[float, float, float, float]:
         if not all(map(math.isfinite, (x, y, width, height))):
             raise ValueError("not finite")
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{where}: 'bbox' is {box!r}, not x, y, width and height") from error
+        raise ValueError(f"{where}: 'bbox' is {shown(box)}, not x, y, width and height") from error
     return x, y, x + width, y + height
 
 

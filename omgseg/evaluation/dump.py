@@ -119,7 +119,7 @@ def read_sample(folder: str | Path, key: int | str) -> dict[str, Any]:
             return _unpack(parse_json(arrays[_STRUCTURE].tobytes()), arrays)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path} (predictions of {key!r}) not found") from None
-    except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except (EOFError, KeyError, MemoryError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged, or not a dumped sample: {error}") from error
 
 

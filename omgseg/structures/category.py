@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from omgseg.messages import shown
+
 MAX_ID = 2**31
 """Ids of categories are below: metrics and masks hold them in 32 bits."""
 
@@ -85,10 +87,12 @@ class Category:
     def from_dict(cls, data: dict[str, Any]) -> Category:
         """Read an entry of a COCO ``categories`` list; ``isthing`` is 1 where the file has no such field."""
         if not isinstance(data, dict) or "name" not in data:
-            raise ValueError(f"category entry {data} has no field 'name'")
+            raise ValueError(f"category entry {shown(data)} has no field 'name'")
         for field, accepts, wanted in _FIELDS:
             if data.get(field) is not None and not accepts(data[field]):
-                raise ValueError(f"category {data['name']!r}: {field!r} is {data[field]!r}, not {wanted}")
+                raise ValueError(
+                    f"category {shown(data['name'])}: {field!r} is {shown(data[field])}, not {wanted}"
+                )
         color = data.get("color")
         return cls(
             name=data["name"],

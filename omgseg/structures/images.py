@@ -48,7 +48,7 @@ def upright(image: Image.Image, name: str) -> np.ndarray:
         name: of the image, for the error.
 
     Raises:
-        ValueError: numbers of 32 bits or floats.
+        ValueError: numbers of 32 bits or floats, or a mode that Pillow cannot convert.
     """
     turned = ImageOps.exif_transpose(image)
     if image.mode.startswith("I;16"):
@@ -59,7 +59,12 @@ def upright(image: Image.Image, name: str) -> np.ndarray:
         raise ValueError(
             f"{name} holds {kind} (mode {image.mode}), whose range is not known; convert it to 8 bits"
         )
-    return np.array(turned.convert("RGB"))
+    try:
+        return np.array(turned.convert("RGB"))
+    except ValueError as error:
+        raise ValueError(
+            f"{name} has the mode {image.mode}, which Pillow cannot convert; convert it to RGB"
+        ) from error
 
 
 def _is_tiff(path: Path) -> bool:

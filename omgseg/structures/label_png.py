@@ -84,8 +84,10 @@ def image_size(path: str | Path) -> tuple[int, int]:
             return image.size
     except Image.DecompressionBombError as error:
         raise ImageTooLarge(f"{path}: {error}; make it smaller") from error
-    except UnidentifiedImageError:
-        raise OSError(f"{path} is truncated or not an image; copy or download it again") from None
+    except (FileNotFoundError, ImageTooLarge):
+        raise
+    except (OSError, SyntaxError, ValueError) as error:  # without the name where a file ends in its head
+        raise OSError(f"{path} is truncated or not an image ({error}); copy or download it again") from error
 
 
 def read_index_png(path: str | Path) -> np.ndarray:

@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from omgseg.messages import shown
+
 MIN_POLYGON = 6
 """Numbers of the smallest polygon: x and y of three points."""
 MAX_OUTSIDE = 10_000
@@ -171,7 +173,7 @@ def _check_run_lengths(run_lengths: Any) -> None:
     """Raise an error unless these are run lengths that cover their size exactly."""
     counts, size = run_lengths["counts"], run_lengths["size"]
     if len(size) != 2 or not all(type(side) is int and side > 0 for side in size):
-        raise ValueError(f"the size {size!r} is not a height and a width")
+        raise ValueError(f"the size {shown(size)} is not a height and a width")
     if size[0] * size[1] > MAX_PIXELS:
         raise ValueError(f"a mask of {size[1]}x{size[0]} pixels is too large")
     if not isinstance(counts, list):

@@ -110,3 +110,21 @@ def test_every_error_and_every_problem_names_its_file(dataset, fixture, request)
             if str(files.root) not in text
         ]
     assert not wrong
+
+
+def test_a_wrong_category_is_named_with_its_file(files):
+    files.content["categories"][0]["color"] = "../red"  # the path in it is not the file's
+    files.write()
+    with pytest.raises(ValueError, match=r"instances.json: category 'cat': 'color' is '../red'"):
+        CocoInstanceDataset(**files.config).full_init()
+
+
+def test_the_checker_goes_on_without_an_annotation_whose_box_is_wrong(files):
+    files.content["annotations"][0]["bbox"] = float("inf")
+    files.write()
+    (text,) = (
+        text
+        for text in problems_of("CocoInstanceDataset", {**files.config, "test_mode": True})
+        if "'bbox'" in text
+    )
+    assert "instances.json, annotation 11: 'bbox' is inf" in text

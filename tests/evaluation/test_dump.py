@@ -1,6 +1,8 @@
 """What is written of a sample is what is read, without pickles."""
 
+import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -96,6 +98,16 @@ def test_damaged_files(make_sample, tmp_path):
         path.write_bytes(broken)
         with pytest.raises(ValueError, match=r"1\.npz is damaged, or not a dumped sample"):
             read_sample(tmp_path, 1)
+
+
+def test_an_array_that_cannot_be_in_its_file(tmp_path):
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "<f8", "fortran_order": False, "shape": (1 << 50,)})
+    sample_file(tmp_path, 1).parent.mkdir()
+    with zipfile.ZipFile(sample_file(tmp_path, 1), "w") as file:
+        file.writestr("structure.npy", head.getvalue())
+    with pytest.raises(ValueError, match=r"1\.npz is damaged, or not a dumped sample"):
+        read_sample(tmp_path, 1)
 
 
 def test_manifest(tmp_path):

@@ -35,6 +35,11 @@ def test_any_colour_mode_becomes_rgb(tmp_path, mode):
     assert read_image(tmp_path / f"image.{suffix}").shape == (7, 9, 3)
 
 
+def test_a_mode_that_pillow_cannot_convert_is_named():
+    with pytest.raises(ValueError, match="the picture has the mode La, which Pillow cannot convert"):
+        to_image(Image.new("LA", (9, 7)).convert("La"))
+
+
 def test_folder_is_sorted_by_numbers(video):
     assert [path.stem for path in list_images(video)] == ["7", "8", "9", "10", "11"]
 

@@ -118,6 +118,10 @@ def test_the_size_of_an_image_comes_from_its_header(tmp_path):
     path.write_text("no image")
     with pytest.raises(OSError, match="a.png is truncated or not an image"):
         image_size(path)
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:8])
+    with pytest.raises(OSError, match="a.jpg is truncated or not an image"):
+        image_size(tmp_path / "a.jpg")
 
 
 @pytest.mark.parametrize("read", [load_image, image_size])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from omgseg.files import parse_json
+from omgseg.messages import shown
 from omgseg.structures.run_lengths import check_segmentation
 
 
@@ -100,12 +101,12 @@ def load_detections(
         for field, known in (("image_id", image_ids), ("category_id", category_ids)):
             if not isinstance(entry[field], int | str) or entry[field] not in known:
                 raise ValueError(
-                    f"{where}: {field!r} is {entry[field]!r}, which the annotations of the data set do not list"
+                    f"{where}: {field!r} is {shown(entry[field])}, which the annotations of the data set do not list"
                 )
         if not _are_numbers(entry["bbox"], 4):
-            raise ValueError(f"{where}: 'bbox' is {entry['bbox']!r}, not x, y, width and height")
+            raise ValueError(f"{where}: 'bbox' is {shown(entry['bbox'])}, not x, y, width and height")
         if not _are_numbers([entry["score"]], 1):
-            raise ValueError(f"{where}: 'score' is {entry['score']!r}, not a number")
+            raise ValueError(f"{where}: 'score' is {shown(entry['score'])}, not a number")
         found.setdefault(entry["image_id"], []).append(entry)
     return found
 

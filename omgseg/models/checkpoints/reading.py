@@ -151,9 +151,11 @@ def _read_pytorch(path: Path, map_location: Any) -> Any:
             f"If you trust where the file comes from, convert it with --trust-pickle: "
             f"python tools/convert_checkpoint.py {path} {path.stem}.safetensors --trust-pickle"
         ) from error
-    except (OSError, MemoryError):
+    except MemoryError:
         raise
     except Exception as error:  # on damaged files the reader fails with whatever its next step meets
+        if isinstance(error, OSError) and error.filename is not None:  # of opening it
+            raise
         raise ValueError(f"{path} is damaged or not a PyTorch file: {error}") from error
 
 
@@ -176,7 +178,7 @@ def _check_archive(path: Path) -> None:
             changed = archive.testzip()
             if changed is not None:
                 raise ValueError(f"the checksum of its part {changed!r} is wrong: get the file again")
-    except (ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         raise ValueError(f"{path} is damaged or not a PyTorch file: {error}") from error
 
 

@@ -62,10 +62,15 @@ def test_unusable_files_are_named(tmp_path):
         (tmp_path / name).write_text("this is no weight file")
         with pytest.raises(ValueError, match=name):
             read_state_dict(tmp_path / name)
-    torch.save(TENSORS, tmp_path / "cut.pth")
-    (tmp_path / "cut.pth").write_bytes((tmp_path / "cut.pth").read_bytes()[:300])
+    torch.save(TENSORS, tmp_path / "whole.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:300])
     with pytest.raises(ValueError, match="cut.pth"):
         read_state_dict(tmp_path / "cut.pth")
+    data = (tmp_path / "whole.pth").read_bytes()
+    for name, damaged in (("gap.pth", data[:200] + data[500:]), ("end.pth", data[:-60] + bytes(60))):
+        (tmp_path / name).write_bytes(damaged)
+        with pytest.raises(ValueError, match=f"{name} is damaged or not a PyTorch file"):
+            read_state_dict(tmp_path / name)
     torch.save({"epoch": 3, "model": "SAM"}, tmp_path / "empty.pth")
     with pytest.raises(ValueError, match="empty.pth holds no weights"):
         read_state_dict(tmp_path / "empty.pth")
