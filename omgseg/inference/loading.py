@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,10 @@ def read_config(config: ConfigOrRun) -> Config:
             f"{_named(config)} imports a module that is not installed or not on Python's path ({error}); install it, "
             "or correct custom_imports"
         ) from error
+    except OSError as error:  # mmengine reads a copy in the folder for temporary files
+        if error.errno is not None and error.filename is None:
+            error.filename = tempfile.gettempdir()
+        raise
     if "model" not in config and "segmenter" not in config:
         raise ConfigError(
             f"{_named(config.filename)} has neither a key 'model' nor a key 'segmenter'; add one"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omgseg.files import parse_json
+from omgseg.messages import shown
 from omgseg.structures.category import Category, normalize_words
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ class Vocabulary(Sequence[Category]):
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Vocabulary:
+        if not isinstance(data["categories"], list):
+            raise ValueError(f"'categories' is {shown(data['categories'])}, not a list")
         return cls(Category.from_dict(entry) for entry in data["categories"])
 
     def to_dict(self) -> dict[str, Any]:

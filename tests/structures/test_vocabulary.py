@@ -97,3 +97,10 @@ def test_a_file_that_is_nested_too_deep(tmp_path):
     (tmp_path / "words.json").write_text('{"categories":' * 100_000)
     with pytest.raises(ValueError, match=r"words.json is not a vocabulary .* nested too deep"):
         Vocabulary.load(tmp_path / "words.json")
+
+
+@pytest.mark.parametrize("categories", [{}, "car", None])
+def test_categories_that_are_no_list(tmp_path, categories):
+    (tmp_path / "words.json").write_text(json.dumps({"categories": categories}))
+    with pytest.raises(ValueError, match=r"words.json .*'categories' is .*, not a list"):
+        Vocabulary.load(tmp_path / "words.json")

@@ -200,10 +200,16 @@ def write_state_dict(
         path: the file to create or replace; its folder is created.
         tensors: name to tensor, any device; of tensors that share memory, each is written as a copy.
         metadata: text kept in the file's header.
+
+    Raises:
+        OSError: it cannot be written, as the disk is full.
     """
     copies = {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, value in tensors.items()
     }
     with whole_file(path) as temporary:
-        save_file(copies, temporary, metadata=dict(metadata or {}))
+        try:
+            save_file(copies, temporary, metadata=dict(metadata or {}))
+        except SafetensorError as error:  # its text alone tells an error of the disk
+            raise OSError(f"{path} cannot be written: {error}") from error

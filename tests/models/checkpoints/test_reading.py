@@ -1,3 +1,4 @@
+import resource
 import time
 import zipfile
 
@@ -92,6 +93,17 @@ def test_writing_is_atomic_and_takes_views(tmp_path, monkeypatch):
         write_state_dict(file, {"x": shared})
     assert [entry.name for entry in file.parent.iterdir()] == ["w.safetensors"]
     assert set(read_state_dict(file)) == {"x", "y"}
+
+
+def test_a_full_disk_is_an_error_of_the_disk(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"w\.safetensors cannot be written: .*File too large"):
+            write_state_dict(tmp_path / "w.safetensors", {"w": torch.zeros(4000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
 
 
 def test_changed_bytes_are_noticed(tmp_path):
