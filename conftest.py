@@ -114,17 +114,6 @@ def real_samples_dir() -> Path:
 @pytest.fixture(scope="session")
 def spread_weights() -> Callable[[nn.Module, float], None]:
     """``spread_weights(model, amount)`` changes random weights so that a model finds several things and stuff."""
+    from tests.tiny_omgseg import spread_weights
 
-    def spread(model: nn.Module, amount: float) -> None:
-        moved = ("classifier", "query_decoder.query", "query_decoder.mask_embed")
-        with torch.random.fork_rng(), torch.no_grad():
-            torch.manual_seed(2)
-            for name, parameter in model.named_parameters():
-                if name.endswith("gamma"):  # timm's layer scale starts at 1e-6
-                    parameter.uniform_(0.5, 1.5)
-                elif name.startswith("classifier") and name.endswith("bias"):
-                    parameter.zero_()
-                elif name.startswith(moved):
-                    parameter.add_(torch.randn_like(parameter) * amount)
-
-    return spread
+    return spread_weights

@@ -1,14 +1,24 @@
 """OMG-Seg in the structure of the published config, in sizes that take milliseconds."""
 
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
 import open_clip
+import torch
+import torch.nn.functional as F
 from mmengine.config import Config
+from torch import nn
+
+from omgseg.inference import OMGSegInferencer
+from omgseg.models.omgseg.text_encoder import TextEncoder
+from omgseg.registry import MODELS
+from omgseg.structures import Category, Vocabulary
 
 BASE = Path(__file__).parents[1] / "configs" / "_base_" / "models" / "omg_convnext_l.py"
 CLIP_DIM = 32
+TEST_SCALE = (160, 96)
 
 
 def register_clip(folder: Path, name: str) -> None:
@@ -47,6 +57,64 @@ def tiny_config() -> Config:
     model.test_cfg.update(clip_size=2, short_clip_size=2, max_per_image=10)
     model.test_cfg.panoptic.update(iou_thr=0.0, filter_low_score=False)
     return config
+
+
+@MODELS.register_module(force=True)
+class WordsApart(TextEncoder):
+    """Every word gets a direction of its own; a random text tower gives all words nearly the same one."""
+
+    def _embed(self, words: list[str]) -> torch.Tensor:
+        seeds = (torch.Generator().manual_seed(zlib.crc32(word.encode())) for word in words)
+        return F.normalize(
+            torch.stack([torch.randn(self.embed_dim, generator=seed) for seed in seeds]), dim=-1
+        )
+
+
+def config_for_calls(folder: Path) -> Config:
+    """The tiny config with words that are apart, and a test size of its own.
+
+    Args:
+        folder: for the description of the tiny CLIP.
+    """
+    name = "omgseg_test_apis"
+    register_clip(folder, name)
+    config = tiny_config()
+    for encoder in (config.model.image_encoder, config.model.text_encoder):
+        encoder.update(model_name=name, pretrained=None)
+    config.model.text_encoder.type = "WordsApart"
+    config.test_dataloader = dict(
+        dataset=dict(
+            type="CocoPanopticDataset",
+            image_size=TEST_SCALE,
+            pipeline=[dict(type="LoadFrames"), dict(type="Resize"), dict(type="PackClip")],
+        )
+    )
+    return config
+
+
+def tiny_inferencer(config: Config) -> OMGSegInferencer:
+    """A model of :func:`config_for_calls` with a label space of four words, which finds several things and stuff."""
+    names = ("dog", True), ("truck", True), ("sky", False), ("road", False)
+    words = Vocabulary(
+        Category(name, is_thing=is_thing, id=number) for number, (name, is_thing) in enumerate(names, 1)
+    )
+    seg = OMGSegInferencer(config, vocabulary=words, device="cpu")
+    spread_weights(seg.segmenter.model, 0.6)
+    return seg
+
+
+def spread_weights(model: nn.Module, amount: float) -> None:
+    """Change random weights so that a model finds several things and stuff."""
+    moved = ("classifier", "query_decoder.query", "query_decoder.mask_embed")
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(2)
+        for name, parameter in model.named_parameters():
+            if name.endswith("gamma"):  # timm's layer scale starts at 1e-6
+                parameter.uniform_(0.5, 1.5)
+            elif name.startswith("classifier") and name.endswith("bias"):
+                parameter.zero_()
+            elif name.startswith(moved):
+                parameter.add_(torch.randn_like(parameter) * amount)
 
 
 def scene(shift: int = 0, height: int = 90, width: int = 140) -> np.ndarray:

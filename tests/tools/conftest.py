@@ -10,31 +10,9 @@ from pathlib import Path
 import pytest
 
 from omgseg.toy.generate import TINY, generate
+from tests.small_toy import SMALL
 
 ROOT = Path(__file__).parents[2]
-SMALL = """
-_base_ = ["{root}/configs/toy/joint.py"]
-image_size = (64, 64)
-names = ("coco_panoptic", "coco_pseudo_clips", "coco_prompts", "vipseg", "youtube_vis_2019")
-model = dict(
-    image_encoder=dict(pretrained=None),
-    text_encoder=dict(pretrained=None),
-    query_decoder=dict(num_queries=10, num_layers=2),
-    criterion=dict(num_points=64),
-)
-# two samples of each source: with two samples a (global) batch, five batches are an epoch
-train_dataloader = dict(
-    batch_size=2,
-    dataset=dict(
-        datasets=dict((name, dict(image_size=image_size, indices=2)) for name in names),
-        repeat=dict(vipseg=1, youtube_vis_2019=1),
-    ),
-)
-val_dataloader = dict(dataset=dict(image_size=image_size, indices=2))
-test_dataloader = val_dataloader
-train_cfg = dict(max_iters=5, val_interval=1000)
-default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=1000))
-"""
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +32,7 @@ def toy_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small_config() -> str:
     """Text of a config that derives from configs/toy/joint.py; lines may be added."""
-    return SMALL.format(root=ROOT)
+    return SMALL
 
 
 @pytest.fixture

@@ -1,0 +1,36 @@
+"""The areas of the campaign: what gives the cases, and how many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.chaos import common_inputs, downloads, full_disks, hostile_files, kills, mutated_files, threads
+from tests.chaos.campaign import Case
+
+
+class Area(NamedTuple):
+    """What is tried.
+
+    Attributes:
+        cases: gets the seed, how many cases are wanted, and the folder of :func:`tests.chaos.world.write_world`.
+        count: of the whole campaign.
+        quick: of the part that the tests run; 0 where a case takes too long for that.
+    """
+
+    cases: Callable[[int, int, Path], list[Case]]
+    count: int
+    quick: int
+
+
+AREAS: dict[str, Area] = {
+    "mutated files": Area(mutated_files.cases, mutated_files.COUNT, 45),
+    "hostile files": Area(hostile_files.cases, hostile_files.COUNT, 10),
+    "inputs that people have": Area(common_inputs.cases, common_inputs.COUNT, 12),
+    "full disks": Area(full_disks.cases, full_disks.COUNT, 4),
+    "threads": Area(threads.cases, threads.COUNT, 0),
+    "labelling killed": Area(kills.labelling_cases, kills.LABELLING_COUNT, 1),
+    "training killed": Area(kills.training_cases, kills.TRAINING_COUNT, 0),
+    "downloads": Area(downloads.cases, downloads.COUNT, 0),
+}
