@@ -12,7 +12,7 @@ from typing import Any
 from mmengine.logging import print_log
 
 from omgseg.datasets.base import SegmentationDataset
-from omgseg.datasets.files import read_json, read_sides
+from omgseg.datasets.files import annotations_of, read_json, read_sides
 from omgseg.datasets.problems import ProblemKind, read_all, report_problem
 from omgseg.registry import DATASETS
 from omgseg.structures import Vocabulary
@@ -58,7 +58,7 @@ class CocoInstanceDataset(SegmentationDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         data = read_json(self.ann_file, ("images", "categories"), self.README_ANCHOR)
         self._check_file(data)
-        annotations = data.get("annotations") or []
+        annotations = annotations_of(data, self.ann_file)
         if not annotations and not self.test_mode:
             needed = "boxes" if self.boxes_only else "masks"
             raise ValueError(

@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.logging import print_log
 
 from omgseg.datasets.base import SegmentationDataset
-from omgseg.datasets.files import read_json, read_sides
+from omgseg.datasets.files import annotations_of, read_json, read_sides
 from omgseg.datasets.problems import read_all
 from omgseg.datasets.pseudo_labels import check_score
 from omgseg.datasets.vocabularies import load_vocabulary
@@ -33,7 +33,7 @@ class CocoPanopticDataset(SegmentationDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         data = read_json(self.ann_file, ("images", "categories"), self.README_ANCHOR)
-        annotations = {entry["image_id"]: entry for entry in data.get("annotations") or ()}
+        annotations = {entry["image_id"]: entry for entry in annotations_of(data, self.ann_file)}
         if not annotations and not self.test_mode:
             raise ValueError(
                 f"{self.ann_file}: 'annotations' is empty, training needs the panoptic annotations; "

@@ -48,6 +48,18 @@ def read_json(path: str | Path, fields: Sequence[str], anchor: str) -> dict[str,
     return data
 
 
+def annotations_of(data: dict[str, Any], path: str | Path) -> list[dict[str, Any]]:
+    """The list ``annotations`` of an annotation file; empty where there is none, as in a test split.
+
+    Raises:
+        ValueError: it is something else than a list.
+    """
+    annotations = data.get("annotations")
+    if annotations is not None and not isinstance(annotations, list):
+        raise ValueError(f"{path}: 'annotations' is {shown(annotations)}, not a list")
+    return annotations or []
+
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 """Of the images in the folders of datasets."""
 MAX_SIDE = 100_000

@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 from omgseg.datasets.base import SegmentationDataset
-from omgseg.datasets.files import read_json, read_sides
+from omgseg.datasets.files import annotations_of, read_json, read_sides
 from omgseg.datasets.problems import ProblemKind, collecting, read_all, report_problem
 from omgseg.registry import DATASETS
 from omgseg.structures.run_lengths import encode_segmentation
@@ -37,7 +37,7 @@ class YouTubeVISDataset(SegmentationDataset):
                 f"the official file as downloaded; see "
                 f"data/README.md#{self.README_ANCHOR}"
             )
-        annotations = data.get("annotations") or []
+        annotations = annotations_of(data, self.ann_file)
         if not annotations and not self.test_mode:
             raise ValueError(
                 f"{self.ann_file}: 'annotations' is empty, training needs the official file of the train "

@@ -128,3 +128,20 @@ def test_the_checker_goes_on_without_an_annotation_whose_box_is_wrong(files):
         if "'bbox'" in text
     )
     assert "instances.json, annotation 11: 'bbox' is inf" in text
+
+
+@pytest.mark.parametrize(
+    ("dataset", "fixture"),
+    [
+        (CocoPanopticDataset, "coco_files"),
+        (CocoInstanceDataset, "files"),
+        (YouTubeVISDataset, "youtube_files"),
+    ],
+)
+@pytest.mark.parametrize("annotations", ["", {}, 0])
+def test_annotations_that_are_no_list_are_no_test_split(dataset, fixture, annotations, request):
+    files = request.getfixturevalue(fixture)
+    path = files.root / files.config["ann_file"]
+    path.write_text(json.dumps({**json.loads(path.read_text()), "annotations": annotations}))
+    with pytest.raises(ValueError, match=rf"{path.name}: 'annotations' is .*, not a list"):
+        dataset(**files.config, test_mode=True).full_init()
