@@ -19,14 +19,13 @@ from mmengine.config import Config
 
 from omgseg.engine.config import one_line_errors
 from omgseg.evaluation.functional.semantic import confusion_matrix, summarize_confusion
-from omgseg.files import whole_file
 from omgseg.inference import load
 from omgseg.protocols import Request, Segmenter
 from omgseg.structures import Task
-from omgseg.tables import markdown_table
 from omgseg.toy.annotation import VOID, annotate
 from omgseg.toy.categories import NAMES, vocabulary
 from omgseg.toy.clip import train_toy_clip
+from omgseg.toy.proof import say, seed_table, write_text
 from omgseg.toy.world import World, render
 
 CONFIG = Path(__file__).parent / "configs" / "toy.py"
@@ -116,16 +115,7 @@ def evaluate(folder: Path, seed: int, corruptions: Sequence[str], quick: bool) -
 def table(runs: Sequence[Mapping[str, Mapping[str, float]]]) -> str:
     """Markdown: a row for each variant, with the mean over the runs and half of the range."""
     columns = list(next(iter(runs[0].values())))
-    rows = []
-    for title in runs[0]:
-        values = np.array([[run[title][name] for name in columns] for run in runs])
-        mean, spread = values.mean(0), np.ptp(values, axis=0) / 2
-        rows.append((title, *(f"{a:.1f} ± {b:.1f}" for a, b in zip(mean, spread, strict=True))))
-    return markdown_table(("mIoU", *columns), rows, right=range(1, 1 + len(columns)))
-
-
-def say(text: str) -> None:
-    print(text, flush=True)
+    return seed_table({title: [run[title] for run in runs] for title in runs[0]}, columns)
 
 
 def main(argv: Sequence[str] | None = None) -> list[dict[str, dict[str, float]]]:
@@ -138,10 +128,8 @@ def main(argv: Sequence[str] | None = None) -> list[dict[str, dict[str, float]]]
     args.work_dir.mkdir(parents=True, exist_ok=True)
     os.environ["OMGSEG_TOY"] = str(args.work_dir.resolve())  # where the config keeps text embeddings
     runs = [evaluate(args.work_dir, seed, args.corruptions, args.quick) for seed in args.seeds]
-    content = json.dumps(dict(seeds=args.seeds, runs=runs), indent=2)
-    for name, text in (("metrics.json", content), ("table.md", table(runs))):
-        with whole_file(args.work_dir / name) as temporary:
-            temporary.write_text(text + "\n")
+    write_text(args.work_dir / "metrics.json", json.dumps(dict(seeds=args.seeds, runs=runs), indent=2))
+    write_text(args.work_dir / "table.md", table(runs))
     say(f"\n{table(runs)}")
     return runs
 

@@ -25,6 +25,7 @@ from omgseg.files import whole_file
 from omgseg.tables import markdown_table
 from omgseg.toy.clip import train_toy_clip
 from omgseg.toy.generate import TINY, generate
+from omgseg.toy.proof import say, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 TOY = ROOT / "configs" / "toy"
@@ -121,15 +122,9 @@ def prove(folder: Path, seeds: Sequence[int], quick: bool) -> dict[str, list[dic
         speeds = frames_per_second(list(runs.values()), folder / f"streams_{seed}.json", quick)
         for name, speed in zip(MODELS, speeds, strict=True):
             scores[name][-1][SPEED] = speed
-    content = dict(seeds=list(seeds), scores=scores)
-    for name, text in (("metrics.json", json.dumps(content, indent=2)), ("table.md", table(scores))):
-        with whole_file(folder / name) as temporary:
-            temporary.write_text(text + "\n")
+    write_text(folder / "metrics.json", json.dumps(dict(seeds=list(seeds), scores=scores), indent=2))
+    write_text(folder / "table.md", table(scores))
     return scores
-
-
-def say(text: str) -> None:
-    print(text, flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> dict[str, list[dict[str, float]]]:

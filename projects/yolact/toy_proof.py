@@ -22,10 +22,8 @@ from mmengine.config import Config
 from pycocotools import mask as coco_mask
 
 from omgseg import recipes
-from omgseg.engine import Runner
 from omgseg.engine.benchmarks import run_benchmark
 from omgseg.engine.config import one_line_errors
-from omgseg.files import whole_file
 from omgseg.inference import load
 from omgseg.inference.frame_by_frame import FrameByFrame
 from omgseg.projects.yolact.detection import NMS, DetectionConfig, find_objects
@@ -35,37 +33,14 @@ from omgseg.structures import Segments, Task, Vocabulary
 from omgseg.structures.run_lengths import encode_masks
 from omgseg.tables import markdown_table
 from omgseg.toy.generate import TINY, generate
+from omgseg.toy.proof import QUICK_ITERATIONS, prepared, say, train, write_text
 
 CONFIG = Path(__file__).parent / "configs" / "toy.py"
 AP = "coco_instance/AP"
-QUICK_ITERATIONS = 4
 MIN_SCORE, MIN_IOU = 0.3, 0.5
 """Of objects that flicker can be seen of, and of masks that are the same object's."""
 ANCHORS, CLASSES, CANDIDATES, REPEATS = 19248, 80, 2000, 10
 """Of the published COCO models, anchors above the threshold, and measured calls."""
-
-
-def train(seed: int, folder: Path, iterations: int) -> Path:
-    """Train the config, unless the folder has its checkpoint already."""
-    checkpoint = folder / f"iter_{iterations}.pth"
-    if checkpoint.is_file():
-        return checkpoint
-    config = prepared(Config.fromfile(CONFIG), folder)
-    config.randomness.seed = seed
-    warm_up, annealing = config.param_scheduler
-    warm_up.end = annealing.begin = min(warm_up.end, iterations // 2)
-    annealing.end = config.train_cfg.max_iters = config.default_hooks.checkpoint.interval = iterations
-    start = time.perf_counter()
-    Runner.from_cfg(config).train()
-    say(f"{folder.name}: {iterations} iterations in {time.perf_counter() - start:.0f} s")
-    return checkpoint
-
-
-def prepared(config: Config, folder: Path) -> Config:
-    """The config of a quiet run in a folder."""
-    config.work_dir, config.log_level = str(folder), "ERROR"
-    config.experiment_name = f"{folder.name}_{time.time_ns()}"  # mmengine keeps one of each name in a process
-    return config
 
 
 def mask_ap(checkpoint: Path, folder: Path, nms: str) -> float:
@@ -163,7 +138,11 @@ def prove(seeds: Sequence[int], folder: Path, beside: Path | None, quick: bool) 
     generate(toy / "data", sizes=TINY if quick else None, report=say)
     others = {} if beside is None else {str(beside): load(beside, device="cpu")}  # fails before the trainings
     iterations = QUICK_ITERATIONS if quick else Config.fromfile(CONFIG).max_iters
-    checkpoints = {seed: train(seed, folder / f"seed_{seed}", iterations) for seed in seeds}
+    checkpoints = {}
+    for seed in seeds:
+        config = Config.fromfile(CONFIG)
+        config.randomness.seed = seed
+        checkpoints[seed] = train(config, folder / f"seed_{seed}", iterations)
     times = nms_milliseconds(1 if quick else REPEATS)
     rows = []
     for nms in NMS:
@@ -177,11 +156,7 @@ def prove(seeds: Sequence[int], folder: Path, beside: Path | None, quick: bool) 
     models |= others
     header = ("model", "frames per second", "flicker, %", "objects a frame")
     seen = markdown_table(header, watch(models, videos(toy, 2 if quick else None)), right=(1, 2, 3))
-    return f"{accuracy}\n\n{seen}\n"
-
-
-def say(text: str) -> None:
-    print(text, flush=True)
+    return f"{accuracy}\n\n{seen}"
 
 
 def main(argv: Sequence[str] | None = None) -> str:
@@ -195,8 +170,7 @@ def main(argv: Sequence[str] | None = None) -> str:
         raise FileNotFoundError(f"--beside {args.beside} not found")
     args.work_dir.mkdir(parents=True, exist_ok=True)
     tables = prove(args.seeds, args.work_dir, args.beside, args.quick)
-    with whole_file(args.work_dir / "table.md") as temporary:
-        temporary.write_text(tables)
+    write_text(args.work_dir / "table.md", tables)
     say(tables)
     return tables
 

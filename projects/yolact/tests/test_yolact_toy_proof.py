@@ -18,7 +18,7 @@ def test_the_tables_are_measured_and_written(tmp_path, monkeypatch):
     monkeypatch.setenv("OMGSEG_TOY", str(tmp_path))
     folder = tmp_path / "proof"
     tables = main(["--quick", "--seeds", "0", "--work-dir", str(folder)])
-    assert (folder / "table.md").read_text() == tables
+    assert (folder / "table.md").read_text() == tables + "\n"
     assert all(f"| {nms} " in tables for nms in NMS)
     assert all(f"| {row} " in tables for row in ("YOLACT, seed 0", "truth"))
     the_published_config_reads(tmp_path / "data", monkeypatch)
