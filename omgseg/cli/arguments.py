@@ -94,6 +94,17 @@ def check_limits(args: argparse.Namespace) -> None:
         raise UsageError(f"--batch-size {args.batch_size} must be at least 1")
 
 
+def check_example(args: argparse.Namespace) -> None:
+    """Check the files of --example.
+
+    Raises:
+        UsageError: one of them is missing.
+    """
+    for file in args.example or ():
+        if not Path(file).is_file():
+            raise UsageError(f"--example {file} not found")
+
+
 def check_share(option: str, value: float | None) -> None:
     """Raises UsageError unless the value of an option is None or in 0..1."""
     if value is not None and not 0 <= value <= 1:

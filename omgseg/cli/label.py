@@ -35,6 +35,7 @@ from omgseg.cli.arguments import (
     add_model_arguments,
     add_word_arguments,
     background_of,
+    check_example,
     check_limits,
     model_files,
     vocabulary_of,
@@ -165,9 +166,7 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(
             f"--format {args.format} holds the results of --task {' or '.join(tasks)}, not {args.task}"
         )
-    for file in args.example or ():
-        if not Path(file).is_file():
-            raise UsageError(f"--example {file} not found")
+    check_example(args)
     if args.workers < 1 or (args.workers > 1 and args.engine == "local"):
         raise UsageError(f"--workers {args.workers}: --engine local has one worker, --engine ray one or more")
     if args.threads is not None and args.threads < 1:

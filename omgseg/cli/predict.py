@@ -51,6 +51,7 @@ from omgseg.cli.arguments import (
     add_word_arguments,
     background_of,
     build_inferencer,
+    check_example,
     check_limits,
     vocabulary_of,
 )
@@ -198,9 +199,7 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         if not Path(args.first_mask).is_file():
             raise UsageError(f"--first-mask {args.first_mask} not found")
         prompts = {"masks": args.first_mask}
-    for file in args.example or ():
-        if not Path(file).is_file():
-            raise UsageError(f"--example {file} not found")
+    check_example(args)
     check_limits(args)
     return dict(
         task=args.task,

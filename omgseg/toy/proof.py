@@ -16,6 +16,7 @@ from mmengine.config import Config
 from omgseg.engine import Runner
 from omgseg.files import whole_file
 from omgseg.tables import markdown_table
+from omgseg.toy.clip import train_toy_clip
 
 QUICK_ITERATIONS = 4
 """Of a training that only shows that everything runs."""
@@ -52,6 +53,12 @@ def prepared(config: Config, folder: Path) -> Config:
     return config
 
 
+def make_clip(file: Path, seed: int = 0, quick: bool = False) -> None:
+    """Train the toy CLIP, unless the file is there; `quick`: it learns nothing."""
+    if not file.is_file():
+        train_toy_clip(file, seed, report=say, **(dict(steps=2, num_pictures=8) if quick else {}))
+
+
 def fill_teacher_cache(student: Path, teacher: Path, weights: Path, cache: Path) -> None:
     """Run ``tools/teacher_embeddings.py``: what a teacher gives of the images that a student is trained with.
 
@@ -64,8 +71,18 @@ def fill_teacher_cache(student: Path, teacher: Path, weights: Path, cache: Path)
         SystemExit: it failed, and has said why.
     """
     options = [f"teacher.weights={weights}", f"teacher.cache={cache}", f"teacher.config={teacher}"]
-    command = [sys.executable, ROOT / "tools" / "teacher_embeddings.py", student, "--cfg-options", *options]
-    failed = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode
+    run_python(ROOT / "tools" / "teacher_embeddings.py", student, "--cfg-options", *options)
+
+
+def run_python(*arguments: str | Path) -> None:
+    """Run Python in a process of its own; a program that fails has said why, and ends this one, too.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    failed = subprocess.run(
+        [sys.executable, *arguments], env={**os.environ, "PYTHONPATH": str(ROOT)}
+    ).returncode
     if failed:
         sys.exit(failed)
 

@@ -24,8 +24,7 @@ from omgseg.protocols import Request, Segmenter
 from omgseg.structures import Task
 from omgseg.toy.annotation import VOID, annotate
 from omgseg.toy.categories import NAMES, vocabulary
-from omgseg.toy.clip import train_toy_clip
-from omgseg.toy.proof import say, seed_table, write_text
+from omgseg.toy.proof import make_clip, say, seed_table, write_text
 from omgseg.toy.world import World, render
 
 CONFIG = Path(__file__).parent / "configs" / "toy.py"
@@ -39,7 +38,7 @@ VARIANTS = {
 """The thresholds are those of the published MaskCLIP+."""
 NOISE, BLUR, CONTRAST = 25.0, 2.0, 0.4
 """Standard deviations of the noise (of 255) and of the blur (pixels); the factor of the contrast."""
-IMAGES, QUICK_IMAGES, QUICK_STEPS = 200, 2, 2
+IMAGES, QUICK_IMAGES = 200, 2
 FIRST_IMAGE_SEED = 1000
 """Images of no seed are among those that any toy CLIP is trained on."""
 
@@ -95,9 +94,7 @@ def mean_iou(model: Segmenter, samples: Sequence[Sample]) -> float:
 def evaluate(folder: Path, seed: int, corruptions: Sequence[str], quick: bool) -> dict[str, dict[str, float]]:
     """mIoU of each variant: variant -> "clean" and each corruption -> percent."""
     weights = folder / f"clip_{seed}.safetensors"
-    if not weights.is_file():
-        size = dict(steps=QUICK_STEPS, num_pictures=8) if quick else {}
-        train_toy_clip(weights, seed, report=say, **size)
+    make_clip(weights, seed, quick)
     clean = sample_images(seed, QUICK_IMAGES if quick else IMAGES)
     sets = {"clean": clean}
     for name in corruptions:

@@ -26,18 +26,18 @@ from omgseg.engine.config import one_line_errors
 from omgseg.files import whole_file
 from omgseg.inference import load
 from omgseg.inference.evaluating import with_segmenter
+from omgseg.projects.edge_sam.toy_proof import TEACHER
 from omgseg.projects.ov_sam.costs import cost_of
 from omgseg.protocols import Prompts
 from omgseg.registry import DATASETS
 from omgseg.structures import Task
 from omgseg.toy.categories import NAMES, NOVEL_THINGS
-from omgseg.toy.clip import train_toy_clip
 from omgseg.toy.crops import sample_crops
 from omgseg.toy.generate import TINY, generate
 from omgseg.toy.proof import (
     QUICK_ITERATIONS,
-    ROOT,
     fill_teacher_cache,
+    make_clip,
     prepared,
     say,
     seed_table,
@@ -48,7 +48,6 @@ from omgseg.toy.proof import (
 from omgseg.visualization import render, side_by_side
 from omgseg.visualization.samples import enlarge, enlarge_segments, truth_of
 
-TEACHER = ROOT / "configs" / "toy" / "sam.py"
 CONFIGS = Path(__file__).parent / "configs"
 PROTOCOL = CONFIGS / "toy_protocol.py"
 METRICS = {
@@ -108,9 +107,7 @@ class Proof:
         self.quick = quick
         toy = Path(os.environ.setdefault("OMGSEG_TOY", str(folder.resolve())))  # where configs look for data
         generate(toy / "data", sizes=TINY if quick else None, report=say)
-        if not (toy / "clip.safetensors").is_file():
-            size = dict(steps=2, num_pictures=8) if quick else {}
-            train_toy_clip(toy / "clip.safetensors", report=say, **size)
+        make_clip(toy / "clip.safetensors", quick=quick)
         write_class_images(toy / "class_images", TINY.train_images if quick else CLASS_PICTURES)
         self.teacher = (teacher or self._train("teacher", TEACHER)).resolve()
         self.cache = folder / "teacher_embeddings"

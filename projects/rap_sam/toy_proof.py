@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,11 +21,9 @@ from mmengine.config import Config
 from omgseg.engine.config import one_line_errors
 from omgseg.files import whole_file
 from omgseg.tables import markdown_table
-from omgseg.toy.clip import train_toy_clip
 from omgseg.toy.generate import TINY, generate
-from omgseg.toy.proof import say, write_text
+from omgseg.toy.proof import ROOT, make_clip, run_python, say, write_text
 
-ROOT = Path(__file__).resolve().parents[2]
 TOY = ROOT / "configs" / "toy"
 MODELS = {"RAP-SAM": Path(__file__).parent / "configs" / "toy.py", "OMG-Seg": TOY / "joint.py"}
 EVALUATIONS = {
@@ -44,11 +40,8 @@ QUICK_ITERATIONS = 2
 
 
 def run_tool(name: str, *arguments: str | Path) -> None:
-    """Run a program of tools/; one that fails has said why, and ends this one, too."""
-    command = [sys.executable, ROOT / "tools" / f"{name}.py", *arguments]
-    failed = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode
-    if failed:
-        sys.exit(failed)
+    """Run a program of tools/, see :func:`run_python`."""
+    run_python(ROOT / "tools" / f"{name}.py", *arguments)
 
 
 def train(config: Path, folder: Path, seed: int, quick: bool) -> Path:
@@ -109,9 +102,7 @@ def prove(folder: Path, seeds: Sequence[int], quick: bool) -> dict[str, list[dic
     """Train and evaluate both models; write ``metrics.json`` and ``table.md``."""
     toy = Path(os.environ.setdefault("OMGSEG_TOY", str(folder.resolve())))  # where configs look for data
     generate(toy / "data", sizes=TINY if quick else None, report=say)
-    if not (toy / "clip.safetensors").is_file():
-        size = {"steps": 2, "num_pictures": 8} if quick else {}
-        train_toy_clip(toy / "clip.safetensors", report=say, **size)
+    make_clip(toy / "clip.safetensors", quick=quick)
     scores: dict[str, list[dict[str, float]]] = {name: [] for name in MODELS}
     for seed in seeds:
         runs = {name: folder / f"{name.lower()}_{seed}" for name in MODELS}

@@ -12,8 +12,6 @@ import argparse
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,11 +19,9 @@ from mmengine.config import Config
 
 from omgseg.engine import Runner
 from omgseg.engine.config import one_line_errors
-from omgseg.toy.clip import train_toy_clip
 from omgseg.toy.generate import TINY, generate
-from omgseg.toy.proof import prepared, say, seed_table, train, write_numbers
+from omgseg.toy.proof import ROOT, make_clip, prepared, run_python, say, seed_table, train, write_numbers
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs" / "toy"
 TEACHER_WORLD = 100
 """Seed of the data that the teacher learns."""
@@ -59,8 +55,7 @@ class Proof:
         generate(self.worlds["world"] / "data", sizes=sizes, report=say)
         generate(self.worlds["teacher_world"] / "data", TEACHER_WORLD, sizes, report=say)
         clip = self.worlds["world"] / "clip.safetensors"
-        if not clip.is_file():
-            train_toy_clip(clip, report=say, **({"steps": 2, "num_pictures": 8} if quick else {}))
+        make_clip(clip, quick=quick)
         shutil.copyfile(clip, self.worlds["teacher_world"] / clip.name)
         count = self.config("joint").train_cfg.max_iters
         self.iterations = QUICK_ITERATIONS if quick else iterations or count
@@ -93,10 +88,7 @@ class Proof:
         images = self.worlds["world"] / "data/coco/train2017"
         labels = self.worlds["world"] / "pseudo_labels.json"
         options = ["--format", "panoptic", "--min-score", "0", "--out", labels]
-        command = [sys.executable, "-m", "omgseg.cli", "label", images, "--run", run, *options]
-        failed = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}).returncode
-        if failed:  # it has said why
-            sys.exit(failed)
+        run_python("-m", "omgseg.cli", "label", images, "--run", run, *options)
         return checkpoint
 
     def student(self, title: str, seed: int) -> dict[str, float]:

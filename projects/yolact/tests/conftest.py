@@ -1,6 +1,4 @@
-"""The golden values of YOLACT, and weights that follow from the published names."""
-
-import sys
+"""The golden values of YOLACT, and its models."""
 
 import pytest
 import torch
@@ -12,17 +10,6 @@ from omgseg.registry import MODELS
 @pytest.fixture(scope="session")
 def yolact_golden(golden_dir):
     return torch.load(golden_dir / "yolact" / "golden.pt", weights_only=True)
-
-
-@pytest.fixture(scope="session")
-def filled(golden_dir):
-    """``filled(name, shape)``: the tensor that a published name stands for."""
-    sys.path.insert(0, str(golden_dir))
-    try:
-        from filled import filled
-    finally:
-        sys.path.remove(str(golden_dir))
-    return filled
 
 
 @pytest.fixture(scope="session")
