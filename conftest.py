@@ -31,6 +31,14 @@ def imports_out_of_garbage_collection() -> Iterator[None]:
     gc.unfreeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def configs_are_not_formatted() -> Iterator[None]:
+    """mmengine formats the text of a config for every run, which takes one to two seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("yapf.yapflib.yapf_api.FormatCode", lambda text, **style: (text, True))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def closed_log_files_are_forgotten() -> None:
     """mmengine writes to the log file of the last run in this process, which a web server's logging may have closed."""

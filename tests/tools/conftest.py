@@ -59,9 +59,6 @@ def write_config(
 def call_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Run a Python tool in this process: ``call_tool("train.py", "small.py", "--amp")``."""
 
-    # mmengine has the config formatted four times a run, half a second each
-    monkeypatch.setattr("yapf.yapflib.yapf_api.FormatCode", lambda text, **style: (text, True))
-
     def call(name: str, *arguments: str) -> None:
         monkeypatch.setattr(sys, "argv", [name, *arguments])
         runpy.run_path(str(ROOT / "tools" / name), run_name="__main__")
