@@ -35,6 +35,20 @@ def test_students_differ_in_their_labels_alone(proof_module, tmp_path):
     )
     labelled = {"coco_panoptic", "coco_pseudo_clips", "coco_prompts"}
     assert set(few.datasets) == set(whole.datasets) == labelled
-    assert set(taught.datasets) == labelled | {"pseudo_labels"}
+    assert set(taught.datasets) == labelled | {"taught_panoptic", "taught_clips", "taught_prompts"}
     assert all(mix.datasets[name].indices == 1 for mix in (few, taught) for name in labelled)
     assert not any("indices" in whole.datasets[name] for name in labelled)
+
+
+def test_a_teacher_changes_no_share_of_the_mix(proof_module, tmp_path):
+    proof = proof_module["Proof"](tmp_path / "proof", None, quick=True)
+    shares = []
+    for title in proof_module["STUDENTS"][1:]:
+        mix = proof.student_config(title).train_dataloader.dataset
+        samples: dict[str, int] = {}
+        for name, dataset in mix.datasets.items():
+            kind = name.split("_")[-1]
+            images = 100 if "indices" in dataset else 1000  # of the whole toy world
+            samples[kind] = samples.get(kind, 0) + images * mix.repeat.get(name, 1)
+        shares.append({kind: count / sum(samples.values()) for kind, count in samples.items()})
+    assert shares[0] == pytest.approx(shares[1])

@@ -25,10 +25,10 @@ class NoteScores(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         for sample in data_batch["data_samples"]:
-            truth = getattr(sample, "gt_instances", None)
-            if truth is not None:
+            for frame in getattr(sample, "video_data_samples", None) or [sample]:
+                truth = frame.gt_instances
                 scores = truth.scores.tolist() if "scores" in truth else []
-                self.scores.setdefault(sample.source, set()).update(scores)
+                self.scores.setdefault(frame.source, set()).update(scores)
 
 
 @pytest.fixture
@@ -52,16 +52,22 @@ def test_a_student_learns_from_labels_and_from_a_teacher(
 ):
     path = Path(write_config(toy=taught))
     lines = """
-train_dataloader["dataset"]["datasets"]["pseudo_labels"] = dict(image_size=image_size, indices=2)
-train_cfg["max_iters"] = 6
+for name in ("taught_panoptic", "taught_clips", "taught_prompts"):
+    train_dataloader["dataset"]["datasets"][name] = dict(image_size=image_size, indices=2)
+for name in ("vipseg", "youtube_vis_2019"):
+    train_dataloader["dataset"]["datasets"][name] = None
+    del train_dataloader["dataset"]["repeat"][name]
+train_dataloader["dataset"]["repeat"].update(coco_panoptic=1, coco_pseudo_clips=1, coco_prompts=1)
+train_cfg["max_iters"] = 14  # all samples
 custom_hooks = [dict(type="NoteScores")]
 """
     path.write_text(path.read_text().replace("configs/toy/joint.py", "configs/toy/pseudo_labels.py") + lines)
     NoteScores.scores.clear()
     call_tool("train.py", str(path))
-    assert {"coco_panoptic", "coco_prompts", "pseudo_labels"} <= set(NoteScores.scores)
-    assert NoteScores.scores.pop("pseudo_labels") == {SURE}
-    assert not any(NoteScores.scores.values())
-    checkpoint = read_checkpoint(tmp_path / "work_dirs" / "small" / "iter_6.pth")
+    taught = {source: scores for source, scores in NoteScores.scores.items() if source.startswith("taught")}
+    assert taught == dict.fromkeys(("taught_panoptic", "taught_clips", "taught_prompts"), {SURE})
+    assert not any(scores for source, scores in NoteScores.scores.items() if source not in taught)
+    assert {"coco_panoptic", "coco_prompts"} <= set(NoteScores.scores)
+    checkpoint = read_checkpoint(tmp_path / "work_dirs" / "small" / "iter_14.pth")
     losses = checkpoint["message_hub"]["log_scalars"]["train/loss"].data[0]
-    assert len(losses) == 6 and all(math.isfinite(loss) and loss > 0 for loss in losses)
+    assert len(losses) == 14 and all(math.isfinite(loss) and loss > 0 for loss in losses)
