@@ -30,6 +30,7 @@ from omgseg.toy.image_files import (
     write_ade20k,
     write_cityscapes,
     write_coco,
+    write_crowd_human,
     write_lvis,
     write_objects365,
     write_sa1b,
@@ -53,6 +54,8 @@ VSPW_LENGTHS = (18, 20)
 """Frames of a VSPW video: more than the 16 whose consistency is measured."""
 OVIS_THINGS = (5, 7)
 """Things of an OVIS video: enough to hide each other."""
+CROWD_PARTS = 17
+"""Number of the first split of the crowded images, behind those of the other parts."""
 MANIFEST = "toy_manifest.json"
 WORLD_VERSION = 3
 """Is raised when equal seeds draw other pictures, so that older data are replaced."""
@@ -135,6 +138,43 @@ def generate(
     root, sizes = Path(root), sizes or Sizes()
     report = report or (lambda line: None)
     manifest = {"world_version": WORLD_VERSION, "seed": seed, "sizes": asdict(sizes)}
+    return _write_once(root, manifest, lambda folder: _write_parts(folder, seed, sizes, report), report)
+
+
+def generate_crowd(
+    root: str | Path,
+    seed: int = 0,
+    train_images: int = 1000,
+    val_images: int = 100,
+    report: Callable[[str], None] | None = None,
+) -> Path:
+    """Write crowded images in the layout of CrowdHuman, unless the folder already holds exactly these: ``Images``,
+    ``annotation_train.odgt`` and ``annotation_val.odgt``.
+
+    Args:
+        root: created, or replaced when it holds other toy data.
+        seed: equal seeds and sizes give equal files.
+        report: called with a line for each part.
+
+    Raises:
+        FileExistsError: the folder exists and was not made by this module.
+    """
+    report = report or (lambda line: None)
+
+    def write(folder: Path) -> None:
+        for part, (split, count) in enumerate((("train", train_images), ("val", val_images))):
+            report(f"CrowdHuman, {split}: {count} images")
+            world = World(np.random.default_rng((seed, CROWD_PARTS + part)))
+            write_crowd_human(folder, split, (world.crowd_scene() for _ in range(count)))
+
+    manifest = dict(world_version=WORLD_VERSION, seed=seed, crowd=[train_images, val_images])
+    return _write_once(Path(root), manifest, write, report)
+
+
+def _write_once(
+    root: Path, manifest: dict[str, Any], write: Callable[[Path], None], report: Callable[[str], None]
+) -> Path:
+    """Write a folder at once, unless its manifest says that it is the same."""
     if root.exists() and any(root.iterdir()):
         if not (root / MANIFEST).is_file():
             raise FileExistsError(f"{root} exists and is not toy data (no {MANIFEST}); choose another folder")
@@ -145,7 +185,7 @@ def generate(
     with TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as folder:
         new = Path(folder) / "data"
         new.mkdir()
-        _write_parts(new, seed, sizes, report)
+        write(new)
         (new / MANIFEST).write_text(json.dumps(manifest))
         shutil.rmtree(root, ignore_errors=True)
         new.rename(root)

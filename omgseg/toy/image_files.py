@@ -1,7 +1,8 @@
-"""The toy world's images in the official formats: COCO, ADE20K, Cityscapes, LVIS, Objects365 and SA-1B."""
+"""The toy world's images in the official formats: COCO, ADE20K, Cityscapes, LVIS, Objects365, SA-1B and CrowdHuman."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from contextlib import redirect_stdout
 from dataclasses import replace
@@ -15,7 +16,7 @@ from omgseg.datasets.converters.ade20k import SPLITS, convert_ade20k
 from omgseg.datasets.converters.cityscapes import convert_cityscapes
 from omgseg.structures import Vocabulary
 from omgseg.structures.label_png import write_panoptic_png, write_png
-from omgseg.toy.annotation import VOID, Annotation, annotate
+from omgseg.toy.annotation import MIN_VISIBLE, VOID, Annotation, annotate
 from omgseg.toy.categories import (
     BASE_THINGS,
     COCO_IDS,
@@ -364,3 +365,28 @@ def write_sa1b(root: Path, scenes: Iterable[Scene]) -> None:
         ]
         image = {"image_id": image_id, "width": SIZE, "height": SIZE, "file_name": f"sa_{image_id}.jpg"}
         write_json(shard / f"sa_{image_id}.json", {"image": image, "annotations": annotations})
+
+
+def write_crowd_human(root: Path, split: str, scenes: Iterable[Scene]) -> None:
+    """Write one split in CrowdHuman's format: ``annotation_{split}.odgt`` and ``Images/``; every thing is a person.
+
+    ``fbox`` is the box of the whole shape, ``vbox`` that of what is seen. A thing that hardly shows is marked as
+    ignored, and one that is hidden is left out. There are no heads, so no ``hbox``.
+    """
+    lines = []
+    for number, scene in enumerate(scenes):
+        frame, name = render(scene), f"{split}_{number:06d}"
+        write_image(root / "Images" / f"{name}.jpg", frame.image)
+        seen = ((thing, frame.thing == index) for index, thing in enumerate(scene.things))
+        people = [
+            _person(thing.box(), mask, box_id) for box_id, (thing, mask) in enumerate(seen) if mask.any()
+        ]
+        lines.append(json.dumps({"ID": name, "gtboxes": people}))
+    (root / f"annotation_{split}.odgt").write_text("".join(f"{line}\n" for line in lines))
+
+
+def _person(box: tuple[float, float, float, float], mask: np.ndarray, box_id: int) -> dict[str, Any]:
+    x0, y0, x1, y1 = (round(edge, 2) for edge in box)
+    extra = {"box_id": box_id, **({"ignore": 1} if mask.sum() < MIN_VISIBLE else {})}
+    full = [x0, y0, round(x1 - x0, 2), round(y1 - y0, 2)]
+    return {"tag": "person", "fbox": full, "vbox": bounding_box(mask), "extra": extra}

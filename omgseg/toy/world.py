@@ -21,6 +21,13 @@ RADIUS = (14.0, 30.0)
 PERIOD = (8.0, 10.0)
 EDGE_MARGIN = 10
 """Centres of an image's things keep this distance from its edges."""
+CROWD = (8, 20)
+"""Things of a crowded image."""
+CROWD_RADIUS = (8.0, 14.0)
+GROUP = (1, 4)
+"""Things of a crowd that stand together."""
+STEP = (0.3, 0.9)
+"""From a thing of a group to the next one, in radii."""
 TILES_PER_STUFF = 4
 
 _COLOR_TABLE = np.array(list(COLORS.values()), dtype=np.float32)
@@ -44,6 +51,20 @@ class Thing:
 
     def center(self, time: float) -> tuple[float, float]:
         return self.position[0] + self.velocity[0] * time, self.position[1] + self.velocity[1] * time
+
+    def box(self) -> tuple[float, float, float, float]:
+        """The box of the whole shape at time 0, hidden or not: x0, y0, x1, y1 in pixels, maybe outside of a frame."""
+        cos, sin = np.cos(self.angle), np.sin(self.angle)
+        if self.sides == 0:
+            x, y = 0.9 * np.hypot([cos, sin], np.multiply(self.aspect, [sin, cos]))
+            edges = np.array([-x, -y, x, y])
+        else:
+            corners = np.pi * (2 * np.arange(self.sides) + 1) / self.sides
+            u, v = np.cos(corners), self.aspect * np.sin(corners)
+            x, y = u * cos - v * sin, u * sin + v * cos
+            edges = np.array([x.min(), y.min(), x.max(), y.max()])
+        # a pixel's number is that of its centre
+        return tuple((self.radius * edges + np.tile(self.position, 2) + 0.5).tolist())
 
 
 @dataclass(frozen=True)
@@ -106,6 +127,20 @@ class World:
                 things.append(thing)
         return self._scene(things, pan_speed=0.0)
 
+    def crowd_scene(self) -> Scene:
+        """A scene of 8 to 20 small things in groups, whose things hide each other."""
+        rng, things = self._rng, []
+        total = int(rng.integers(CROWD[0], CROWD[1] + 1))
+        while len(things) < total:
+            size = rng.uniform(*CROWD_RADIUS)
+            place = rng.uniform(EDGE_MARGIN, SIZE - EDGE_MARGIN, 2)
+            for _ in range(int(rng.integers(GROUP[0], GROUP[1] + 1))):
+                near = (0.9 * size, 1.1 * size)
+                things.append(self._thing(self._category(), place, (0.0, 0.0), radius=near))
+                heading, step = rng.uniform(0, 2 * np.pi), size * rng.uniform(*STEP)
+                place = np.clip(place + step * np.array([np.cos(heading), np.sin(heading)]), 0, SIZE)
+        return self._scene(things[:total], pan_speed=0.0)
+
     def video_scene(self, length: int, count: tuple[int, int] = (2, 4)) -> Scene:
         """A scene of `count` (from, to) moving things for `length` frames: half of them stay, others enter or leave."""
         things = []
@@ -136,7 +171,12 @@ class World:
         return int(self._rng.choice(self._categories))
 
     def _thing(
-        self, category: int, position: Sequence[float], velocity: Sequence[float], spin: float = 0.0
+        self,
+        category: int,
+        position: Sequence[float],
+        velocity: Sequence[float],
+        spin: float = 0.0,
+        radius: tuple[float, float] = RADIUS,
     ) -> Thing:
         rng = self._rng
         sides = int(rng.choice([0, 0, 3, 4, 4, 5, 6]))
@@ -145,7 +185,7 @@ class World:
             category=int(category),
             sides=sides,
             # A triangle fills little of its circle.
-            radius=float(rng.uniform(*RADIUS)) * (1.2 if sides == 3 else 1.0),
+            radius=float(rng.uniform(*radius)) * (1.2 if sides == 3 else 1.0),
             aspect=float(rng.uniform(0.7, 1.0)),
             position=(float(position[0]), float(position[1])),
             velocity=(float(velocity[0]), float(velocity[1])),
