@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,36 +75,48 @@ def read_odgt(
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: a line is not valid, an image occurs twice, or its size is missing; names file and line.
+        ValueError: a line is not valid, an image occurs twice, its size is missing, or there are no lines; names file
+            and line.
     """
     if not Path(file).is_file():
         raise FileNotFoundError(f"{file} not found; CrowdHuman's annotations are annotation_*.odgt")
     found: dict[str, People] = {}
-    with open(file, encoding="utf-8") as lines:
+    with open(file, encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
             where = f"{file}, line {number}"
             try:
                 entry = json.loads(line)
-                name = entry["ID"]
+                name = str(entry["ID"])
                 rows = [_person(box) for box in entry["gtboxes"]]
-            except (ValueError, KeyError, TypeError) as error:
+            except (AttributeError, LookupError, TypeError, ValueError) as error:
                 raise ValueError(f"{where} is not an image of CrowdHuman: {error!r}") from error
             if name in found:
                 raise ValueError(f"{where}: the image {name} occurs twice")
             if sizes is not None and name not in sizes:
                 raise ValueError(f"{where}: the size of the image {name} is not known; give all images")
             found[name] = _people(rows, None if sizes is None else sizes[name], clip)
+    if not found:
+        raise ValueError(f"{file} has no images; CrowdHuman's annotations have a line for each")
     return found
 
 
 def _person(entry: Mapping[str, Any]) -> tuple[list[float], bool, float]:
     """Box (x, y, w, h), whether it is not counted, and the visible share."""
     ignored = entry["tag"] != "person" or entry.get("extra", {}).get("ignore", 0) == 1
-    x, y, width, height = map(float, entry["fbox"])
-    seen = entry.get("vbox", entry["fbox"])
-    return [x, y, width, height], ignored, seen[2] * seen[3] / max(width * height, 1e-9)
+    full = _box(entry["fbox"])
+    if min(full[2:]) < 0:
+        raise ValueError(f"the box {entry['fbox']} has a size below 0")
+    seen = _box(entry["vbox"]) if "vbox" in entry else full
+    return full, ignored, seen[2] * seen[3] / max(full[2] * full[3], 1e-9)
+
+
+def _box(values: Sequence[float]) -> list[float]:
+    x, y, width, height = map(float, values)
+    if not np.isfinite([x, y, width, height]).all():
+        raise ValueError(f"the box {values} is not x, y, width, height as finite numbers")
+    return [x, y, width, height]
 
 
 def _people(
@@ -279,13 +292,20 @@ def main(argv: Sequence[str] | None = None) -> dict[str, float]:
     args = parser.parse_args(argv)
     if args.clip and args.images is None:
         parser.error("--clip needs --images")
+    try:
+        scores = _evaluate_files(args)
+    except ValueError as error:
+        sys.exit(str(error))
+    print(markdown_table(list(scores), [[f"{100 * value:.1f}" for value in scores.values()]], right=range(3)))
+    return scores
+
+
+def _evaluate_files(args: argparse.Namespace) -> dict[str, float]:
     people = read_odgt(args.annotations)
     if args.images is not None:
         people = read_odgt(args.annotations, image_sizes(args.images, people), args.clip)
     people = {name: one.restricted(args.min_height, args.min_visibility) for name, one in people.items()}
-    scores = evaluate(people, read_detections(args.detections), args.published)
-    print(markdown_table(list(scores), [[f"{100 * value:.1f}" for value in scores.values()]], right=range(3)))
-    return scores
+    return evaluate(people, read_detections(args.detections), args.published)
 
 
 if __name__ == "__main__":

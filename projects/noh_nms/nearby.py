@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmdet.models.detectors import FasterRCNN
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
 from mmdet.models.utils import unpack_gt_instances
@@ -111,6 +112,14 @@ class NearbyHead(nn.Module):
         """Pooled features (N, C, s, s) to deltas (N, 4) and probabilities (N,)."""
         features = self.layers(features)
         return self.overlap_pred(features), self.overlap_prob(features).squeeze(1).sigmoid()
+
+
+@MODELS.register_module()
+class NohFasterRCNN(FasterRCNN):
+    """mmdet's Faster R-CNN, whose weights keep their names where they are loaded: OMG-Seg's published ones begin
+    likewise, and would be renamed."""
+
+    published_prefixes = ()
 
 
 @MODELS.register_module()
