@@ -32,6 +32,18 @@ ACTIVATIONS: dict[str, Callable[[Tensor, Tensor | None, Tensor | None], Tensor]]
 ``relu_over_n`` is the point-wise one of arXiv:2309.08586."""
 
 
+def check_activation(activation: str, affine: bool) -> None:
+    """Refuse what does not exist.
+
+    Raises:
+        ValueError: the activation is unknown, or has no layer normalisation to be affine.
+    """
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"unknown activation {activation!r}; choose from {', '.join(ACTIVATIONS)}")
+    if affine and "ln" not in activation.split("_"):
+        raise ValueError(f"the activation {activation!r} has no layer normalisation that could be affine")
+
+
 def dynamic_convolution(inputs: Tensor, kernels: Tensor) -> Tensor:
     """A 1x1 convolution whose kernels differ between images, in groups.
 
@@ -66,12 +78,7 @@ class DynamicAttention(nn.Module):
         self, channels: int, heads: int, activation: str = "softmax", affine_positions: int = 0
     ) -> None:
         super().__init__()
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"unknown activation {activation!r}; choose from {', '.join(ACTIVATIONS)}")
-        if affine_positions and "ln" not in activation.split("_"):
-            raise ValueError(
-                f"the activation {activation!r} has no layer normalisation: leave affine_positions 0"
-            )
+        check_activation(activation, bool(affine_positions))
         if channels % heads:
             raise ValueError(f"{heads} heads do not divide {channels} channels")
         self.heads = heads

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +31,10 @@ class EfficientSamImageEncoder(nn.Module):
             ones are of the pre-training, at 224 pixels.
         embed_dim: channels of the embedding.
         with_checkpoint: recompute the activations of each block in the backward pass.
+        attention: config of what takes the place of the attention in all blocks: a module that maps tokens
+            (B, H, W, C) to tokens, built with its `width`, `num_heads` and `size` besides, as in
+            :class:`~omgseg.models.sam.image_encoder.SamImageEncoder`. It needs all tokens of an image, which masked
+            pre-training does not give.
     """
 
     def __init__(
@@ -43,6 +48,7 @@ class EfficientSamImageEncoder(nn.Module):
         position_grid: int = 14,
         embed_dim: int = 256,
         with_checkpoint: bool = False,
+        attention: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if image_size % patch_size:
@@ -64,6 +70,10 @@ class EfficientSamImageEncoder(nn.Module):
         self.blocks = nn.ModuleList(
             Block(width, num_heads, mlp_ratio, qkv_bias=True, norm_layer=norm) for _ in range(depth)
         )
+        if attention is not None:
+            sizes = dict(width=width, num_heads=num_heads, size=self.grid)
+            for block in self.blocks:
+                block.attn = OnGrid(MODELS.build({**sizes, **attention}), self.grid)
         self.neck = make_neck(width, embed_dim)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -92,3 +102,25 @@ class EfficientSamImageEncoder(nn.Module):
             else:
                 tokens = block(tokens)
         return tokens
+
+
+class OnGrid(nn.Module):
+    """Attention on a grid (B, H, W, C) in the place of timm's, which takes tokens (B, N, C).
+
+    Raises:
+        ValueError: the tokens are not those of a whole grid.
+    """
+
+    def __init__(self, attention: nn.Module, side: int) -> None:
+        super().__init__()
+        self.attention = attention
+        self.side = side
+
+    def forward(self, tokens: Tensor, attn_mask: None = None, is_causal: bool = False) -> Tensor:
+        """(B, N, C) -> (B, N, C); the other arguments are timm's, with the only values that its ViT gives here."""
+        if tokens.shape[1] != self.side**2:
+            raise ValueError(
+                f"{type(self.attention).__name__} needs all {self.side**2} tokens of an image, not {tokens.shape[1]}; "
+                "leave the option attention of the encoder out for masked pre-training"
+            )
+        return self.attention(tokens.unflatten(1, (self.side, self.side))).flatten(1, 2)

@@ -45,6 +45,9 @@ class SamImageEncoder(nn.Module):
         position_coefficient: all layers get a learned factor of their relative positions, which starts at this value.
             None: there is no factor.
         absolute_positions: add a learned position to each token.
+        attention: config of what takes the place of :class:`GridAttention` in all layers: a module that maps tokens
+            (B, H, W, C) to tokens, built with its `width`, `num_heads` and `size` besides. The arguments of BA-SAM go
+            to it where they are given.
     """
 
     stride: int
@@ -67,6 +70,7 @@ class SamImageEncoder(nn.Module):
         distance_penalty: float | None = None,
         position_coefficient: float | None = None,
         absolute_positions: bool = True,
+        attention: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         trained_size = trained_size or image_size
@@ -78,18 +82,18 @@ class SamImageEncoder(nn.Module):
         self.embed_dim = embed_dim
         self.with_checkpoint = with_checkpoint
         self.grid, grid = image_size // patch_size, trained_size // patch_size
-        growth = attention_growth(self.grid**2, grid**2) if scale_attention else 1.0
+        growth = attention_growth(self.grid**2, grid**2) if scale_attention else None
         self.patch_embed = make_patch_embed(patch_size, width, stem)
         self.pos_embed = None
         if absolute_positions:
             self.pos_embed = nn.Parameter(torch.zeros(1, grid, grid, width))
             nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        local = {**(attention or {}), **_given(position_coefficient=position_coefficient)}
+        wide = {**local, **_given(growth=growth, distance_penalty=distance_penalty)}
         self.blocks = nn.ModuleList()
         for layer in range(depth):
-            window, more = window_size, dict(position_coefficient=position_coefficient)
-            if layer in global_layers:
-                window, more = 0, dict(growth=growth, distance_penalty=distance_penalty, **more)
-            self.blocks.append(Block(width, num_heads, int(width * mlp_ratio), grid, window, **more))
+            window, options = (0, wide) if layer in global_layers else (window_size, local)
+            self.blocks.append(Block(width, num_heads, int(width * mlp_ratio), grid, window, **options))
         self.neck = make_neck(width, embed_dim)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -103,6 +107,10 @@ class SamImageEncoder(nn.Module):
             else:
                 tokens = block(tokens)
         return self.neck(tokens.permute(0, 3, 1, 2))
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def make_patch_embed(patch_size: int, width: int, stem: Sequence[int]) -> nn.Sequential:
@@ -160,7 +168,7 @@ class Block(nn.Module):
     Args:
         grid: side of the grid that the relative positions of a global layer are for.
         window_size: of local attention; 0: global.
-        attention: further arguments of :class:`GridAttention`.
+        attention: ``type`` of a module in the place of :class:`GridAttention`, and further arguments of either.
     """
 
     def __init__(
@@ -169,7 +177,8 @@ class Block(nn.Module):
         super().__init__()
         self.window_size = window_size
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
-        self.attn = GridAttention(width, num_heads, window_size or grid, **attention)
+        sizes = dict(width=width, num_heads=num_heads, size=window_size or grid)
+        self.attn = MODELS.build({"type": GridAttention, **sizes, **attention})
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
         self.mlp = nn.Module()
         self.mlp.lin1 = nn.Linear(width, hidden)
@@ -253,10 +262,14 @@ class GridAttention(nn.Module):
         column = torch.eye(width, dtype=k.dtype, device=k.device).expand(height, -1, -1)
         place = torch.cat([row, column], dim=-1).expand(*k.shape[:2], -1, -1, -1)
         keys = torch.cat([k, place], dim=-1)
-        values = F.pad(v, (0, height + width))  # kernels want one width
-        q, k, v = (part.flatten(2, 3) for part in (queries, keys, values))
-        attended = F.scaled_dot_product_attention(q, k, v, scale=1.0)[..., : channels // self.num_heads]
+        attended = self.attend(*(part.flatten(2, 3) for part in (queries, keys, v)))
         return self.proj(attended.transpose(1, 2).reshape(batch, height, width, channels))
+
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """Values (B, heads, N, d), mixed by the softmax of the products of queries and keys (B, heads, N, D)."""
+        channels = values.shape[-1]
+        values = F.pad(values, (0, queries.shape[-1] - channels))  # kernels want one width
+        return F.scaled_dot_product_attention(queries, keys, values, scale=1.0)[..., :channels]
 
 
 def relative_positions(table: Tensor, q_size: int, k_size: int) -> Tensor:
