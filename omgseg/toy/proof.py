@@ -23,12 +23,13 @@ QUICK_ITERATIONS = 4
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def train(config: Config, folder: Path, iterations: int) -> Path:
+def train(config: Config, folder: Path, iterations: int, every: int | None = None) -> Path:
     """Train a config, unless the folder has its checkpoint already.
 
     Args:
         config: with a warm-up and an annealing of its learning rate, which are fitted into `iterations`.
         folder: of the run.
+        every: keep a checkpoint each time after so many iterations, ``iter_N.pth`` in the folder, besides the last.
 
     Returns:
         The checkpoint.
@@ -39,7 +40,8 @@ def train(config: Config, folder: Path, iterations: int) -> Path:
         return checkpoint
     warm_up, annealing = config.param_scheduler
     warm_up.end = annealing.begin = min(warm_up.end, iterations // 2)
-    annealing.end = config.train_cfg.max_iters = config.default_hooks.checkpoint.interval = iterations
+    annealing.end = config.train_cfg.max_iters = iterations
+    config.default_hooks.checkpoint.update(interval=every or iterations, max_keep_ckpts=-1)
     start = time.perf_counter()
     Runner.from_cfg(prepared(config, folder)).train()
     say(f"{folder.name}: {iterations} iterations in {time.perf_counter() - start:.0f} s")

@@ -1,12 +1,16 @@
-"""The toy proof of dynamic convolutions: a small ViT names crops of the toy world; all variants have equal parameters.
+"""The toy proof of dynamic convolutions: a small ViT names crops of the toy world, and the toy SAM segments its things.
 
 python projects/dynamic_conv_vit/toy_proof.py --seeds 0 1 --work-dir work_dirs/dynamic_conv_vit_proof
+
+All variants have equal parameters and see equally many images. Trainings of SAM that were interrupted go on where they
+were; after a change of the configs, begin in another folder.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,14 +18,18 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from mmengine.config import Config
 from torch import Tensor, nn
 
 from omgseg.engine.config import one_line_errors
-from omgseg.files import whole_file
 from omgseg.projects.dynamic_conv_vit.dynamic_attention import DynamicAttention, DynamicDepthwiseConv
+from omgseg.projects.edge_sam.toy_proof import evaluate
+from omgseg.registry import MODELS
 from omgseg.tables import markdown_table
 from omgseg.toy.categories import NAMES
 from omgseg.toy.crops import CROP_SIZE, Crops, sample_crops
+from omgseg.toy.generate import TINY, generate
+from omgseg.toy.proof import QUICK_ITERATIONS, say, train, write_text
 
 WIDTH, HEADS, DEPTH, PATCH = 48, 4, 4, 6
 POSITIONS = (CROP_SIZE // PATCH) ** 2
@@ -41,6 +49,24 @@ MIXERS: dict[str, Callable[[], nn.Module]] = {
     "softmax, as many heads as channels": lambda: DynamicAttention(WIDTH, WIDTH),
     "dynamic depth-wise convolution": lambda: DynamicDepthwiseConv(WIDTH),
 }
+
+CONFIGS = Path(__file__).parent / "configs"
+SAMS = {
+    "softmax": CONFIGS / "toy_sam.py",
+    "ReLU / N": CONFIGS / "toy_sam_relu_over_n.py",
+    "ReLU, then layer norm": CONFIGS / "toy_sam_relu_then_ln.py",
+    "layer norm, then ReLU": CONFIGS / "toy_sam_ln_then_relu.py",
+    "layer norm, then ReLU; affine": CONFIGS / "toy_sam_ln_then_relu_affine.py",
+    "dynamic depth-wise convolution": CONFIGS / "toy_sam_depthwise.py",
+}
+SAM_LEVEL = 70.0
+"""Percent of mIoU with boxes, whose first evaluation is noted."""
+SAM_EVALUATIONS = 6
+PARTS = ("classification", "sam")
+REPEATS = 15
+"""Measured passes of each encoder."""
+
+Run = dict[str, float | None]
 
 
 class Block(nn.Module):
@@ -95,7 +121,7 @@ def accuracy(model: nn.Module, crops: Crops) -> float:
     return 100 * float((found == torch.from_numpy(crops.labels)).float().mean())
 
 
-def run(name: str, seed: int, crops: Crops, unseen: Crops, steps: int) -> dict[str, float | None]:
+def classify(name: str, seed: int, crops: Crops, unseen: Crops, steps: int) -> Run:
     """Train a variant.
 
     Returns:
@@ -124,46 +150,123 @@ def run(name: str, seed: int, crops: Crops, unseen: Crops, steps: int) -> dict[s
     return {"accuracy": found, "steps": reached, "ms": 1000 * float(np.median(times))}
 
 
-def table(runs: Mapping[str, Sequence[Mapping[str, float | None]]]) -> str:
-    """Markdown: a row for each variant, with the mean over the seeds and half of the range."""
+def segment(name: str, seed: int, folder: Path, iterations: int) -> Run:
+    """Train a SAM.
+
+    Returns:
+        ``box`` and ``centre``, mIoU at the end with these prompts, percent; ``steps``, after which that with boxes was
+        first at least :data:`SAM_LEVEL`, None if never.
+    """
+    file, every = SAMS[name], max(iterations // SAM_EVALUATIONS, 1)
+    config = Config.fromfile(file)
+    config.randomness.seed = seed
+    run = folder / f"{file.stem}_{seed}"
+    train(config, run, iterations, every)
+    reached, found = None, {}
+    for step in sorted({*range(every, iterations, every), iterations}):
+        found = evaluate(file, run / f"iter_{step}.pth", folder / "test")
+        reached = step if reached is None and found["box"] >= SAM_LEVEL else reached
+    return {"box": found["box"], "centre": found["centre"], "steps": reached}
+
+
+@torch.inference_mode()
+def encoder_milliseconds(repeats: int) -> dict[str, float]:
+    """The median time in which each SAM's encoder takes an image."""
+    encoders = {}
+    for name, file in SAMS.items():
+        config = Config.fromfile(file).model.image_encoder
+        encoders[name] = MODELS.build(config).eval(), torch.zeros(1, 3, config.image_size, config.image_size)
+    times: dict[str, list[float]] = {name: [] for name in SAMS}
+    for _ in range(repeats):
+        for name, (encoder, image) in encoders.items():  # taking turns
+            start = time.perf_counter()
+            encoder(image)
+            times[name].append(1000 * (time.perf_counter() - start))
+    return {name: float(np.median(found)) for name, found in times.items()}
+
+
+def table(
+    runs: Mapping[str, Sequence[Run]], scores: Sequence[str], level: str, parameters: Mapping[str, int]
+) -> str:
+    """Markdown: a row for each variant, with means over the seeds, and half of the range of scores.
+
+    Args:
+        runs: variant -> its runs.
+        scores: keys of runs, percent.
+        level: that is reached after ``steps``.
+        parameters: of each variant.
+    """
     rows = []
     for name, found in runs.items():
-        values = np.array([one["accuracy"] for one in found])
+        values = np.array([[one[score] for score in scores] for one in found])
         steps = [one["steps"] for one in found]
         rows.append(
             (
                 name,
-                count(Classifier(MIXERS[name])),
-                f"{values.mean():.1f} ± {np.ptp(values) / 2:.1f}",
+                parameters[name],
+                *(f"{one.mean():.1f} ± {np.ptp(one) / 2:.1f}" for one in values.T),
                 "never" if None in steps else f"{np.mean(steps):.0f}",
                 f"{np.mean([one['ms'] for one in found]):.0f}",
             )
         )
-    header = ("between the convolutions", "parameters", "accuracy %", f"steps to {LEVEL:.0f} %", "ms a step")
-    return markdown_table(header, rows, right=range(1, 5))
+    header = ("between the convolutions", "parameters", *(f"{score} %" for score in scores))
+    header = (*header, f"steps to {level}", "ms")
+    return markdown_table(header, rows, right=range(1, len(header)))
 
 
-def main(argv: Sequence[str] | None = None) -> dict[str, list[dict[str, float | None]]]:
+def prove_classification(seeds: Sequence[int], steps: int, quick: bool) -> dict[str, list[Run]]:
+    """Train all variants of the classifier."""
+    crops = sample_crops(0, QUICK_PICTURES if quick else PICTURES)
+    unseen = sample_crops(1, QUICK_PICTURES if quick else UNSEEN_PICTURES)
+    runs: dict[str, list[Run]] = {}
+    for name in MIXERS:
+        for seed in seeds:
+            found = classify(name, seed, crops, unseen, QUICK_STEPS if quick else steps)
+            runs.setdefault(name, []).append(found)
+            say(f"classification, {name}, seed {seed}: {found}")
+    return runs
+
+
+def prove_sam(seeds: Sequence[int], iterations: int, folder: Path, quick: bool) -> dict[str, list[Run]]:
+    """Train all variants of SAM."""
+    toy = Path(os.environ.setdefault("OMGSEG_TOY", str(folder.resolve())))  # where configs look for data
+    generate(toy / "data", sizes=TINY if quick else None, report=say)
+    times = encoder_milliseconds(1 if quick else REPEATS)
+    runs: dict[str, list[Run]] = {}
+    for name in SAMS:
+        for seed in seeds:
+            found = segment(name, seed, folder, QUICK_ITERATIONS if quick else iterations)
+            runs.setdefault(name, []).append({**found, "ms": times[name]})
+            say(f"SAM, {name}, seed {seed}: {found}")
+    return runs
+
+
+def main(argv: Sequence[str] | None = None) -> dict[str, dict[str, list[Run]]]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--steps", type=int, default=STEPS, help="of each training")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--steps", type=int, default=STEPS, help="of each classifier")
+    iterations = Config.fromfile(CONFIGS / "toy_sam.py").max_iters
+    parser.add_argument("--iterations", type=int, default=iterations, help="of each SAM")
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/dynamic_conv_vit_proof"))
     parser.add_argument("--quick", action="store_true", help="hardly any data and steps: shows that it runs")
     args = parser.parse_args(argv)
-    args.work_dir.mkdir(parents=True, exist_ok=True)
-    crops = sample_crops(0, QUICK_PICTURES if args.quick else PICTURES)
-    unseen = sample_crops(1, QUICK_PICTURES if args.quick else UNSEEN_PICTURES)
-    runs: dict[str, list[dict[str, float | None]]] = {}
-    for name in MIXERS:
-        for seed in args.seeds:
-            found = run(name, seed, crops, unseen, QUICK_STEPS if args.quick else args.steps)
-            runs.setdefault(name, []).append(found)
-            print(f"{name}, seed {seed}: {found}", flush=True)
-    content = json.dumps(dict(seeds=args.seeds, runs=runs), indent=2)
-    for file, text in (("metrics.json", content), ("table.md", table(runs))):
-        with whole_file(args.work_dir / file) as temporary:
-            temporary.write_text(text + "\n")
-    print(f"\n{table(runs)}", flush=True)
+    folder = args.work_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    runs, tables = {}, []
+    if "classification" in args.parts:
+        runs["classification"] = prove_classification(args.seeds, args.steps, args.quick)
+        parameters = {name: count(Classifier(mixer)) for name, mixer in MIXERS.items()}
+        text = table(runs["classification"], ["accuracy"], f"{LEVEL:.0f} %", parameters)
+        tables.append(f"Crops of the toy world; ms of a training step:\n\n{text}")
+    if "sam" in args.parts:
+        runs["sam"] = prove_sam(args.seeds, args.iterations, folder, args.quick)
+        parameters = {name: count(MODELS.build(Config.fromfile(file).model)) for name, file in SAMS.items()}
+        text = table(runs["sam"], ["box", "centre"], f"{SAM_LEVEL:.0f} % (box)", parameters)
+        tables.append(f"Toy SAM, mIoU of validation images; ms of an image in the encoder:\n\n{text}")
+    write_text(folder / "metrics.json", json.dumps(dict(seeds=args.seeds, runs=runs), indent=2))
+    write_text(folder / "table.md", "\n\n".join(tables))
+    say("\n" + "\n\n".join(tables))
     return runs
 
 

@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from omgseg.projects.dynamic_conv_vit import toy_proof
 from omgseg.projects.dynamic_conv_vit.dynamic_attention import (
     ACTIVATIONS,
     DynamicAttention,
     DynamicDepthwiseConv,
     dynamic_convolution,
 )
-from omgseg.projects.dynamic_conv_vit.toy_proof import MIXERS, Classifier, count, main, table
+from omgseg.projects.dynamic_conv_vit.toy_proof import MIXERS, SAMS, Classifier, count, main, table
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,7 @@ def test_softmax_is_the_attention_of_torch():
 def test_wrong_options_are_named():
     with pytest.raises(ValueError, match="unknown activation 'tanh'; choose from softmax, relu"):
         DynamicAttention(12, 3, "tanh")
-    with pytest.raises(ValueError, match="'softmax' has no layer normalisation: leave affine_positions 0"):
+    with pytest.raises(ValueError, match="'softmax' has no layer normalisation that could be affine"):
         DynamicAttention(12, 3, affine_positions=20)
     with pytest.raises(ValueError, match="5 heads do not divide 12 channels"):
         DynamicAttention(12, 5)
@@ -114,8 +115,22 @@ def test_all_variants_have_equal_parameters():
     assert max(sizes) / min(sizes) < 1.005
 
 
-def test_the_toy_proof_runs_from_end_to_end(tmp_path):
-    runs = main(["--quick", "--seeds", "0", "--work-dir", str(tmp_path)])
-    assert list(runs) == list(MIXERS) and all(0 <= one["accuracy"] <= 100 for (one,) in runs.values())
-    assert (tmp_path / "table.md").read_text() == table(runs) + "\n"
-    assert json.loads((tmp_path / "metrics.json").read_text())["runs"] == runs
+def test_the_toy_proof_runs_from_end_to_end(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMGSEG_TOY", str(tmp_path))
+    monkeypatch.setattr(toy_proof, "SAM_EVALUATIONS", 2)
+    monkeypatch.setattr(toy_proof, "SAM_LEVEL", 0.0)
+    for name in list(SAMS)[:-1]:  # go the same way
+        monkeypatch.delitem(SAMS, name)
+    found = main(["--quick", "--seeds", "0", "--work-dir", str(tmp_path)])
+    assert list(found["classification"]) == list(MIXERS) and list(found["sam"]) == list(SAMS)
+    assert all(0 <= one["accuracy"] <= 100 for (one,) in found["classification"].values())
+    assert all(one["steps"] == 2 and one["ms"] > 0 for (one,) in found["sam"].values())
+    assert json.loads((tmp_path / "metrics.json").read_text())["runs"] == found
+    text = (tmp_path / "table.md").read_text()
+    assert all(f"| {name} " in text for name in (*MIXERS, *SAMS)) and "steps to 0 % (box)" in text
+
+
+def test_a_table_says_what_was_never_reached():
+    runs = {"a": [dict(accuracy=50.0, steps=None, ms=2.0), dict(accuracy=60.0, steps=20, ms=4.0)]}
+    text = table(runs, ["accuracy"], "80 %", {"a": 7})
+    assert text.splitlines()[-1].split() == "| a | 7 | 55.0 ± 5.0 | never | 3 |".split()
