@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import importlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 from torchvision.ops import batched_nms
 
 from omgseg.models.geometry import CHUNK, interpolate
+
+mmcv_nms = importlib.import_module("mmcv.ops.nms")  # mmcv.ops has a function of this name
 
 VARIANCES = (0.1, 0.2)
 """Of the offsets of centres and of sizes."""
@@ -28,20 +32,27 @@ class DetectionConfig:
         score_thr: anchors whose best class scores no more are left out. Fast NMS has no further threshold: an anchor
             may appear with low scores in other classes, too.
         nms: ``"fast"`` (class by class), ``"cross_class"`` (each anchor in its best class), or ``"torchvision"``:
-            sequential NMS, class by class.
-        iou_thr: of NMS.
+            sequential NMS, class by class. Or the config of an NMS of mmcv, as in mmdet: ``dict(type="noh_nms", ...)``
+            of projects/noh_nms, which the config of the model imports.
+        iou_thr: of NMS; the one of mmcv has a threshold of its own.
         top_k: anchors of a class, or with ``"cross_class"`` of all, that go into NMS.
         max_per_image: objects that come out of it.
     """
 
     score_thr: float = 0.05
-    nms: str = "fast"
+    nms: str | dict[str, Any] = "fast"
     iou_thr: float = 0.5
     top_k: int = 200
     max_per_image: int = 100
 
     def __post_init__(self) -> None:
-        if self.nms not in NMS:
+        if isinstance(self.nms, Mapping):
+            if not hasattr(mmcv_nms, self.nms.get("type", "")):
+                raise ValueError(
+                    f"test_cfg.nms: mmcv has no NMS of the type {self.nms.get('type')!r}; import what defines it, "
+                    "with custom_imports"
+                )
+        elif self.nms not in NMS:
             raise ValueError(f"test_cfg.nms is one of {', '.join(NMS)}, not {self.nms!r}")
 
 
@@ -152,19 +163,27 @@ def crop(masks: Tensor, boxes: Tensor) -> Tensor:
     return masks * (rows[:, :, None] & columns[:, None, :])
 
 
-def find_objects(boxes: Tensor, scores: Tensor, config: DetectionConfig) -> tuple[Tensor, Tensor, Tensor]:
+def find_objects(
+    boxes: Tensor, scores: Tensor, config: DetectionConfig, side: float = 1.0
+) -> tuple[Tensor, Tensor, Tensor]:
     """What NMS leaves of an image.
 
     Args:
         boxes: (P, 4), x1 y1 x2 y2.
         scores: (P, C), without the background.
+        side: of the image in the unit of `boxes` gives its pixels; mmcv's NMS may need these.
 
     Returns:
         For each object its row in `boxes`, its label and its score, (N,), by falling score.
     """
     likely = (scores.amax(1) > config.score_thr).nonzero().squeeze(1)
-    search = {"fast": _fast_nms, "cross_class": _cross_class_nms, "torchvision": _sequential_nms}[config.nms]
-    rows, labels, found = search(boxes[likely], scores[likely], config)
+    if isinstance(config.nms, Mapping):
+        rows, labels, found = _mmcv_nms(boxes[likely] * side, scores[likely], config)
+    else:
+        search = {"fast": _fast_nms, "cross_class": _cross_class_nms, "torchvision": _sequential_nms}[
+            config.nms
+        ]
+        rows, labels, found = search(boxes[likely], scores[likely], config)
     return likely[rows], labels, found
 
 
@@ -189,12 +208,26 @@ def _cross_class_nms(boxes: Tensor, scores: Tensor, config: DetectionConfig) -> 
 
 def _sequential_nms(boxes: Tensor, scores: Tensor, config: DetectionConfig) -> tuple[Tensor, Tensor, Tensor]:
     """torchvision's NMS of the same candidates."""
-    top, rows = scores.T.sort(dim=1, descending=True, stable=True)
-    top, rows = top[:, : config.top_k], rows[:, : config.top_k]
-    labels = torch.arange(len(rows), device=rows.device).unsqueeze(1).expand_as(rows).flatten()
-    top, rows = top.flatten(), rows.flatten()
+    top, rows, labels = _candidates(scores, config)
     kept = batched_nms(boxes[rows], top, labels, config.iou_thr)
     return _best(rows[kept], labels[kept], top[kept], config.max_per_image)
+
+
+def _mmcv_nms(boxes: Tensor, scores: Tensor, config: DetectionConfig) -> tuple[Tensor, Tensor, Tensor]:
+    """An NMS of mmcv, class by class, of the same candidates; it may change scores."""
+    top, rows, labels = _candidates(scores, config)
+    if not len(rows):
+        return rows, labels, top
+    found, kept = mmcv_nms.batched_nms(boxes[rows], top, labels, config.nms)
+    return _best(rows[kept], labels[kept], found[:, 4], config.max_per_image)
+
+
+def _candidates(scores: Tensor, config: DetectionConfig) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores, rows and labels of the best anchors of each class."""
+    top, rows = scores.T.sort(dim=1, descending=True, stable=True)
+    top, rows = top[:, : config.top_k], rows[:, : config.top_k]
+    labels = torch.arange(len(rows), device=rows.device).unsqueeze(1).expand_as(rows)
+    return top.flatten(), rows.flatten(), labels.flatten()
 
 
 def _first_of_all(boxes: Tensor, iou_thr: float) -> Tensor:

@@ -210,7 +210,7 @@ class Yolact(BaseModel):
         boxes = decode_boxes(outputs.boxes.float(), outputs.anchors)
         detections = []
         for image in range(len(images)):
-            rows, labels, found = find_objects(boxes[image], scores[image], self.test_config)
+            rows, labels, found = find_objects(boxes[image], scores[image], self.test_config, self.image_size)
             objects = Detections(
                 boxes[image, rows],
                 labels,

@@ -1,5 +1,7 @@
 """YOLACT trained, behind the seam, and with wrong input."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 
 import omgseg
+import omgseg.projects.noh_nms  # the NMS that is exchanged
 from omgseg.inference.frame_by_frame import FrameByFrame
 from omgseg.model_table import find_model, recognise
 from omgseg.models.checkpoints.loading import CheckpointError
@@ -267,11 +270,35 @@ def test_sequential_nms_keeps_what_only_suppressed_boxes_overlap():
     assert rows == dict(fast=[0], cross_class=[0], torchvision=[0, 2])
 
 
-@pytest.mark.parametrize("nms", ["fast", "cross_class", "torchvision"])
+@pytest.mark.parametrize("nms", ["fast", "cross_class", "torchvision", dict(type="noh_nms")], ids=str)
 def test_nothing_found_is_an_answer(nms):
     config = DetectionConfig(nms=nms, score_thr=0.9)
     rows, labels, scores = find_objects(torch.rand(5, 4), torch.full((5, 3), 0.1), config)
     assert len(rows) == len(labels) == len(scores) == 0
+
+
+def test_an_nms_of_mmcv_takes_pixels_and_may_change_scores():
+    """Of two boxes that overlap by 0.6, Soft-NMS lowers the second one's score, in its class alone."""
+    boxes = torch.tensor([[0.0, 0, 0.5, 1], [0.125, 0, 0.625, 1]])
+    scores = torch.tensor([[0.9, 0.1], [0.8, 0.05]])
+    config = DetectionConfig(nms=dict(type="noh_nms", method="soft_linear", iou_threshold=0.5))
+    rows, labels, found = find_objects(boxes, scores, config, side=100)
+    assert rows.tolist() == [0, 1, 0, 1] and labels.tolist() == [0, 0, 1, 1]
+    overlap = 37.5 * 100 / (2 * 51 * 101 - 37.5 * 100)  # of pixels, as published
+    assert torch.allclose(found, torch.tensor([0.9, 0.8 * (1 - overlap), 0.1, 0.05 * (1 - overlap)]))
+    rows, *_ = find_objects(boxes, scores, replace(config, nms=dict(type="noh_nms", method="greedy")), 100)
+    assert rows.tolist() == [0, 0]
+    with pytest.raises(ValueError, match="mmcv has no NMS of the type 'softer_nms'; import what defines it"):
+        DetectionConfig(nms=dict(type="softer_nms"))
+
+
+def test_a_network_detects_with_another_nms():
+    model = build(test_cfg=dict(score_thr=0.0, nms=dict(type="noh_nms", method="greedy", iou_threshold=0.5)))
+    plain = build(test_cfg=dict(score_thr=0.0, nms="torchvision"))
+    plain.load_state_dict(model.state_dict())
+    (found,), (expected,) = (some.eval()(picture(), [sample()], mode="predict") for some in (model, plain))
+    assert len(found.pred_instances) and found.pred_instances.scores.isfinite().all()
+    assert torch.equal(found.pred_instances.scores[:1], expected.pred_instances.scores[:1])
 
 
 @pytest.mark.parametrize("name", ["yolact-r50", "yolact-r101", "yolact-plus-r50", "yolact-plus-r101"])
