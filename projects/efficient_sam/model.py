@@ -16,6 +16,8 @@ from omgseg.models.sam.adapter import SamFamilySegmenter
 from omgseg.models.sam.mask_decoder import SamMaskDecoder, TwoWayLayer
 from omgseg.models.sam.model import SAM
 from omgseg.models.sam.prompt_encoder import LOWER_RIGHT, UPPER_LEFT, FourierPositions
+from omgseg.projects.efficient_sam.export import efficient_sam_graphs
+from omgseg.protocols import ExportGraph
 from omgseg.registry import MODELS, SEGMENTERS
 
 NUM_POINTS = 6
@@ -96,9 +98,10 @@ class EfficientSamPromptEncoder(nn.Module):
     def embed_points(self, points: Tensor, labels: Tensor) -> Tensor:
         """Tokens (N, :data:`NUM_POINTS`, E) of points (N, K, 2) with labels (N, K), corners included; negative labels
         are none."""
-        missing = max(NUM_POINTS - labels.shape[1], 0)
-        labels = F.pad(labels, (0, missing), value=-1)[:, :NUM_POINTS].unsqueeze(-1)
-        points = F.pad(points, (0, 0, 0, missing))[:, :NUM_POINTS]
+        # more than are missing, and cut: so an exported graph takes any number of points
+        missing = labels.new_full((labels.shape[0], NUM_POINTS), -1)
+        labels = torch.cat([labels, missing], dim=1)[:, :NUM_POINTS].unsqueeze(-1)
+        points = torch.cat([points, points.new_zeros(*missing.shape, 2)], dim=1)[:, :NUM_POINTS]
         # what is none lies at (-1, -1), and keeps that position
         tokens = self.pe_layer((points.masked_fill(labels < 0, -1.0) + 0.5) / self.image_size)
         tokens = tokens + self.invalid_points.weight * (labels < 0)
@@ -191,3 +194,7 @@ class EfficientSamSegmenter(SamFamilySegmenter):
     def _start(self, *args: Any, **options: Any) -> None:
         super()._start(*args, **options)
         self.abilities = replace(self.abilities, prompts=self.abilities.prompts - {"masks"})
+
+    def export_graphs(self) -> list[ExportGraph]:
+        """See :meth:`Exportable.export_graphs`."""
+        return efficient_sam_graphs(self.model)

@@ -11,26 +11,10 @@ from omgseg.engine.model_cost import model_cost
 from omgseg.inference import UnsupportedRequest
 from omgseg.model_table import find_model, recognise
 from omgseg.models.checkpoints.loading import build_for_prediction
-from omgseg.protocols import Exportable, PromptableModel, Prompts, Proposer
+from omgseg.protocols import PromptableModel, Prompts, Proposer
 from omgseg.registry import MODELS
 
 TI, S = (find_model(f"efficient-sam-{size}") for size in ("ti", "s"))
-SIDE = 64
-
-
-@pytest.fixture(scope="module")
-def small():
-    """The config of EfficientSAM-Ti in small."""
-    config = Config.fromfile(TI.config)
-    config.model.image_encoder.update(image_size=SIDE, width=32, num_heads=2, depth=2, embed_dim=32)
-    config.model.prompt_encoder.update(image_size=SIDE, embed_dim=32)
-    config.model.mask_decoder.update(embed_dim=32, num_heads=2, mlp_dim=32, iou_hidden_dim=32)
-    return config
-
-
-@pytest.fixture(scope="module")
-def segmenter(small):
-    return omgseg.load(small, "random", device="cpu")
 
 
 @pytest.mark.parametrize("entry", [TI, S], ids=lambda entry: entry.name)
@@ -51,12 +35,12 @@ def test_its_cost_is_counted_without_weights(small):
 
 def test_the_seam(segmenter):
     assert isinstance(segmenter, PromptableModel) and isinstance(segmenter, Proposer)
-    assert not isinstance(segmenter, Exportable)
     assert segmenter.abilities.prompts == TI.prompts and segmenter.abilities.tasks == TI.tasks
 
 
 @pytest.mark.parametrize("size", [(40, 90), (130, 50), (5, 7), (1, 1)], ids=str)
 def test_images_of_any_shape(segmenter, size):
+    """Smaller than a patch, too."""
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     state = segmenter.encode_image(image)
     points = np.array([[[size[1] / 2, size[0] / 2]]], np.float32)
@@ -69,14 +53,15 @@ def test_an_image_is_stretched_over_the_square_and_points_with_it(segmenter):
     image = np.zeros((20, 80, 3), np.uint8)
     image[:, 40:] = 255
     pixels, _ = segmenter.model.preprocess(image)
-    assert pixels.shape[-2:] == (SIDE, SIDE)
-    assert (pixels[0, 0, :, : SIDE // 2 - 1] < 0).all() and (pixels[0, 0, :, SIDE // 2 + 1 :] > 0).all()
+    side = segmenter.model.image_size
+    assert pixels.shape[-2:] == (side, side)
+    assert (pixels[0, 0, :, : side // 2 - 1] < 0).all() and (pixels[0, 0, :, side // 2 + 1 :] > 0).all()
     placed = segmenter.place(np.array([80.0, 10.0]), segmenter.encode_image(image))
-    assert placed.tolist() == [SIDE, SIDE / 2]
+    assert placed.tolist() == [side, side / 2]
 
 
 def test_every_prompt_is_answered_by_the_best_candidate_as_published(small, segmenter):
-    image = np.random.default_rng(1).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    image = np.random.default_rng(1).integers(0, 256, (*segmenter.abilities.test_size, 3), np.uint8)
     box = Prompts(boxes=np.array([[8, 8, 50, 40]], np.float32))
     state = segmenter.encode_image(image)
     prediction = segmenter.model.decode(state.embedding, boxes=torch.tensor([[8.0, 8, 50, 40]]))
@@ -88,7 +73,8 @@ def test_every_prompt_is_answered_by_the_best_candidate_as_published(small, segm
 
 def test_points_beyond_the_sixth_do_not_count(segmenter):
     encoder = segmenter.model.prompt_encoder
-    points, labels = torch.rand(2, 9, 2) * SIDE, torch.ones(2, 9, dtype=torch.long)
+    points = torch.rand(2, 9, 2) * encoder.image_size
+    labels = torch.ones(2, 9, dtype=torch.long)
     box = torch.tensor([[1.0, 2, 30, 40], [torch.nan] * 4])
     assert torch.equal(encoder(points, labels)[0], encoder(points[:, :6], labels[:, :6])[0])
     assert torch.equal(encoder(points, labels, box)[0], encoder(points[:, :4], labels[:, :4], box)[0])
