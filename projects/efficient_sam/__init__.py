@@ -1,6 +1,6 @@
 """EfficientSAM (arXiv:2312.00863): SAM with a plain ViT that was pre-trained to reconstruct SAM's embeddings."""
 
-from omgseg.projects.efficient_sam.image_encoder import EfficientSamImageEncoder
+from omgseg.projects.efficient_sam.image_encoder import EfficientSamImageEncoder, VitPyramidEncoder
 from omgseg.projects.efficient_sam.model import (
     EfficientSAM,
     EfficientSamMaskDecoder,
@@ -17,4 +17,5 @@ __all__ = [
     "EfficientSamSegmenter",
     "MaskedPretraining",
     "UnlabelledImageDataset",
+    "VitPyramidEncoder",
 ]
