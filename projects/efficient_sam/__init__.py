@@ -1,5 +1,6 @@
 """EfficientSAM (arXiv:2312.00863): SAM with a plain ViT that was pre-trained to reconstruct SAM's embeddings."""
 
+from omgseg.projects.efficient_sam.classification import AccuracyMetric, VitClassifier
 from omgseg.projects.efficient_sam.image_encoder import EfficientSamImageEncoder, VitPyramidEncoder
 from omgseg.projects.efficient_sam.model import (
     EfficientSAM,
@@ -10,6 +11,7 @@ from omgseg.projects.efficient_sam.model import (
 from omgseg.projects.efficient_sam.pretraining import MaskedPretraining, UnlabelledImageDataset
 
 __all__ = [
+    "AccuracyMetric",
     "EfficientSAM",
     "EfficientSamImageEncoder",
     "EfficientSamMaskDecoder",
@@ -17,5 +19,6 @@ __all__ = [
     "EfficientSamSegmenter",
     "MaskedPretraining",
     "UnlabelledImageDataset",
+    "VitClassifier",
     "VitPyramidEncoder",
 ]
