@@ -1,4 +1,6 @@
-"""SAM and its small relatives: what they cost, and SAM against transformers' ``SamModel`` of equal size and weights.
+"""SAM and its relatives: what they cost, and SAM against transformers' ``SamModel`` of equal size and weights.
+
+FastSAM has no mask decoder: its parts are the network and everything mode.
 
 ``python -m benchmarks.sam CONFIG SIDE PART POINTS THREADS`` prints the bytes by which a process grows that runs a part.
 """
@@ -14,12 +16,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.processes import NO_HEAP, Run, alternate, environment, growth_of, run_fresh
-from benchmarks.sam_sides import TINY, Ours, Side, Transformers, build, picture_for, read_model
+from benchmarks.sam_sides import (
+    TINY,
+    PromptedSide,
+    Side,
+    Transformers,
+    build,
+    picture_for,
+    read_model,
+    side_of,
+)
 from omgseg.engine.model_cost import model_cost
 from omgseg.inference.loading import read_config
 from omgseg.models.sam.model import SAM
+from omgseg.projects.fast_sam import FastSam
+from omgseg.registry import MODELS
 from omgseg.tables import markdown_table
 
 REPOSITORY = Path(__file__).parents[1]
@@ -30,8 +44,12 @@ CONFIGS = (
     REPOSITORY / "projects" / "mobile_sam" / "configs" / "mobile_sam.py",
     REPOSITORY / "projects" / "edge_sam" / "configs" / "edge_sam.py",
     REPOSITORY / "projects" / "efficient_sam" / "configs" / "efficient_sam_ti.py",
+    REPOSITORY / "projects" / "efficient_sam" / "configs" / "efficient_sam_s.py",
+    REPOSITORY / "projects" / "fast_sam" / "configs" / "fast_sam.py",
+    REPOSITORY / "projects" / "ba_sam" / "configs" / "mobile_sam_2048.py",
+    REPOSITORY / "projects" / "ba_sam" / "configs" / "sam_vit_b_2048.py",
 )
-SIDES = {"ours": Ours, "transformers": Transformers}
+SIDES = {"ours": side_of, "transformers": Transformers}
 PARTS = {
     "encoder": "picture -> embedding",
     "decoder_1": "one point -> three masks of a quarter of the size",
@@ -46,7 +64,12 @@ TOLERANCE = 1e-4
 """Largest deviation of embeddings and logits, relative to the largest value."""
 
 
-def prepare(side: Side, model: SAM, part: str, points_per_side: int) -> Run:
+def has_part(model: SAM | FastSam, part: str) -> bool:
+    """Whether a model has a part of :data:`PARTS`."""
+    return isinstance(model, SAM) or not part.startswith("decoder")
+
+
+def prepare(side: Side, model: SAM | FastSam, part: str, points_per_side: int) -> Run:
     """What is measured of a part; its inputs exist already."""
     picture = picture_for(model)
     if part == "encoder":
@@ -66,7 +89,7 @@ def decoder_inputs(model: SAM, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     ) * model.image_size
 
 
-def check(ours: Side, theirs: Side, model: SAM) -> dict[str, dict[str, Any]]:
+def check(ours: PromptedSide, theirs: PromptedSide, model: SAM) -> dict[str, dict[str, Any]]:
     """Both sides on one input: deviations relative to the largest value, and the share of masks that differ."""
     picture = picture_for(model)
     embeddings = ours.encode(picture), theirs.encode(picture)
@@ -89,15 +112,28 @@ def _deviation(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     return ((ours - theirs).abs().max() / theirs.abs().max()).item()
 
 
-def costs(config: Path) -> dict[str, float]:
-    """Parameters, and multiply-additions of the image encoder and of the decoder with one point."""
+def costs(config: Path) -> dict[str, float | None]:
+    """Parameters, and multiply-additions of the image encoder and of the decoder with one point; None: no decoder."""
     model = read_config(str(config)).model
+    if not issubclass(MODELS.get(model.type), SAM):
+        return _fast_sam_costs(model)
     parts = {part.name: part for part in model_cost(model, (1, 1), num_classes=1)}
     return {
         "parameters": sum(part.parameters for part in parts.values()),
         "encoder_macs": parts["image_encoder"].flops / 2,
         "decoder_macs": (parts["prompt_encoder"].flops + parts["mask_decoder"].flops) / 2,
     }
+
+
+@torch.no_grad()
+def _fast_sam_costs(config: dict[str, Any]) -> dict[str, float | None]:
+    with torch.device("meta"):
+        model: FastSam = MODELS.build(config).eval()
+        image = torch.zeros(1, 3, model.image_size, model.image_size)
+        with FlopCounterMode(display=False) as flops:
+            model.network(image)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return {"parameters": parameters, "encoder_macs": flops.get_total_flops() / 2, "decoder_macs": None}
 
 
 def peak_growth(config: Path, side: str, part: str, points_per_side: int, threads: int) -> int:
@@ -123,7 +159,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Costs, times and memory of each model, transformers' last, and whether both sides agree."""
     configs = {config.stem: config for config in args.configs}
     models = {name: read_model(str(config)) for name, config in configs.items()}
-    sides: dict[str, Side] = {name: Ours(model) for name, model in models.items()}
+    sides: dict[str, Side] = {name: side_of(model) for name, model in models.items()}
     where = {name: (config, "ours") for name, config in configs.items()}
     result: dict[str, Any] = {"costs": {config.stem: costs(config) for config in args.configs}}
     against = args.against.stem if args.against else None
@@ -136,15 +172,16 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     result["parts"] = {}
     for part in args.parts:
         print(f"measuring {part} ...", flush=True)
+        taking = [name for name in sides if has_part(models[name], part)]
         memory = {
-            name: peak_growth(*place, part, args.points_per_side, torch.get_num_threads())
-            for name, place in where.items()
+            name: peak_growth(*where[name], part, args.points_per_side, torch.get_num_threads())
+            for name in taking
         }
         timings = alternate(
-            {name: prepare(side, models[name], part, args.points_per_side) for name, side in sides.items()},
+            {name: prepare(sides[name], models[name], part, args.points_per_side) for name in taking},
             args.repeats,
         )
-        measured = {name: {**asdict(timings[name]), "extra_bytes": memory[name]} for name in sides}
+        measured = {name: {**asdict(timings[name]), "extra_bytes": memory[name]} for name in taking}
         result["parts"][part] = measured
         if against:
             ours, theirs = measured[against], measured["transformers"]
@@ -171,7 +208,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         default=list(CONFIGS),
-        help="models to measure (default: SAM ViT-B and ViT-L, MobileSAM, EdgeSAM, EfficientSAM-Ti)",
+        help="models to measure (default: SAM ViT-B and ViT-L, MobileSAM, EdgeSAM, EfficientSAM-Ti and -S, FastSAM, and"
+        " BA-SAM's MobileSAM and SAM ViT-B on images of 2048 pixels)",
     )
     parser.add_argument(
         "--against",
@@ -212,7 +250,8 @@ def sam_tables(result: dict[str, Any]) -> Iterator[str]:
         cost = result["costs"].get(name)
         row = [name, "", ""]
         if cost:
-            macs = f"{cost['encoder_macs'] / 1e9:.1f}, {cost['decoder_macs'] / 1e9:.2f}"
+            decoder = "none" if cost["decoder_macs"] is None else f"{cost['decoder_macs'] / 1e9:.2f}"
+            macs = f"{cost['encoder_macs'] / 1e9:.1f}, {decoder}"
             row = [name, f"{cost['parameters'] / 1e6:.2f} M", macs]
         for part in parts.values():
             found = part.get(name)

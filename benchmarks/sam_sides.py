@@ -1,4 +1,4 @@
-"""The sides of the SAM benchmark: models of the family from their configs, and transformers' ``SamModel``."""
+"""The sides of the SAM benchmark: models of the family from their configs, FastSAM, and transformers' ``SamModel``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from mmdet.structures import DetDataSample
 from PIL import Image
 from pycocotools import mask as coco_mask
 from torch import Tensor
@@ -16,6 +17,7 @@ from omgseg.inference.loading import read_config
 from omgseg.models.checkpoints.transformers_sam import published_name
 from omgseg.models.sam.everything import point_grid
 from omgseg.models.sam.model import SAM
+from omgseg.projects.fast_sam import FastSam
 from omgseg.protocols import Request
 from omgseg.registry import MODELS, SEGMENTERS
 from omgseg.structures import Task
@@ -48,6 +50,8 @@ SHARPNESS = 10.0
 """Standard deviation of its logits."""
 MIN_IOU, MIN_STABILITY = 0.88, 0.8
 """Limits of everything mode: half of the candidates have more than this expected IoU, by the choice of a bias."""
+FAST_SAM_ANCHORS = 1000
+"""How many score above FastSAM's threshold, by the choice of a bias."""
 
 
 class Side(Protocol):
@@ -56,15 +60,19 @@ class Side(Protocol):
     def encode(self, picture: np.ndarray) -> Tensor:
         """RGB uint8 (H, W, 3) to (1, E, h, w)."""
 
-    def decode(self, embedding: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Points (N, 2) in pixels to logits (N, 3, 4 h, 4 w) and expected IoU (N, 3)."""
-
     def everything(self, picture: np.ndarray, side: int) -> list[dict[str, Any]]:
         """Run lengths of all masks, asked for with side * side points."""
 
 
-class Ours(Side):
-    """A model of this package."""
+class PromptedSide(Side, Protocol):
+    """Of a model with a mask decoder."""
+
+    def decode(self, embedding: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Points (N, 2) in pixels to logits (N, 3, 4 h, 4 w) and expected IoU (N, 3)."""
+
+
+class Ours(PromptedSide):
+    """A SAM of this package."""
 
     def __init__(self, model: SAM) -> None:
         self.model = model
@@ -87,7 +95,34 @@ class Ours(Side):
         return segmenter.predict([picture], Request(Task.EVERYTHING))[0].rles
 
 
-class Transformers(Side):
+class EverythingFirst(Side):
+    """FastSAM: prompts choose among the masks of everything mode, without a decoder, and no points ask for them."""
+
+    def __init__(self, model: FastSam) -> None:
+        self.model = model
+        self.segmenter = SEGMENTERS.get(model.segmenter).from_model(model, {})
+
+    @torch.no_grad()
+    def encode(self, picture: np.ndarray) -> Tensor:
+        """Its prototypes (1, h, w, K); boxes and coefficients are computed with them."""
+        return network_outputs(self.model, picture).prototypes
+
+    def everything(self, picture: np.ndarray, side: int) -> list[dict[str, Any]]:
+        return self.segmenter.predict([picture], Request(Task.EVERYTHING))[0].rles
+
+
+def network_outputs(model: FastSam, picture: np.ndarray) -> Any:
+    """What the network gives of an RGB uint8 (H, W, 3) that fits into its square."""
+    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None, None]
+    return model(pixels, [DetDataSample(metainfo=dict(img_shape=picture.shape[:2]))], mode="tensor")
+
+
+def side_of(model: SAM | FastSam) -> Side:
+    """A model of this package as a side."""
+    return Ours(model) if isinstance(model, SAM) else EverythingFirst(model)
+
+
+class Transformers(PromptedSide):
     """``SamModel`` with the weights of one of ours, its defaults, and its mask-generation pipeline."""
 
     def __init__(self, model: SAM) -> None:
@@ -123,35 +158,51 @@ class Transformers(Side):
         return [as_text(coco_mask.frPyObjects(rle, *rle["size"])) for rle in found["rle_mask"]]
 
 
-def build(model_config: Mapping[str, Any]) -> SAM:
+def build(model_config: Mapping[str, Any]) -> SAM | FastSam:
     """A model with weights that are the same every time, whose masks are blobs of all sizes, as trained ones are.
 
     The masks of other random weights are noise, and everything mode would spend its time on their run lengths.
     """
     torch.manual_seed(0)
     model = MODELS.build(dict(model_config)).eval()
+    with torch.no_grad():
+        (_calm_sam if isinstance(model, SAM) else _calm_fast_sam)(model)
+    return model
+
+
+def _calm_sam(model: SAM) -> None:
     decoder = model.mask_decoder
     embedding = _calm_embedding(model)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():  # zeros and ones would agree under any name
-            if parameter.ndim == 1 or "rel_pos" in name:
-                parameter.add_(0.1 * torch.randn_like(parameter))
-        model.image_encoder.neck[3].weight.mul_(CALM)
-        for layer in (decoder.output_upscaling[0], decoder.output_upscaling[3]):  # pixels of a cell are alike
-            layer.weight.copy_(layer.weight.mean((2, 3), keepdim=True))
-        seen: list[Tensor] = []
-        hook = decoder.transformer.register_forward_hook(lambda *call: seen.append(call[2][1]))
-        side = Ours(model)
-        side.decode(embedding, _calibration_points(model))
-        hook.remove()
-        cells = torch.cat(seen).transpose(1, 2).unflatten(2, embedding.shape[2:])
-        decoder.output_upscaling[3].bias.sub_(decoder.output_upscaling[:4](cells).mean((0, 2, 3)))
-        logits, iou = side.decode(embedding, _calibration_points(model))
-        decoder.iou_prediction_head.layers[-1].bias.add_(MIN_IOU - iou.median())
-        for mlp in decoder.output_hypernetworks_mlps:
-            mlp.layers[-1].weight.mul_(SHARPNESS / logits.std())
-            mlp.layers[-1].bias.mul_(SHARPNESS / logits.std())
-    return model
+    for name, parameter in model.named_parameters():  # zeros and ones would agree under any name
+        if parameter.ndim == 1 or "rel_pos" in name:
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    model.image_encoder.neck[3].weight.mul_(CALM)
+    for layer in (decoder.output_upscaling[0], decoder.output_upscaling[3]):  # pixels of a cell are alike
+        layer.weight.copy_(layer.weight.mean((2, 3), keepdim=True))
+    seen: list[Tensor] = []
+    hook = decoder.transformer.register_forward_hook(lambda *call: seen.append(call[2][1]))
+    side = Ours(model)
+    side.decode(embedding, _calibration_points(model))
+    hook.remove()
+    cells = torch.cat(seen).transpose(1, 2).unflatten(2, embedding.shape[2:])
+    decoder.output_upscaling[3].bias.sub_(decoder.output_upscaling[:4](cells).mean((0, 2, 3)))
+    logits, iou = side.decode(embedding, _calibration_points(model))
+    decoder.iou_prediction_head.layers[-1].bias.add_(MIN_IOU - iou.median())
+    for mlp in decoder.output_hypernetworks_mlps:
+        mlp.layers[-1].weight.mul_(SHARPNESS / logits.std())
+        mlp.layers[-1].bias.mul_(SHARPNESS / logits.std())
+
+
+def _calm_fast_sam(model: FastSam) -> None:
+    """Masks fill their boxes, or are empty, and :data:`FAST_SAM_ANCHORS` boxes go into NMS."""
+    network = model.network
+    network.proto_net[-1].weight.mul_(CALM)
+    network.proto_net[-1].bias.fill_(1.0)
+    background, objects = network_outputs(model, picture_for(model)).classes[0].unbind(-1)
+    margins = (objects - background).sort(descending=True).values
+    threshold = torch.logit(torch.tensor(model.test_config.score_thr))
+    of_objects = network.prediction_layers[0].conf_layer.bias.view(-1, 2)[:, 1]
+    of_objects.add_(threshold - margins[min(FAST_SAM_ANCHORS, len(margins) - 1)])
 
 
 def _calm_embedding(model: SAM) -> Tensor:
@@ -200,11 +251,11 @@ def to_transformers(model: SAM) -> Any:
     return theirs
 
 
-def read_model(config: str) -> SAM:
+def read_model(config: str) -> SAM | FastSam:
     """The model of a config file, with weights of :func:`build`."""
     return build(read_config(config).model)
 
 
-def picture_for(model: SAM) -> np.ndarray:
+def picture_for(model: SAM | FastSam) -> np.ndarray:
     """RGB uint8, 4 : 3, as wide as the model's square: no side has to resize it."""
     return make_picture((model.image_size, model.image_size * 3 // 4))

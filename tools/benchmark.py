@@ -17,11 +17,12 @@ use: of a trained model, seconds for a whole image (panoptic) and for setting an
     milliseconds of a click, and its share of a whole image in the same run; medians. Frames per second of a stream, and
     the memory of its process after 50 frames and at the end: equal where it is flat. Pictures are generated, or of
     --picture.
-sam: of SAM ViT-B and ViT-L, MobileSAM, EdgeSAM and EfficientSAM-Ti at their size, and of transformers' SamModel with
-    the weights of our ViT-B, taking turns: time and memory of the image encoder, of the decoder with 1 and 64 points,
-    and of everything mode; parameters and multiply-additions. Medians; memory is that of a fresh process per model and
-    part. Also checks that both ViT-B give the same masks. Weights are random and not read. Needs transformers, Linux,
-    12 GB of memory and about 25 minutes.
+sam: of SAM ViT-B and ViT-L, MobileSAM, EdgeSAM, EfficientSAM-Ti and -S and FastSAM at their size, of BA-SAM's MobileSAM
+    and ViT-B at 2048 pixels, and of transformers' SamModel with the weights of our ViT-B, taking turns: time and memory
+    of the image encoder, of the decoder with 1 and 64 points, and of everything mode; parameters and
+    multiply-additions. FastSAM has no decoder. Medians; memory is that of a fresh process per model and part. Also
+    checks that both ViT-B give the same masks. Weights are random and not read. Needs transformers, Linux, 12 GB of
+    memory and more than an hour; --configs measures some of them.
 frames: of OMG-Seg ConvNeXt-L and of RAP-SAM with ResNet-50 and -18, taking turns: seconds of a frame of 1280x736, from
     pixels to logits, multiply-additions, and the memory of a fresh process; medians. Weights and words are random.
     --streams: frames per second of trained toy models beside each other. Needs Linux, 4 GB of memory and about five

@@ -8,8 +8,19 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from benchmarks.sam import check, costs, gain
-from benchmarks.sam_sides import TINY, Ours, Transformers, build
+from benchmarks import sam
+from benchmarks.sam import CONFIGS, check, costs, gain
+from benchmarks.sam_sides import (
+    FAST_SAM_ANCHORS,
+    TINY,
+    Ours,
+    Transformers,
+    build,
+    network_outputs,
+    picture_for,
+    side_of,
+)
+from omgseg.model_table import find_model
 
 pytest.importorskip("transformers")
 
@@ -27,14 +38,34 @@ def config(tmp_path):
     return file
 
 
-def test_the_tool_measures_and_checks(root, config, tmp_path, monkeypatch, capsys):
-    file = tmp_path / "sam.json"
-    options = f"--configs {config} --against {config} --parts decoder_64 --repeats 1 --json {file}"
-    monkeypatch.setattr(sys, "argv", ["benchmark.py", "sam", *options.split()])
-    with pytest.raises(SystemExit) as stop:
-        runpy.run_path(str(root / "tools" / "benchmark.py"), run_name="__main__")
-    assert stop.value.code == 0
-    result = json.loads(file.read_text())
+@pytest.fixture
+def fast_sam(root, tmp_path):
+    """A small FastSAM."""
+    given = Config.fromfile(root / "projects" / "fast_sam" / "configs" / "toy.py")
+    given.model.backbone.base_channels, given.model.channels = 8, 16
+    file = tmp_path / "fast.py"
+    imports = dict(imports=["omgseg.projects.fast_sam"])
+    Config(dict(default_scope="omgseg", custom_imports=imports, model=given.model)).dump(file)
+    return file
+
+
+@pytest.fixture
+def run_tool(root, tmp_path, monkeypatch):
+    """``run_tool(options)``: the numbers of ``tools/benchmark.py sam``."""
+
+    def run(options):
+        file = tmp_path / "sam.json"
+        monkeypatch.setattr(sys, "argv", ["benchmark.py", "sam", *options.split(), "--json", str(file)])
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(root / "tools" / "benchmark.py"), run_name="__main__")
+        assert stop.value.code == 0
+        return json.loads(file.read_text())
+
+    return run
+
+
+def test_the_tool_measures_and_checks(config, run_tool, capsys):
+    result = run_tool(f"--configs {config} --against {config} --parts decoder_64 --repeats 1")
     measured = result["parts"]["decoder_64"]
     assert measured.keys() == {"tiny", "transformers"}
     for side in measured.values():
@@ -45,6 +76,32 @@ def test_the_tool_measures_and_checks(root, config, tmp_path, monkeypatch, capsy
     assert all(outcome["passed"] for outcome in result["checks"].values())
     assert result["checks"]["everything"]["masks"] > 0
     assert "| tiny " in capsys.readouterr().out
+
+
+def test_a_model_without_a_decoder_has_a_row_of_what_applies(config, fast_sam, run_tool, monkeypatch, capsys):
+    monkeypatch.setattr(sam, "peak_growth", lambda *_: 2**20)  # a process of its own each
+    parts = "--parts encoder decoder_1 everything"
+    result = run_tool(f"--configs {config} {fast_sam} {parts} --repeats 1 --points-per-side 2")
+    found = {part: list(by_model) for part, by_model in result["parts"].items()}
+    assert found == {"encoder": ["tiny", "fast"], "decoder_1": ["tiny"], "everything": ["tiny", "fast"]}
+    assert result["costs"]["fast"]["encoder_macs"] > 0 and result["costs"]["fast"]["decoder_macs"] is None
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("| fast "))
+    assert ", none " in row
+
+
+def test_as_many_boxes_of_a_fast_sam_are_likely_as_of_a_trained_one(fast_sam):
+    model = sam.read_model(str(fast_sam))
+    picture = picture_for(model)
+    scores = network_outputs(model, picture).classes[0].softmax(-1)[:, 1]
+    assert abs(int((scores > model.test_config.score_thr).sum()) - FAST_SAM_ANCHORS) <= 2
+    assert 10 < len(side_of(model).everything(picture, side=1)) <= model.test_config.max_per_image
+
+
+def test_all_models_are_measured():
+    names = [config.stem for config in CONFIGS]
+    assert len(set(names)) == len(names) and all(config.is_file() for config in CONFIGS)
+    (fast_sam,) = (config for config in CONFIGS if config.stem == "fast_sam")
+    assert costs(fast_sam)["parameters"] == find_model("fast-sam").parameters
 
 
 def test_masks_equal_those_of_transformers(sides):
