@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -140,6 +141,13 @@ def test_nothing_above_the_seam_knows_a_model():
         for node in ast.walk(ast.parse(modules()[name].read_text()))
         if isinstance(node, ast.Constant) and str(node.value).startswith("omgseg.models")
     ]
+    assert above and not wrong
+
+
+def test_nothing_above_the_seam_knows_a_project():
+    """Neither its modules nor its configs: they come by what users name, and a new one needs no edit there."""
+    above = [name for name in modules() if part_of(name) in ("inference", "labelling", "web", "cli")]
+    wrong = [name for name in above if re.search(r"\bprojects[./]\w", modules()[name].read_text())]
     assert above and not wrong
 
 

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmengine.structures import InstanceData
 
 import omgseg
-from omgseg.engine import check_arguments
+from omgseg.engine import CheckpointError, check_arguments
 from omgseg.models.checkpoints.loading import load_weights
 from omgseg.models.sam.image_encoder import GridAttention, SamImageEncoder, attention_growth
 from omgseg.protocols import Prompts
@@ -105,6 +107,28 @@ def test_behind_the_seam_with_images_that_are_not_square(toy):
         state = segmenter.encode_image(np.zeros((*size, 3), np.uint8))
         found = segmenter.segment_prompts(state, Prompts(boxes=np.array([[0, 0, 2, 2]], np.float32)))
         assert found.rles[0]["size"] == list(size)
+
+
+def test_the_file_of_another_model_is_named(toy, tmp_path):
+    torch.save({"image_encoder.fuse_stage2.weight": torch.zeros(256, 192, 1, 1)}, tmp_path / "other.pth")
+    config = Config(dict(model=toy(2 * SIDE, scale_attention=True)))
+    with pytest.raises(CheckpointError, match=r"other\.pth holds edge-sam"):
+        omgseg.load(config, tmp_path / "other.pth", device="cpu")
+
+
+def test_images_without_objects_train(toy):
+    """Alone they teach nothing, nor does the penalty get a gradient of them; beside others they change nothing."""
+    model = MODELS.build(toy(SIDE, distance_penalty=0.1))
+    samples = [DetDataSample(metainfo=dict(img_shape=(SIDE, SIDE))) for _ in range(2)]
+    for sample, masks in zip(samples, (torch.zeros(0, SIDE, SIDE), torch.ones(1, SIDE, SIDE)), strict=True):
+        sample.gt_instances = InstanceData(masks=masks.bool())
+    images = torch.zeros(2, 1, 3, SIDE, SIDE, dtype=torch.uint8)
+    losses = model(images[:1], samples[:1], mode="loss")
+    assert losses and not any(losses.values())
+    sum(losses.values()).backward()
+    assert not model.image_encoder.blocks[1].attn.distance_penalty.grad
+    losses = model(images, samples, mode="loss")
+    assert all(torch.isfinite(loss) for loss in losses.values()) and losses["loss_focal"] > 0
 
 
 @pytest.mark.parametrize("name", ["image_size", "trained_size"])

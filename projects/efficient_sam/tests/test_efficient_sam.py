@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmengine.structures import InstanceData
 
 import omgseg
 from omgseg.engine import CheckpointError
@@ -110,6 +112,22 @@ def test_weights_of_another_model_are_named(small, tmp_path):
         held = "sam-vit-b" if name == "sam.pth" else TI.name
         with pytest.raises(CheckpointError, match=rf"{name} holds {held}, the config is that of"):
             omgseg.load(config, tmp_path / name, device="cpu")
+
+
+def test_images_without_objects_train(small):
+    """Alone they teach nothing; beside others they change nothing."""
+    torch.manual_seed(0)
+    model = MODELS.build({**small.model, "train_cfg": dict(num_clicks=1)})
+    side = model.image_size
+    samples = [DetDataSample(metainfo=dict(img_shape=(side, side))) for _ in range(2)]
+    for sample, masks in zip(samples, (torch.zeros(0, side, side), torch.ones(1, side, side)), strict=True):
+        sample.gt_instances = InstanceData(masks=masks.bool())
+    images = torch.zeros(2, 1, 3, side, side, dtype=torch.uint8)
+    losses = model(images[:1], samples[:1], mode="loss")
+    assert losses and not any(losses.values())
+    sum(losses.values()).backward()
+    losses = model(images, samples, mode="loss")
+    assert all(torch.isfinite(loss) for loss in losses.values()) and losses["loss_focal"] > 0
 
 
 def test_a_side_that_is_no_multiple_of_a_patch_is_named(small):

@@ -188,6 +188,13 @@ def test_a_file_of_yolov8_is_named(tmp_path):
         omgseg.load("projects/fast_sam/configs/toy.py", str(file), "cpu")
 
 
+def test_the_file_of_another_model_is_named(tmp_path):
+    file = tmp_path / "other.pth"
+    torch.save({"image_encoder.fuse_stage2.weight": torch.zeros(256, 192, 1, 1)}, file)
+    with pytest.raises(CheckpointError, match=r"other\.pth holds edge-sam"):
+        omgseg.load("projects/fast_sam/configs/toy.py", str(file), "cpu")
+
+
 def test_the_row_of_the_table_is_true():
     entry = find_model("fast-sam")
     check_arguments(Config.fromfile(entry.config))
