@@ -13,7 +13,12 @@ from omgseg.datasets.coco_instance import (
 from omgseg.datasets.coco_panoptic import ADE20KDataset, CocoPanopticDataset, CocoPromptDataset
 from omgseg.datasets.image_folder import ImageFolderDataset
 from omgseg.datasets.joint import JointDataset
-from omgseg.datasets.mask_folder import MaskFolderDataset
+from omgseg.datasets.mask_folder import (
+    COCOStuffDataset,
+    MaskFolderDataset,
+    PascalContextDataset,
+    PascalVOCDataset,
+)
 from omgseg.datasets.sa1b import SA1BDataset
 from omgseg.datasets.video_folders import DAVISDataset, VIPSegDataset, VSPWDataset, YouTubeVOSDataset
 from omgseg.datasets.vocabularies import load_vocabulary, shipped_vocabularies
@@ -21,6 +26,7 @@ from omgseg.datasets.youtube_vis import OVISDataset, YouTubeVISDataset
 
 __all__ = [
     "ADE20KDataset",
+    "COCOStuffDataset",
     "CityscapesDataset",
     "CocoInstanceDataset",
     "CocoInstancePromptDataset",
@@ -34,6 +40,8 @@ __all__ = [
     "MaskFolderDataset",
     "OVISDataset",
     "Objects365Dataset",
+    "PascalContextDataset",
+    "PascalVOCDataset",
     "SA1BDataset",
     "SegmentationDataset",
     "V3DetDataset",

@@ -19,9 +19,12 @@ def test_sizes():
         "ade20k": (150, 100),
         "cityscapes": (19, 8),
         "coco_panoptic": (133, 80),
+        "coco_stuff": (171, 80),
         "lvis_v1": (1203, 1203),
         "objects365_v2": (365, 365),
         "ovis": (25, 25),
+        "pascal_context": (60, 34),
+        "pascal_voc": (21, 20),
         "vipseg": (124, 58),
         "youtube_vis_2019": (40, 40),
         "youtube_vis_2021": (40, 40),
@@ -83,6 +86,30 @@ def test_ade20k_has_the_official_classes_in_the_official_order():
     assert [category.color for category in by_id] == [tuple(color) for color in ADE_PALETTE]
     things = [name.strip() for name in ADE20KInstanceDataset.METAINFO["classes"]]
     assert [renamed.get(name, name) for name in things] == vocabulary.things().names
+
+
+def test_coco_stuff_has_the_official_classes_in_the_official_order():
+    from mmdet.datasets.coco_semantic import CocoSegDataset
+
+    renamed = {  # where an official name is ambiguous, or is turned around
+        "ceiling-tile": "tile ceiling",
+        "solid-other": "solid material",
+        "structural-other": "structure",
+        "wall-panel": "wall panel",
+        "waterdrops": "water drops",
+        "window-blind": "window blind",
+        "playingfield": "playing field",
+    }
+    by_id = sorted(load_vocabulary("coco_stuff"), key=lambda category: category.id)
+    coco = {category.id - 1: category for category in load_vocabulary("coco_panoptic").things()}
+    for category, name in zip(by_id, CocoSegDataset.METAINFO["classes"], strict=True):
+        first, _, kind = name.partition("-")
+        plain = first if kind in ("", "other", "stuff") else f"{kind} {first}"
+        if category.is_thing:
+            assert category.words == coco[category.id].words
+        else:
+            assert renamed.get(name, plain) in (category.name, *category.words), (category, name)
+    assert [category.id for category in by_id[80:]] == list(range(91, 182))
 
 
 def test_cityscapes_agrees_with_the_authors_table():
