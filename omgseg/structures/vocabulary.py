@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omgseg.files import parse_json
-from omgseg.messages import shown
+from omgseg.messages import did_you_mean, shown
 from omgseg.structures.category import Category, normalize_words
 
 if TYPE_CHECKING:
@@ -103,6 +103,18 @@ class Vocabulary(Sequence[Category]):
         """For each own category: does any category of `other` have one of its words?"""
         known = {word for words in other.words for word in words}
         return [any(word in known for word in words) for words in self.words]
+
+    def labels_of(self, names: Sequence[str]) -> list[int]:
+        """The labels of categories, given by their names.
+
+        Raises:
+            ValueError: a name is not in the vocabulary.
+        """
+        known = {category.name: label for label, category in enumerate(self._categories)}
+        for name in names:
+            if name not in known:
+                raise ValueError(f"{name!r} is no category of {self!r}{did_you_mean(name, known)}")
+        return [known[name] for name in names]
 
     @classmethod
     def from_names(cls, names: Iterable[str], is_thing: bool = True) -> Vocabulary:

@@ -10,7 +10,11 @@ from pycocotools import mask as coco_mask
 
 from omgseg.evaluation.functional.average_precision import evaluate_instances
 from omgseg.evaluation.functional.panoptic import PanopticAnnotations
-from omgseg.evaluation.functional.semantic import confusion_matrix, summarize_confusion
+from omgseg.evaluation.functional.semantic import (
+    confusion_matrix,
+    summarize_confusion,
+    summarize_zero_shot,
+)
 from omgseg.evaluation.metrics import base
 from omgseg.structures.label_png import write_panoptic_png, write_png
 from tests.evaluation.whole import evaluate_files
@@ -193,6 +197,32 @@ def test_semantic_metric_reads_both_kinds_of_maps(
     assert set(values) == {f"semantic/{name}" for name in ("mIoU", "mIoU_gt", "mAcc", "aAcc", "fwIoU")}
     assert values == pytest.approx({k: 100 * expected[k.split("/")[1]] for k in values}, abs=1e-12)
     assert 0 < values["semantic/mIoU"] < 100
+
+
+def test_semantic_metric_of_seen_and_unseen_classes(panoptic_set, make_sample, run_metric, damage):
+    samples, confusion = [], 0
+    for annotation in panoptic_set["annotations"]:
+        image_id = annotation["image_id"]
+        truth = panoptic_set["maps"][image_id] % 1000
+        predicted = damage(truth) % 3
+        confusion = confusion + confusion_matrix(truth, predicted, 3, ignore_index=3)
+        path = f"{panoptic_set['seg_prefix']}/{image_id}.png"
+        metainfo = dict(img_id=image_id, seg_map_path=path, segments_info=annotation["segments_info"])
+        samples.append(make_sample({"pred_sem_seg": predicted}, **metainfo))
+    config = {"type": "omgseg.SemanticMetric", "unseen": ["dog"]}
+    values = run_metric(config, samples)
+    seen, unseen = np.split(100 * summarize_confusion(confusion)["IoU"][[0, 2, 1]], [2])
+    assert values["semantic/mIoU_seen"] == pytest.approx(seen.mean())
+    assert values["semantic/mIoU_unseen"] == pytest.approx(unseen[0])
+    assert values["semantic/hIoU"] == pytest.approx(2 / (1 / seen.mean() + 1 / unseen[0]))
+    with pytest.raises(ValueError, match="'horse' is no category of"):
+        run_metric({**config, "unseen": ["horse"]}, samples)
+
+
+def test_scores_of_classes_that_do_not_occur():
+    scores = summarize_zero_shot(np.array([np.nan, 0.5, 0.0]), [0])
+    assert scores["mIoU_seen"] == 0.25 and np.isnan(scores["mIoU_unseen"]) and np.isnan(scores["hIoU"])
+    assert summarize_zero_shot(np.array([0.0, 0.0]), [1])["hIoU"] == 0
 
 
 def test_interactive_metric(make_sample, run_metric):

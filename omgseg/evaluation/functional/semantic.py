@@ -83,6 +83,26 @@ def summarize_confusion(confusion: np.ndarray) -> dict[str, np.ndarray | float]:
     }
 
 
+def summarize_zero_shot(iou: np.ndarray, unseen: Sequence[int]) -> dict[str, float]:
+    """Scores of classes with and without labels in training (Xian et al., "Semantic Projection Network for Zero- and
+    Few-Label Semantic Segmentation", CVPR 2019).
+
+    Args:
+        iou: (C,), NaN where undefined.
+        unseen: labels of the classes without labels in the training.
+
+    Returns:
+        ``mIoU_seen`` and ``mIoU_unseen``, means over the classes whose IoU is defined (NaN where none is), and
+        ``hIoU``, their harmonic mean.
+    """
+    is_unseen = np.isin(np.arange(len(iou)), list(unseen))
+    groups = [part[~np.isnan(part)] for part in (iou[~is_unseen], iou[is_unseen])]
+    seen, novel = (float(part.mean()) if len(part) else float("nan") for part in groups)
+    both = seen + novel
+    harmonic = 0.0 if both == 0 else 2 * seen * novel / both
+    return {"mIoU_seen": seen, "mIoU_unseen": novel, "hIoU": harmonic}
+
+
 def sparse_counts(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Positions (in the flat table) and values of what is not zero: small enough to keep for every image."""
     positions = np.flatnonzero(counts)

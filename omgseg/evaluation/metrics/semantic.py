@@ -19,6 +19,7 @@ from omgseg.evaluation.functional.semantic import (
     summarize_confusion,
     summarize_consistency,
     summarize_videos,
+    summarize_zero_shot,
 )
 from omgseg.evaluation.metrics.base import SampleMetric, frames_of, percent
 from omgseg.registry import METRICS
@@ -143,15 +144,17 @@ class SemanticMetric(SampleMetric):
     ``segments_info``, otherwise a map of category ids.
 
     Values: ``mIoU`` (over classes that occur in ground truth or prediction), ``mIoU_gt`` (in ground truth
-    only), ``mAcc``, ``aAcc``, ``fwIoU``.
+    only), ``mAcc``, ``aAcc``, ``fwIoU``; with `unseen`, also ``mIoU_seen``, ``mIoU_unseen`` and ``hIoU``, see
+    :func:`summarize_zero_shot`.
 
     Args:
         seg_format, seg_prefix, ignore_ids, reduce_zero_label, ignore_unknown: how ground truth is read, where
             the above does not fit; see :class:`SemanticTruth`.
+        unseen: names of the categories without labels in the training. None: no zero-shot evaluation.
         prefix, kwargs: see mmengine's BaseMetric.
 
     Raises:
-        ValueError: the arguments contradict each other.
+        ValueError: the arguments contradict each other, or a name in `unseen` is not in the vocabulary.
     """
 
     default_prefix = "semantic"
@@ -164,13 +167,16 @@ class SemanticMetric(SampleMetric):
         ignore_ids: Sequence[int] = (255,),
         reduce_zero_label: bool = False,
         ignore_unknown: bool = False,
+        unseen: Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.unseen = unseen
         self.truth = SemanticTruth(seg_format, seg_prefix, ignore_ids, reduce_zero_label, ignore_unknown)
 
     def reduce(self, sample: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         """The confusion matrix, without its zeros."""
+        self.vocabulary.labels_of(self.unseen or ())  # raises now, not after the last image
         num_classes = len(self.vocabulary)
         confusion = np.zeros((num_classes, num_classes + 1), dtype=np.int64)
         for frame in frames_of(sample):
@@ -188,7 +194,10 @@ class SemanticMetric(SampleMetric):
     def summarize(self, results: dict[Any, tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
         num_classes = len(self.vocabulary)
         summary = summarize_confusion(sum_sparse_counts(results.values(), (num_classes, num_classes + 1)))
-        return percent({name: summary[name] for name in ("mIoU", "mIoU_gt", "mAcc", "aAcc", "fwIoU")})
+        values = {name: summary[name] for name in ("mIoU", "mIoU_gt", "mAcc", "aAcc", "fwIoU")}
+        if self.unseen is not None:
+            values |= summarize_zero_shot(summary["IoU"], self.vocabulary.labels_of(self.unseen))
+        return percent(values)
 
 
 @dataclass(frozen=True)
