@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,7 @@ from omgseg.models.geometry import PIXELS_AT_ONCE, InputSize, interpolate, norma
 from omgseg.models.omgseg.text_encoder import TextEncoder
 from omgseg.models.precision import predicting
 from omgseg.projects.mask_clip.dense_clip import DenseClip, DenseFeatures
-from omgseg.projects.mask_clip.refinement import (
-    TEMPERATURE,
-    cosine_logits,
-    denoise_prompts,
-    smooth_keys,
-)
+from omgseg.projects.mask_clip.refinement import TEMPERATURE, check_thresholds, refined_maps
 from omgseg.protocols import Abilities, Request
 from omgseg.registry import SEGMENTERS
 from omgseg.structures import Segments, Task
@@ -75,9 +70,7 @@ class MaskClipSegmenter:
         published: bool = False,
         scale: tuple[int, int] = (2048, 512),
     ) -> None:
-        for name, threshold in (("denoising", denoising), ("smoothing", smoothing)):
-            if threshold is not None and not 0 <= threshold <= 1:
-                raise ValueError(f"segmenter.{name} is {threshold}; give a probability, 0 to 1, or None")
+        check_thresholds("segmenter", denoising=denoising, smoothing=smoothing)
         source = pretrained if weights is None else str(local_file(weights))
         self.device, self.dtype = device, dtype
         self.model = DenseClip(model_name, source, cache_dir, published).to(device)
@@ -122,25 +115,25 @@ class MaskClipSegmenter:
         self, features: DenseFeatures, words: Tensor, image: np.ndarray, request: Request
     ) -> Segments:
         with torch.autocast(self.device.type, enabled=False):  # a cosine is multiplied by 100
-            maps = cosine_logits(features.embeddings, words)
-            if self.denoising is not None:
-                maps, present = denoise_prompts(maps, self.denoising)
-                if not present.any():
-                    return Segments(request.task, image.shape[:2], [], [], [], vocabulary=request.words)
-            if self.smoothing is not None:
-                maps = smooth_keys(maps, features.keys, self.smoothing, self.published)
-            best, labels = self._read(maps[0], image.shape[:2])
-        return segments_of_map(best, labels, request)
+            maps, present = refined_maps(features, words, self.denoising, self.smoothing, self.published)
+            if not present.any():
+                return Segments(request.task, image.shape[:2], [], [], [], vocabulary=request.words)
+            size = image.shape[:2]
+            if self.smoothing is None:
+                best, labels = most_probable(lambda: _resized(TEMPERATURE * maps[0], size))
+            else:
+                best, labels = highest(_resized(maps[0], size))
+        return segments_of_map(best.clamp(0, 1), labels, request)
 
-    def _read(self, maps: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Probability and word, (H, W) each, of the best word of maps (C, h, w), as resized to the image."""
-        if self.smoothing is not None:
-            best, labels = highest(_resized(maps, size))
-            return best.clamp(0, 1), labels
-        maps = TEMPERATURE * maps
-        best, labels = highest(_resized(maps, size))
-        total = sum((some - best).exp().sum(0) for some in _resized(maps, size))
-        return 1 / total, labels
+
+def most_probable(chunks: Callable[[], Iterable[Tensor]]) -> tuple[Tensor, Tensor]:
+    """The most probable class at each pixel: its probability and its label, (H, W) each.
+
+    Args:
+        chunks: gives logits (c, H, W) of the classes in their order, a few at a time; it is called twice.
+    """
+    best, labels = highest(chunks())
+    return 1 / sum((some - best).exp().sum(0) for some in chunks()), labels
 
 
 def _resized(maps: Tensor, size: tuple[int, int]) -> Iterator[Tensor]:

@@ -17,7 +17,7 @@ from omgseg.model_table import read_table
 from omgseg.projects.mask_clip.adapter import TEMPLATES
 from omgseg.projects.mask_clip.dense_clip import DenseClip
 from omgseg.projects.mask_clip.refinement import denoise_prompts, key_affinity, smooth_keys
-from omgseg.projects.mask_clip.toy_proof import CORRUPTIONS, VARIANTS, corrupted, main, table
+from omgseg.projects.mask_clip.toy_proof import CORRUPTIONS, TABLES, VARIANTS, corrupted, main, report
 from omgseg.protocols import Request, Segmenter
 from omgseg.structures import Category, Task, Vocabulary
 
@@ -177,10 +177,14 @@ def test_a_row_of_the_table_agrees_with_its_config(entry):
 
 
 def test_the_toy_proof_runs_from_end_to_end(tmp_path, monkeypatch):
-    monkeypatch.setenv("OMGSEG_TOY", str(tmp_path))
+    monkeypatch.setenv("OMGSEG_TOY", "")  # is restored
     runs = main(["--quick", "--seeds", "0", "--corruptions", "blur", "--work-dir", str(tmp_path)])
-    assert list(runs[0]) == list(VARIANTS) and list(runs[0]["plain"]) == ["clean", "blur"]
-    assert (tmp_path / "table.md").read_text() == table(runs) + "\n"
+    (run,) = runs
+    assert list(run) == list(TABLES) and list(run["refinements"]) == [*VARIANTS, "MaskCLIP+"]
+    assert list(run["refinements"]["plain"]) == ["clean", "blur"]
+    assert list(run["teaching"]["100 % of the labels"]) == ["clean"]
+    assert list(run["zero_shot"]["MaskCLIP"]) == ["mIoU", "mIoU_seen", "mIoU_unseen", "hIoU"]
+    assert (tmp_path / "table.md").read_text() == report(runs) + "\n"
     assert json.loads((tmp_path / "metrics.json").read_text()) == dict(seeds=[0], runs=runs)
 
 
