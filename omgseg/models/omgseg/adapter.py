@@ -318,14 +318,11 @@ class OMGSegSegmenter(MaskQuerySegmenter):
         """
         if not rles or not len(words):
             return np.zeros((len(rles), len(words)), np.float32)
-        sample, feature = state.sample, state.features.last_feature
-        height, width = sample.batch_input_shape[:2]
+        feature = state.features.last_feature
         cells = []
         with predicting(self.device, self.dtype):
             for rle in rles:  # one by one: only CLIP's small map of each stays
-                mask = torch.from_numpy(decode_masks([rle], state.size)).to(feature.device).float()
-                mask = interpolate(mask, tuple(sample.img_shape[:2]))
-                mask = F.pad(mask, (0, width - mask.shape[-1], 0, height - mask.shape[-2])) - 0.5
+                mask = mask_in_model(state.sample, rle).to(feature.device) - 0.5
                 cells.append(interpolate(mask, tuple(feature.shape[-2:])))
             self.model.set_vocabulary(words)
             encoder = self.model.image_encoder
@@ -479,6 +476,14 @@ def _combine(
 
 
 # masks
+
+
+def mask_in_model(sample: DetDataSample, rle: dict[str, Any]) -> Tensor:
+    """A mask of the original size in pixels of the padded image that the model sees: float32 (1, H, W), 0 to 1."""
+    height, width = sample.batch_input_shape[:2]
+    mask = torch.from_numpy(decode_masks([rle], tuple(sample.ori_shape[:2]))).float()
+    mask = interpolate(mask, tuple(sample.img_shape[:2]))
+    return F.pad(mask, (0, width - mask.shape[-1], 0, height - mask.shape[-2]))
 
 
 def _full_size(sample: DetDataSample, logits: Tensor) -> Iterator[np.ndarray]:
