@@ -13,6 +13,7 @@ from torch import nn
 
 from omgseg.inference import OMGSegInferencer
 from omgseg.models.omgseg.text_encoder import TextEncoder
+from omgseg.protocols import Prompts
 from omgseg.registry import MODELS
 from omgseg.structures import Category, Vocabulary
 
@@ -123,3 +124,11 @@ def scene(shift: int = 0, height: int = 90, width: int = 140) -> np.ndarray:
     image = np.stack([x * 255 // width, y * 255 // height, (x + y) % 256], axis=-1).astype(np.uint8)
     image[20:60, 30 + shift : 70 + shift] = (250, 240, 20)
     return image
+
+
+def clicks(*of_objects: list[tuple[float, float, int]], masks=None, boxes=None, carry=None) -> Prompts:
+    """Clicks (x, y, label) on each object."""
+    most = max(len(own) for own in of_objects)
+    rows = [[*own, *[(0, 0, -1)] * (most - len(own))] for own in of_objects]
+    values = np.array(rows, np.float32).reshape(len(rows), most, 3)
+    return Prompts(values[..., :2], values[..., 2].astype(np.int8), boxes, masks, carry)

@@ -150,7 +150,8 @@ class InteractivePredictor:
 
         The first positive click, the box or the mask defines the object; further clicks correct it. Clicks can be given
         all at once, or one by one with the mask of the previous result: the predictor remembers the clicks of its last
-        result and passes all of them to the model. With any other mask the model gets this mask and the new clicks.
+        result and passes all of them to the model. With any other mask the model gets this mask and the new clicks; an
+        empty mask shows nothing, and negative clicks alone leave it empty.
 
         Args:
             points: (K, 2) or one (2,), x and y in pixels from the upper left corner of the first pixel.

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from omgseg.engine import unwrap
 from omgseg.models.geometry import frames_of
+from omgseg.models.omgseg.prompt_training import PromptTraining
 from omgseg.registry import HOOKS
 
 KINDS = ("image", "clip", "prompts")
@@ -65,7 +66,8 @@ def gradients(model: nn.Module, kind: str, indices: range) -> dict[str, Tensor]:
     inner.zero_grad()
     batch = [sample(kind, index) for index in indices]
     data = dict(inputs=[x["inputs"] for x in batch], data_samples=[x["data_samples"] for x in batch])
-    with mock.patch("torch.rand", lattice):
+    single = PromptTraining(max_corrections=0, box_share=0.0)  # no chance, which is each process's own
+    with mock.patch("torch.rand", lattice), mock.patch.object(inner, "prompt_training", single):
         losses = model(**inner.data_preprocessor(data, True), mode="loss")
     inner.parse_losses(losses)[0].backward()
     return {name: p.grad.clone() for name, p in inner.named_parameters() if p.grad is not None}

@@ -42,7 +42,9 @@ model = dict(
         num_heads=8,
         feedforward_channels=2048,
     ),
-    prompt_encoder=dict(type="PromptEncoder", channels=channels),
+    # corrections=False: single prompts, as in the published training
+    prompt_encoder=dict(type="PromptEncoder", channels=channels, corrections=True),
+    prompt_training=dict(max_corrections=4, box_share=0.5, mask_share=0.5),
     classifier=dict(type="OpenVocabularyClassifier", channels=channels),
     criterion=dict(type="SetCriterion", num_points=12544),
     test_cfg=dict(

@@ -21,10 +21,20 @@ from torch import Tensor
 from omgseg.models.checkpoints.loading import build_for_prediction, words_of
 from omgseg.models.geometry import InputSize, input_size_of, interpolate
 from omgseg.models.mask_queries.readout import geometry_of
-from omgseg.models.mask_queries.refine import refine_mask
 from omgseg.models.objects import check_objects
 from omgseg.models.omgseg.classifier import text_logits
 from omgseg.models.omgseg.model import Features, OMGSeg
+from omgseg.models.omgseg.prompting import (
+    Answered,
+    Click,
+    begun,
+    clicks_of,
+    combine,
+    first_positive_first,
+    group_of,
+    settle,
+    to_prompts,
+)
 from omgseg.models.omgseg.streaming import ObjectTracker, VideoStream
 from omgseg.models.precision import predicting
 from omgseg.protocols import Abilities, MaskSet, Prompts, Request
@@ -55,14 +65,6 @@ class EncodedImage:
     def size(self) -> tuple[int, int]:
         """(height, width) of the original image."""
         return tuple(self.sample.ori_shape[:2])
-
-
-@dataclass(frozen=True)
-class _Answered:
-    """:attr:`MaskSet.carry`: the scores of the masks, and how many clicks on each object they answer."""
-
-    scores: list[float]
-    clicks: list[int]
 
 
 class MaskQuerySegmenter:
@@ -163,40 +165,79 @@ class MaskQuerySegmenter:
     def segment_prompts(self, state: EncodedImage, prompts: Prompts) -> MaskSet:
         """See :meth:`PromptableModel.segment_prompts`.
 
-        The model gives each click and each box a mask of its own. An object begins as `masks` say, as the mask of its
-        box cut to that box, or as the mask of its first positive click; every further click corrects it nearby
-        (:func:`refine_mask`).
+        A model that has learned corrections sees all prompts of an object together. Any other gives each click and each
+        box a mask of its own, and every further click corrects the first mask nearby (:func:`refine_mask`). An object
+        begins as `masks` say, with its box, or with its first positive click; what is found for a box stays in it,
+        unless a positive click lies outside. Of contradictory clicks the last one counts.
 
         Returns:
-            The score of a mask is the mean probability of its pixels, each by the prompt that is surest of it; pixels
-            of given masks count as sure. An empty mask scores 0.
+            The score of a mask is the mean probability of its pixels; pixels of given masks count as sure. An empty
+            mask scores 0.
         """
         carry = prompts.carry if prompts.masks is not None else None
-        clicks = _clicks_of(prompts)
+        clicks = clicks_of(prompts)
         answered = [0] * len(prompts) if carry is None else carry.clicks
         new = [of_object[start:] for of_object, start in zip(clicks, answered, strict=True)]
-        if prompts.masks is None and prompts.boxes is None:
-            new = [_first_positive_first(of_object) for of_object in new]
-        rles: list[dict[str, Any]] = []
-        scores: list[float] = []
+        boxes = prompts.boxes if carry is None else carry.boxes
         with predicting(self.device, self.dtype):
-            points = [click[:2] for of_object in new for click in of_object]
-            of_points = self._mask_logits(state, "points", points)
-            boxes = [] if prompts.boxes is None or prompts.masks is not None else prompts.boxes
-            of_boxes = self._mask_logits(state, "boxes", boxes)
-            for row, of_object in enumerate(new):
-                if carry is not None and not of_object:
-                    mask, score = prompts.masks[row], carry.scores[row]
-                else:
-                    start = _begun(prompts, row, of_boxes)
-                    mask, score = _combine(
-                        start, [(*click, next(of_points)) for click in of_object], state.size
-                    )
+            if self.model.prompt_encoder.knows_corrections:
+                found = self._segment_groups(state, prompts, clicks, boxes)
+            else:
+                found = self._segment_one_by_one(state, prompts, new)
+            rles: list[dict[str, Any]] = []
+            scores: list[float] = []
+            for row, (of_object, (mask, score)) in enumerate(zip(new, found, strict=True)):
+                if prompts.masks is not None and not of_object:  # there is nothing to correct
+                    mask = prompts.masks[row]
+                    score = float(mask.any()) if carry is None else carry.scores[row]
                 rles += encode_masks([mask])
                 scores.append(score)
-        return MaskSet(
-            rles, np.array(scores, np.float32), _Answered(scores, [len(of_object) for of_object in clicks])
+        answer = Answered(scores, [len(of_object) for of_object in clicks], boxes)
+        return MaskSet(rles, np.array(scores, np.float32), answer)
+
+    def _segment_one_by_one(
+        self, state: EncodedImage, prompts: Prompts, clicks: list[list[Click]]
+    ) -> Iterator[tuple[np.ndarray, float]]:
+        """The mask (H, W) of each object and its score, by a model of single prompts."""
+        if prompts.masks is None and prompts.boxes is None:
+            clicks = [first_positive_first(of_object) for of_object in clicks]
+        of_points = self._mask_logits(
+            state, "points", [click[:2] for of_object in clicks for click in of_object]
         )
+        boxes = [] if prompts.boxes is None or prompts.masks is not None else prompts.boxes
+        of_boxes = self._mask_logits(state, "boxes", boxes)
+        for row, of_object in enumerate(clicks):
+            start = begun(prompts, row, of_boxes)
+            yield combine(start, [(*click, next(of_points)) for click in of_object], state.size)
+
+    def _segment_groups(
+        self, state: EncodedImage, prompts: Prompts, clicks: list[list[Click]], boxes: np.ndarray | None
+    ) -> Iterator[tuple[np.ndarray, float]]:
+        """The mask (H, W) of each object and its score, by a model that has learned corrections."""
+        masks = [None] * len(clicks) if prompts.masks is None else prompts.masks
+        boxes = [None] * len(clicks) if boxes is None else boxes
+        groups = [group_of(*of_object) for of_object in zip(clicks, boxes, masks, strict=True)]
+        shown = [row for row, group in enumerate(groups) if group is not None]
+        most = max((1 + len(groups[row].clicks) for row in shown), default=1)
+        at_once = max(PROMPTS_AT_ONCE // most, 1)
+        with_masks = prompts.masks is not None and self.model.prompt_encoder.knows_masks
+        logits = []
+        for start in range(0, len(shown), at_once):
+            rows = shown[start : start + at_once]
+            given = to_prompts(
+                [groups[row] for row in rows],
+                [masks[row] for row in rows] if with_masks else None,
+                state.sample,
+                state.features.mask_features,
+            )
+            (output,) = self.model.decode(state.features, given, every_layer=False)
+            logits.append(output.mask_logits[0, :, 0].float())
+        full_size = _full_size(state.sample, torch.cat(logits)) if logits else iter(())
+        for group, of_object, box in zip(groups, clicks, boxes, strict=True):
+            if group is None:
+                yield np.zeros(state.size, bool), 0.0
+            else:
+                yield settle(next(full_size), of_object, box)
 
     def _mask_logits(self, state: EncodedImage, kind: str, prompts: Any) -> Iterator[np.ndarray]:
         """Mask logits float32 (H, W) of each prompt, in pixels of the original image, a few at a time."""
@@ -414,65 +455,6 @@ def _to_frames(
     samples: Sequence[DetDataSample], request: Request, words: Vocabulary | None, start: int = 0
 ) -> list[Segments]:
     return [_to_segments(sample, request, words, index) for index, sample in enumerate(samples, start)]
-
-
-# clicks
-
-
-def _clicks_of(prompts: Prompts) -> list[list[tuple[float, float, bool]]]:
-    """The clicks on each object: x, y, and whether they are on it."""
-    if prompts.points is None:
-        return [[] for _ in range(len(prompts))]
-    labels = np.ones(prompts.points.shape[:2], np.int8) if prompts.labels is None else prompts.labels
-    return [
-        [(float(x), float(y), label == 1) for (x, y), label in zip(*rows, strict=True) if label >= 0]
-        for rows in zip(prompts.points, labels, strict=True)
-    ]
-
-
-def _first_positive_first(clicks: list[tuple[float, float, bool]]) -> list[tuple[float, float, bool]]:
-    """The order in which clicks count where nothing else shows the object."""
-    first = next((number for number, click in enumerate(clicks) if click[2]), 0)
-    return [*clicks[first : first + 1], *clicks[:first], *clicks[first + 1 :]]
-
-
-def _begun(prompts: Prompts, row: int, of_boxes: Iterator[np.ndarray]) -> np.ndarray | None:
-    """Mask logits (H, W) with which an object begins before its clicks; None if nothing shows it yet."""
-    if prompts.masks is not None:
-        return np.where(prompts.masks[row], np.float32(np.inf), np.float32(-np.inf))
-    if prompts.boxes is None:
-        return None
-    logits = next(of_boxes).copy()
-    x1, y1, x2, y2 = prompts.boxes[row]
-    columns, rows = np.arange(logits.shape[1]), np.arange(logits.shape[0])
-    logits[:, (columns + 1 <= x1) | (columns >= x2)] = -np.inf  # all but the pixels that the box touches
-    logits[(rows + 1 <= y1) | (rows >= y2)] = -np.inf
-    return logits
-
-
-def _combine(
-    logits: np.ndarray | None,
-    clicks: Sequence[tuple[float, float, bool, np.ndarray]],
-    size: tuple[int, int],
-) -> tuple[np.ndarray, float]:
-    """The mask (H, W) of an object and its score.
-
-    Args:
-        logits: with which it begins; None: the first click shows it.
-        clicks: x, y, whether the object is there, and the mask logits of the click alone.
-    """
-    mask = None if logits is None else logits > 0
-    for x, y, positive, found in clicks:
-        if positive:
-            logits = found if logits is None else np.maximum(logits, found)
-        if mask is None:
-            mask = found > 0 if positive else np.zeros(size, bool)
-        else:
-            mask = refine_mask(mask, found > 0, (int(x), int(y)), positive)
-    if mask is None or not mask.any():
-        return np.zeros(size, bool), 0.0
-    # the place of a click belongs to the object in any case, also where no prompt is sure of it
-    return mask, float(torch.from_numpy(logits[mask]).sigmoid().mean())
 
 
 # masks

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from omgseg.models.checkpoints.published import published_to_ours_inplace
 from omgseg.models.geometry import frames_of, normalize
-from omgseg.models.mask_queries.losses import clip_targets
+from omgseg.models.mask_queries.losses import ClipTargets, clip_targets
 from omgseg.models.mask_queries.output import DecoderOutput
 from omgseg.models.mask_queries.readout import (
     ReadoutConfig,
@@ -24,6 +24,8 @@ from omgseg.models.mask_queries.readout import (
 )
 from omgseg.models.mask_queries.video import TubeMemory, set_video_predictions, split_clips
 from omgseg.models.omgseg.classifier import text_logits
+from omgseg.models.omgseg.prompt_encoder import PromptGroups
+from omgseg.models.omgseg.prompt_training import PromptTraining, add_corrections, first_prompts
 from omgseg.models.omgseg.query_decoder import DecoderCache
 from omgseg.registry import MODELS
 from omgseg.structures import Task, Vocabulary
@@ -69,6 +71,8 @@ class OMGSeg(BaseModel):
             those of the encoders where a config does not give them.
         video_query_decoder: a second decoder, for clips of videos (the decoupled design that the paper's Table 5
             compares with). None: one decoder for images and videos.
+        prompt_training: see :class:`PromptTraining`; how prompts are trained where the prompt encoder has weights for
+            corrections. Where it has none, they are single prompts, as the data give them.
         test_cfg: see :class:`ReadoutConfig`.
         vocabulary: words to start with; the dataset's vocabulary replaces them (:meth:`set_vocabulary`).
         data_preprocessor: config of :class:`ClipPreprocessor`.
@@ -87,6 +91,7 @@ class OMGSeg(BaseModel):
         classifier: dict[str, Any],
         criterion: dict[str, Any],
         video_query_decoder: dict[str, Any] | None = None,
+        prompt_training: dict[str, Any] | None = None,
         test_cfg: dict[str, Any] | None = None,
         vocabulary: Vocabulary | list[str] | None = None,
         data_preprocessor: dict[str, Any] | None = None,
@@ -103,6 +108,7 @@ class OMGSeg(BaseModel):
         self.prompt_encoder = _build(prompt_encoder)
         self.classifier = _build(classifier, embed_dim=self.text_encoder.embed_dim)
         self.criterion = _build(criterion)
+        self.prompt_training = PromptTraining(**(prompt_training or {}))
         self.test_config = ReadoutConfig.from_dict(test_cfg)
         self.vocabulary = Vocabulary()
         self._train_vocabulary: Vocabulary | None = None
@@ -186,23 +192,27 @@ class OMGSeg(BaseModel):
     def decode(
         self,
         features: Features,
-        prompts: Mapping[str, Tensor] | None = None,
+        prompts: Mapping[str, Tensor] | PromptGroups | None = None,
         every_layer: bool = True,
         with_classes: bool = True,
     ) -> list[DecoderOutput]:
-        """Run the learned queries, or one query per prompt.
+        """Run the learned queries, or one query per prompted object.
 
         Args:
             features: of B clips.
-            prompts: ``points`` (B, N, 2) or ``boxes`` (B, N, 4), in pixels of the padded images; None: the learned
-                queries.
+            prompts: ``points`` (B, N, 2) or ``boxes`` (B, N, 4), in pixels of the padded images; or, of images and
+                with a prompt encoder that has weights for corrections, groups. None: the learned queries.
             every_layer: see :meth:`SharedQueryDecoder.forward`.
             with_classes: give learned queries class logits; False needs no vocabulary. Prompts never have classes.
 
         Raises:
             ValueError: classes are wanted, and the model has no vocabulary.
         """
-        queries = None if prompts is None else self.prompt_encoder(features.image_size, **prompts)
+        queries = None
+        if isinstance(prompts, PromptGroups):
+            queries = self.prompt_encoder.encode_groups(features.image_size, prompts, features.mask_features)
+        elif prompts is not None:
+            queries = self.prompt_encoder(features.image_size, **prompts)
         decoder = (
             self.video_query_decoder if features.is_video and self.video_query_decoder else self.query_decoder
         )
@@ -241,11 +251,37 @@ class OMGSeg(BaseModel):
     def loss(self, inputs: Tensor, data_samples: list[Sample]) -> dict[str, Tensor]:
         """Named losses of a batch of one source."""
         prompts = _prompts_of(data_samples)
-        outputs = self.decode(self.encode(inputs, data_samples), prompts)
+        features = self.encode(inputs, data_samples)
         targets = [clip_targets(sample, inputs.shape[-2:]) for sample in data_samples]
-        if prompts is not None:
-            return self.criterion.prompt_losses(outputs, targets)
-        return self.criterion.entity_losses(outputs, targets)
+        if prompts is None:
+            return self.criterion.entity_losses(self.decode(features), targets)
+        if self.prompt_encoder.corrections:
+            return self._losses_in_the_loop(features, prompts, targets)
+        return self.criterion.prompt_losses(self.decode(features, prompts), targets)
+
+    def _losses_in_the_loop(
+        self, features: Features, prompts: dict[str, Tensor], targets: list[ClipTargets]
+    ) -> dict[str, Tensor]:
+        """Losses of the last round of corrections; those of the last layer are half of it, and half of the first
+        prompts."""
+        first = first_prompts(prompts, targets, self.prompt_training.box_share)
+        if not self.prompt_training.max_corrections:
+            return self.criterion.prompt_losses(self.decode(features, first), targets)
+        (output,) = self.decode(features, first, every_layer=False)
+        alone = self.criterion.prompt_losses([output], targets)
+        with torch.no_grad():
+            shared = self.with_cache(features)
+
+            def answer(prompts: PromptGroups) -> Tensor:
+                (output,) = self.decode(shared, prompts, every_layer=False)
+                return output.mask_logits[:, :, 0] > 0
+
+            masks = output.mask_logits[:, :, 0] > 0
+            given = (targets, features.image_shapes, self.prompt_training)
+            corrected = add_corrections(first, masks, answer, *given)
+        torch.clear_autocast_cache()  # older versions of torch keep weights there that were cast without gradient
+        losses = self.criterion.prompt_losses(self.decode(features, corrected), targets)
+        return losses | {name: (losses[name] + value) / 2 for name, value in alone.items()}
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: list[Sample]) -> list[Sample]:

@@ -113,7 +113,7 @@ class QueryDecoderLayer(nn.Module):
             query, query_pos: (B, Q, D).
             key, value: (B, K, D), the cells of one level of the whole clip, frame after frame.
             bias: (B, 1, Q, K), added to the logits of the attention to the cells.
-            attend_queries: bool (Q, Q), the queries a query may look at; None for all.
+            attend_queries: bool, broadcastable to (B, heads, Q, Q), the queries a query may look at; None for all.
         """
         return self.attend(query, query_pos, *self.cross_attn.project(key, value), bias, attend_queries)
 
@@ -154,12 +154,31 @@ class DecoderCache:
         cells: key and value, both (B, cells, D), per level.
         projected: keys and values, both (B, heads, cells, D / heads), per layer; empty where each layer makes its own
             from `cells` when it runs, so that only one layer's exist at a time.
+        first_size: (h_0, w_0), the size of the level that the queries look at first.
     """
 
     mask_features: Tensor
     guides: list[Tensor]
     cells: list[tuple[Tensor, Tensor]]
     projected: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    first_size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class PromptTokens:
+    """All prompts of an object as a group of K tokens. The first one is the object's query, and gives its mask.
+
+    Attributes:
+        features, positions: (B, N, K, D).
+        valid: bool (B, N, K); the others are padding, never the first.
+        masks: bool (B, N, h, w) of images, at the size of the mask features: what an object's query looks at in its
+            first layer; where it is empty, and with None, that is the mask that the query shows by itself.
+    """
+
+    features: Tensor
+    positions: Tensor
+    valid: Tensor
+    masks: Tensor | None = None
 
 
 @MODELS.register_module()
@@ -222,7 +241,7 @@ class SharedQueryDecoder(nn.Module):
         mask_features: Tensor,
         levels: list[Tensor],
         num_frames: int = 1,
-        prompt_queries: tuple[Tensor, Tensor] | None = None,
+        prompt_queries: tuple[Tensor, Tensor] | PromptTokens | None = None,
         every_layer: bool = True,
         cache: DecoderCache | None = None,
     ) -> list[DecoderOutput]:
@@ -232,8 +251,8 @@ class SharedQueryDecoder(nn.Module):
             mask_features: (B * T, D, h, w).
             levels: features (B * T, D, h_i, w_i), coarse to fine.
             num_frames: T.
-            prompt_queries: features and positions, both (B, N, D), in place of the learned queries. Prompts do not
-                see each other.
+            prompt_queries: features and positions, both (B, N, D), or groups of tokens, in place of the learned
+                queries. The tokens of an object see each other; objects do not.
             every_layer: return the initial prediction and one per layer (training), or the last one only.
             cache: of these features, from :meth:`make_cache`; None: it is made here, and forgotten.
 
@@ -242,11 +261,15 @@ class SharedQueryDecoder(nn.Module):
         """
         if cache is None:
             cache = self._cells_of_levels(mask_features, levels, num_frames)
-        batch = len(cache.mask_features)
+        batch, tokens, masks, attend_queries = len(cache.mask_features), 1, None, None
         if prompt_queries is None:
             query = self.query_feat.weight.expand(batch, -1, -1)
             position = self.query_embed.weight.expand(batch, -1, -1)
-            attend_queries = None
+        elif isinstance(prompt_queries, PromptTokens):
+            tokens, masks = prompt_queries.features.shape[2], prompt_queries.masks
+            query = prompt_queries.features.flatten(1, 2)
+            position = prompt_queries.positions.flatten(1, 2)
+            attend_queries = _within_groups(prompt_queries.valid)
         else:
             query, position = prompt_queries
             attend_queries = torch.eye(query.shape[1], dtype=torch.bool, device=query.device)
@@ -254,15 +277,18 @@ class SharedQueryDecoder(nn.Module):
         outputs = []
         for index in range(len(self.layers) + 1):
             last = index == len(self.layers)
-            normed = self.post_norm(query)
+            shown = query[:, ::tokens]
+            normed = self.post_norm(shown)
             embedding = self.mask_embed(normed)
             if every_layer or last:
                 objectness = self.objectness(normed).squeeze(-1)
-                outputs.append(DecoderOutput(query, normed, embedding, cache.mask_features, objectness))
+                outputs.append(DecoderOutput(shown, normed, embedding, cache.mask_features, objectness))
             if last:
                 return outputs
             bias = _attention_bias(embedding.detach(), cache.guides[index % self.num_levels])
-            query = self._run_layer(index, query, position, cache, bias, attend_queries)
+            if masks is not None and not index:
+                bias = _bias_of_masks(masks, cache.first_size, bias)
+            query = self._run_layer(index, query, position, cache, _of_tokens(bias, tokens), attend_queries)
 
     def make_cache(self, mask_features: Tensor, levels: list[Tensor], num_frames: int = 1) -> DecoderCache:
         """What :meth:`forward` takes from the features, made once for many calls on them.
@@ -286,7 +312,7 @@ class SharedQueryDecoder(nn.Module):
         sizes = [tuple(level.shape[-2:]) for level in levels]
         guides = {size: _resize_frames(mask_features.detach(), size) for size in sizes}
         cells = [self._cells(index, level, num_frames) for index, level in enumerate(levels)]
-        return DecoderCache(mask_features, [guides[size] for size in sizes], cells)
+        return DecoderCache(mask_features, [guides[size] for size in sizes], cells, first_size=sizes[0])
 
     def _cells(self, index: int, level: Tensor, num_frames: int) -> tuple[Tensor, Tensor]:
         """Key and value (B, T * h * w, D) of one level, the frames one after another."""
@@ -333,3 +359,36 @@ def _attention_bias(mask_embeddings: Tensor, guide: Tensor) -> Tensor:
     nonempty = logits.amax(-1, keepdim=True) >= 0
     outside = logits.sign_().clamp_(max=0)
     return outside.mul_(nonempty * torch.finfo(logits.dtype).max).unsqueeze(1)
+
+
+@torch.no_grad()
+def _bias_of_masks(masks: Tensor, size: tuple[int, int], bias: Tensor) -> Tensor:
+    """The bias (B, 1, N, cells) of cells that given masks touch; that of an object without a mask stays.
+
+    Args:
+        masks: bool (B, N, h, w).
+        size: (height, width) of the level.
+        bias: see :func:`_attention_bias`.
+    """
+    touched = F.adaptive_max_pool2d(masks.float(), size).flatten(2) > 0
+    given = torch.zeros_like(bias[:, 0]).masked_fill_(~touched, torch.finfo(bias.dtype).min)
+    return given.where(touched.any(-1, keepdim=True), bias[:, 0]).unsqueeze(1)
+
+
+def _of_tokens(bias: Tensor, tokens: int) -> Tensor:
+    """The bias (B, 1, N * K, cells) of all tokens of N objects: 0 for all but the first of each.
+
+    What a further prompt points at lies where the object's mask is wrong.
+    """
+    if tokens == 1:
+        return bias
+    of_all = bias.new_zeros(*bias.shape[:3], tokens, bias.shape[-1])
+    of_all[..., 0, :] = bias
+    return of_all.flatten(2, 3)
+
+
+def _within_groups(valid: Tensor) -> Tensor:
+    """Which tokens see each other, bool (B, 1, N * K, N * K): those of a group (B, N, K) that are no padding."""
+    objects, tokens = valid.shape[1:]
+    group = torch.arange(objects, device=valid.device).repeat_interleave(tokens)
+    return ((group.unsqueeze(1) == group) & valid.flatten(1).unsqueeze(1)).unsqueeze(1)

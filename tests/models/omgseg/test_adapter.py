@@ -32,7 +32,7 @@ from omgseg.registry import MODELS
 from omgseg.structures import NO_CLASS, Category, Segments, Task, Vocabulary
 from omgseg.structures.predictions import segments_of
 from omgseg.structures.run_lengths import decode_masks, encode_masks
-from tests.tiny_omgseg import CLIP_DIM, register_clip, scene, tiny_config
+from tests.tiny_omgseg import CLIP_DIM, clicks, register_clip, scene, tiny_config
 
 HEIGHT, WIDTH = 90, 140
 SCALE = (160, 96)
@@ -100,14 +100,6 @@ def pipeline_of_tests(frames: list[np.ndarray], task: str, is_video: bool) -> di
     )
     packed = PackClip().transform(Resize(SCALE).transform(results))
     return {key: [value] for key, value in packed.items()}
-
-
-def clicks(*of_objects: list[tuple[float, float, int]], masks=None, boxes=None, carry=None) -> Prompts:
-    """Clicks (x, y, label) on each object."""
-    most = max(len(own) for own in of_objects)
-    rows = [[*own, *[(0, 0, -1)] * (most - len(own))] for own in of_objects]
-    values = np.array(rows, np.float32).reshape(len(rows), most, 3)
-    return Prompts(values[..., :2], values[..., 2].astype(np.int8), boxes, masks, carry)
 
 
 class Largest(TorchDispatchMode):

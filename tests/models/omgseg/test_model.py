@@ -64,6 +64,10 @@ def test_published_keys_cover_the_head_and_nothing_is_left(golden_model):
     with torch.device("meta"):
         model = MODELS.build(model_config("convnext_large_d_320"))
     ours = {name for name in model.state_dict() if not name.startswith("image_encoder.")}
+    ours -= {
+        "prompt_encoder.correction_embed",
+        "prompt_encoder.given_mask_proj",
+    }  # not in the published model
     roots = [new for old, new in PREFIXES if old.startswith("panoptic_head.")]
     assert all(any(name.startswith(root) for root in roots) for name in ours)
     depths = {name.split(".")[2] for name in ours if name.startswith("query_decoder.layers.")}
