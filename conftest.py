@@ -24,6 +24,14 @@ def _folder_from_environment(variable: str) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def caches_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests neither fill the caches of whoever runs them nor profit from them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMGSEG_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def imports_out_of_garbage_collection() -> Iterator[None]:
     """Every dataset of mmengine collects garbage once: half a second if all imported objects are looked at."""
     gc.freeze()

@@ -77,6 +77,7 @@ setup(
         "open_clip_torch>=3.0",
         "opencv-python>=4.8",
         "pillow>=10",
+        "pyarrow>=15",
         "pycocotools>=2.0.8",
         "safetensors>=0.4",
         "scipy>=1.11",

@@ -66,6 +66,11 @@ def unique_name(name: str, used: set[str]) -> str:
     return unique
 
 
+def cache_folder(cache_dir: str | None = None) -> Path:
+    """`cache_dir`, else ``$OMGSEG_CACHE``, else ``~/.cache/omgseg``."""
+    return Path(cache_dir or os.environ.get("OMGSEG_CACHE") or "~/.cache/omgseg").expanduser()
+
+
 def file_sha256(path: str | Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal."""
     digest = hashlib.sha256()

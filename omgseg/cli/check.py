@@ -17,6 +17,7 @@ from pathlib import Path
 import omgseg
 from omgseg.cli.status import OK, SOME_FAILED
 from omgseg.compat import has_compiled_ops
+from omgseg.files import cache_folder
 
 PACKAGES = (
     "torch",
@@ -117,7 +118,7 @@ def _clip() -> dict[str, str]:
 
     cached = sorted(path.name for path in Path(HF_HUB_CACHE).glob("models--*") if "CLIP" in path.name)
     network = "no downloads (HF_HUB_OFFLINE)" if HF_HUB_OFFLINE else "downloaded if a config names them"
-    embeddings = Path(os.environ.get("OMGSEG_CACHE") or "~/.cache/omgseg").expanduser() / "text_embeddings"
+    embeddings = cache_folder() / "text_embeddings"
     files = [file for file in embeddings.glob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files) / 2**20
     return {

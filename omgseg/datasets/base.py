@@ -112,11 +112,15 @@ class SegmentationDataset(BaseDataset):
 
     def filter_data(self) -> list[dict[str, Any]]:
         """Called by mmengine after parsing. Nothing is filtered, but an empty dataset is a mistake."""
-        if not self.data_list:
+        if not len(self.data_list):
             raise NoSamples(f"{self.ann_file} holds no samples; see data/README.md#{self.README_ANCHOR}")
         if self._indices is None:  # otherwise a subset follows
-            self._wide = np.array([entry["width"] > entry["height"] for entry in self.data_list])
+            self._wide = self._wide_samples()
         return self.data_list
+
+    def _wide_samples(self) -> np.ndarray:
+        """Whether the image of each entry of the data list is wider than high, bool."""
+        return np.array([entry["width"] > entry["height"] for entry in self.data_list])
 
     @property
     def vocabulary(self) -> Vocabulary:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 
+from omgseg.datasets.annotation_index import BOX, CROWD, SEGMENTATION, AnnotationIndex
 from omgseg.datasets.base import SegmentationDataset
-from omgseg.datasets.files import annotations_of, read_json, read_sides
+from omgseg.datasets.files import read_sides
 from omgseg.datasets.problems import ProblemKind, read_all, report_problem
 from omgseg.registry import DATASETS
 from omgseg.structures import Vocabulary
@@ -25,6 +27,9 @@ class CocoInstanceDataset(SegmentationDataset):
     Masks are polygons or run lengths, compressed or not; they are drawn when a sample is read. Crowd regions are left
     out. ``data_prefix`` has the folder ``img``, below which ``file_name`` is, unless it is an absolute path. Training
     leaves out images without an instance; test mode keeps them, as test images have none.
+
+    The file is not held in memory: an :class:`AnnotationIndex` finds an image and its annotations there, and the data
+    list has the rows of the images that are samples.
 
     Args:
         only: the categories that are read, by a field of the file's ``categories`` and its values, such as
@@ -53,46 +58,74 @@ class CocoInstanceDataset(SegmentationDataset):
         self.boxes_only = boxes_only
         if boxes_only:
             self.SEG_FORMAT = "boxes"
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, serialize_data=False, **kwargs)  # rows are no objects
 
-    def load_data_list(self) -> list[dict[str, Any]]:
-        data = read_json(self.ann_file, ("images", "categories"), self.README_ANCHOR)
-        self._check_file(data)
-        annotations = annotations_of(data, self.ann_file)
-        if not annotations and not self.test_mode:
+    def load_data_list(self) -> np.ndarray:
+        self._index = AnnotationIndex(self.ann_file, ("images", "categories"), self.README_ANCHOR)
+        self._check_file()
+        if not self._index.num_annotations and not self.test_mode:
             needed = "boxes" if self.boxes_only else "masks"
             raise ValueError(
                 f"{self.ann_file}: 'annotations' is empty, training needs the {needed}; "
                 f"see data/README.md#{self.README_ANCHOR}"
             )
-        categories = data["categories"]
-        if self.only is not None:
-            categories = self._choose_categories(categories)
-            chosen = {category["id"] for category in categories}
-            annotations = [entry for entry in annotations if entry["category_id"] in chosen]
-        self.use_categories(categories, (entry["category_id"] for entry in annotations))
-        instances = self._instances(annotations)
-        images = data["images"]
+        self._instances = self._usable_annotations(self._annotations_of_categories())
+        is_sample = np.ones(self._index.num_images, bool)
         if not self.test_mode:
-            images = [image for image in images if image["id"] in instances]
-            if not images:
+            for row in np.flatnonzero(self._index.image_codes < 0):
+                hash(self._index.image(row)["id"])  # says what is wrong with it
+            is_sample = self._index.count(self._instances) > 0
+            if not is_sample.any():
                 raise ValueError(
                     f"{self.ann_file}: no image has an instance; 'image_id' of an annotation must be the 'id' of an "
                     "image, and 'iscrowd' 0"
                 )
-        if len(images) < len(data["images"]):
-            left_out = len(data["images"]) - len(images)
+        left_out = np.count_nonzero(~is_sample)
+        if left_out:
             print_log(
                 f"{self.ann_file}: {left_out} images without instance left out", "current", logging.INFO
             )
-        entries = read_all(
-            lambda image: self._entry(image, instances.get(image["id"], [])), images, where=self.ann_file
-        )
-        return [entry for entry in entries if entry]
+        return np.flatnonzero(self._readable_images(is_sample))
 
-    def _check_file(self, data: dict[str, Any]) -> None:
+    def _readable_images(self, is_sample: np.ndarray) -> np.ndarray:
+        """Which of some images, bool (images,), are samples that can be read; notes which of them are wide."""
+        readable, self._wide_images = np.zeros((2, len(is_sample)), bool)
+        row = -1
+
+        def candidates() -> Iterator[dict[str, Any]]:
+            nonlocal row
+            for row, image in enumerate(self._index.images()):
+                if is_sample[row]:
+                    yield image
+
+        def check(image: dict[str, Any]) -> None:
+            hash(image["id"])
+            entry = self._entry(image, [])
+            if entry is not None:
+                readable[row] = True
+                self._wide_images[row] = entry["width"] > entry["height"]
+
+        read_all(check, candidates(), where=self.ann_file)
+        return readable
+
+    def _wide_samples(self) -> np.ndarray:
+        return self._wide_images[self.data_list]
+
+    @force_full_init
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """The entry of a sample, read from the file."""
+        row = int(self.data_list[idx])
+        annotations = self._index.rows_of(row)
+        instances = [
+            {field: entry.get(field) for field in self._fields()}
+            for entry in map(self._index.annotation, annotations[self._instances[annotations]])
+        ]
+        entry = self._entry(self._index.image(row), instances)
+        return {**entry, "sample_idx": idx if idx >= 0 else len(self) + idx}
+
+    def _check_file(self) -> None:
         """Refuse a file of another kind; subclasses know how one looks."""
-        if data.get("annotations") and "segments_info" in data["annotations"][0]:
+        if self._index.num_annotations and "segments_info" in self._index.annotation(0):
             raise ValueError(
                 f"{self.ann_file} is a panoptic file (field 'segments_info'); CocoPanopticDataset reads it, this "
                 f"dataset reads instance files; see data/README.md#{self.README_ANCHOR}"
@@ -114,28 +147,56 @@ class CocoInstanceDataset(SegmentationDataset):
             self._vocabulary = Vocabulary(word for word in self._vocabulary if word.id in chosen)
         return categories
 
-    def _instances(self, annotations: list[dict[str, Any]]) -> dict[Any, list[dict[str, Any]]]:
-        """What the samples need of the annotations, by image id."""
-        instances = defaultdict(list)
-        shape = "bbox" if self.boxes_only else "segmentation"
-        fields = ["id", "category_id", shape]
-        if not self.boxes_only:
-            fields.append("area")
-            if self.test_mode:  # training has no use for a million of them
-                fields.append("bbox")
-        pseudo_labels = self.pseudo_labels
-        if pseudo_labels is not None:
-            fields.append("score")
-        for entry in annotations:
-            if not entry.get(shape):
-                text = self._without_box(entry) if self.boxes_only else self._without_mask(entry)
-                report_problem(ProblemKind.ANNOTATION, ValueError(text))
-            elif not entry.get("iscrowd") and (
-                pseudo_labels is None
-                or pseudo_labels.finds(entry, f"{self.ann_file}: annotation {entry['id']}")
-            ):
-                instances[entry["image_id"]].append({key: entry.get(key) for key in fields})
-        return dict(instances)
+    def _annotations_of_categories(self) -> np.ndarray:
+        """Which annotations are of the categories that are read, bool (annotations,); takes these as vocabulary."""
+        categories, ids = self._index.fields["categories"], self._index.category_ids
+        is_chosen = np.ones(len(ids), bool)
+        if self.only is not None:
+            categories = self._choose_categories(categories)
+            chosen = {category["id"] for category in categories}
+            is_chosen = np.array([category_id in chosen for category_id in ids], bool)
+
+        def used() -> Iterator[Any]:
+            for row in np.flatnonzero(self._index.categories < 0):
+                yield self._index.annotation(row)["category_id"]  # an error: there is none, or no id
+            yield from (category_id for category_id, taken in zip(ids, is_chosen, strict=True) if taken)
+
+        self.use_categories(categories, used())
+        return is_chosen[self._index.categories]
+
+    def _usable_annotations(self, candidates: np.ndarray) -> np.ndarray:
+        """Which of some annotations, bool (annotations,), are instances. What columns cannot tell is looked up."""
+        index = self._index
+        has_shape = index.has(BOX if self.boxes_only else SEGMENTATION)
+        usable = candidates & has_shape & ~index.has(CROWD)
+        doubtful = candidates & (~has_shape | (index.annotation_codes < 0))
+        if self.pseudo_labels is not None:
+            doubtful |= usable & np.isnan(index.scores)
+            usable &= index.scores >= self.pseudo_labels.min_score
+        for row in np.flatnonzero(doubtful):
+            usable[row] = self._is_instance(index.annotation(row))
+        return usable
+
+    def _is_instance(self, annotation: dict[str, Any]) -> bool:
+        if not annotation.get("bbox" if self.boxes_only else "segmentation"):
+            text = self._without_box(annotation) if self.boxes_only else self._without_mask(annotation)
+            report_problem(ProblemKind.ANNOTATION, ValueError(text))
+            return False
+        if annotation.get("iscrowd"):
+            return False
+        if self.pseudo_labels is not None:
+            where = f"{self.ann_file}: annotation {annotation['id']}"
+            if not self.pseudo_labels.finds(annotation, where):
+                return False
+        hash(annotation["image_id"])  # says what is wrong with it
+        return True
+
+    def _fields(self) -> list[str]:
+        """What samples need of an annotation."""
+        fields = ["id", "category_id", *(("bbox",) if self.boxes_only else ("segmentation", "area"))]
+        if self.test_mode and not self.boxes_only:  # training has no use for a million of them
+            fields.append("bbox")
+        return fields if self.pseudo_labels is None else [*fields, "score"]
 
     def _without_mask(self, annotation: dict[str, Any]) -> str:
         return (
@@ -196,9 +257,9 @@ class LVISDataset(CocoInstanceDataset):
     README_ANCHOR = "lvis"
     SOURCE = "lvis"
 
-    def _check_file(self, data: dict[str, Any]) -> None:
-        super()._check_file(data)
-        categories = data["categories"]
+    def _check_file(self) -> None:
+        super()._check_file()
+        categories = self._index.fields["categories"]
         if len(categories) == NUM_CATEGORIES_V05:
             raise ValueError(
                 f"{self.ann_file} is of LVIS v0.5 ({NUM_CATEGORIES_V05} categories with other ids than in v1); "

@@ -40,12 +40,21 @@ def read_json(path: str | Path, fields: Sequence[str], anchor: str) -> dict[str,
         data = parse_json(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{path} is not valid JSON ({error}); download it again") from error
+    check_fields(data, fields, path, anchor)
+    return data
+
+
+def check_fields(data: Any, fields: Sequence[str], path: str | Path, anchor: str) -> None:
+    """What a file holds must be a JSON object with the given fields.
+
+    Raises:
+        ValueError: naming the first field that is missing.
+    """
     missing = [field for field in fields if not isinstance(data, dict) or field not in data]
     if missing:
         raise ValueError(
             f"{path} has no field {missing[0]!r}; see data/README.md#{anchor} for the file meant"
         )
-    return data
 
 
 def annotations_of(data: dict[str, Any], path: str | Path) -> list[dict[str, Any]]:

@@ -116,8 +116,11 @@ def read_all(read: Callable[[Item], Entry], items: Iterable[Item], where: str) -
     """
     entries: list[Entry] = []
     for item in items:
-        with collecting(f"{where}, {str(item)[:80]}"):
+        try:
             entries.append(read(item))
+        except Exception:
+            with collecting(f"{where}, {str(item)[:80]}"):  # the text of an item takes longer than to read it
+                raise
     return entries
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import re
 import sqlite3
 import sys
@@ -25,6 +24,7 @@ from open_clip.model import _build_text_tower
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from omgseg.files import cache_folder
 from omgseg.models.checkpoints.loading import load_state
 from omgseg.models.checkpoints.reading import read_state_dict
 from omgseg.models.omgseg.classifier import ClassTexts
@@ -88,11 +88,6 @@ class CacheDamagedError(ValueError):
     """The file is not a cache of embeddings of this size."""
 
 
-def cache_folder(cache_dir: str | None = None) -> Path:
-    """`cache_dir`, else ``$OMGSEG_CACHE``, else ``~/.cache/omgseg``."""
-    return Path(cache_dir or os.environ.get("OMGSEG_CACHE") or "~/.cache/omgseg").expanduser()
-
-
 class TextCache:
     """Word to embedding. New words are appended; beyond `max_words` the least recently used ones are deleted.
 
@@ -100,7 +95,7 @@ class TextCache:
     damaged one is renamed (``.damaged``) and replaced by a new one.
 
     Args:
-        cache_dir: see :func:`cache_folder`.
+        cache_dir: see :func:`omgseg.files.cache_folder`.
         model_name, weights, templates: what the embeddings depend on; another value is another file.
         embed_dim: E.
         max_words: rows that are kept.
