@@ -284,6 +284,13 @@ def scene(sizes: HeadSizes) -> tuple[Tensor, Tensor]:
     The image is cut into regions with rough borders. Each has one query with a high score and several duplicates with
     lower ones and other borders; all name a class, so that none is left out for its score and masks overlap.
     """
+    with torch.device("cpu"):  # the same scene on every device
+        made = _scene(sizes)
+    classes, masks = (logits.to(torch.get_default_device()) for logits in made)
+    return classes, masks
+
+
+def _scene(sizes: HeadSizes) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(4)
     height, width = (side // STRIDES[0] for side in sizes.map_size)
     count, queries = min(NUM_ENTITIES, sizes.num_queries), sizes.num_queries

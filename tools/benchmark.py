@@ -7,6 +7,7 @@
     python tools/benchmark.py frames --json frames.json
     python tools/benchmark.py guests --json guests.json
     python tools/benchmark.py index --json index.json
+    python tools/benchmark.py gpu --json gpu.json
 
 head: decoder, read-out and losses against mmdet's Mask2FormerHead and MaskFormerFusionHead, with the same weights and
     sizes, in one process, taking turns. Time is the median; memory is the growth of the high-water mark of a fresh
@@ -33,6 +34,9 @@ guests: seconds of the read-outs of Mask2Former and EoMT, and of those of transf
 index: of a made-up COCO file of --images and --annotations, and of a third and a ninth of it: seconds and memory of a
     dataset's first start, which searches the file, and of the next one, which maps the index; a fresh process each.
     Needs Linux, by default 3 GB of disk and about ten minutes.
+gpu: of OMG-Seg ConvNeXt-L on a GPU: the whole model and its trunk alone, in float32 and bfloat16, with and without
+    torch.compile; the head beside mmdet's; read-outs, a training step, images, clicks and a stream; medians, and peaks
+    of the device's memory. Weights and words are random. --device cpu --quick: tiny sizes, to see that it runs.
 """
 
 from __future__ import annotations
@@ -47,7 +51,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # benchmarks/ is i
 
 import torch
 
-from benchmarks import frames, guests, index, metrics, sam, use
+from benchmarks import frames, gpu, guests, index, metrics, sam, use
 from benchmarks.head import CASES, run_case, run_checks, table
 from benchmarks.head_sides import HeadSizes
 from benchmarks.processes import environment
@@ -57,8 +61,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(required=True, metavar="{head,metrics,sam,use,frames,guests,index}")
-    modules = dict(metrics=metrics, sam=sam, use=use, frames=frames, guests=guests, index=index)
+    commands = parser.add_subparsers(required=True, metavar="{head,metrics,sam,use,frames,guests,index,gpu}")
+    modules = dict(metrics=metrics, sam=sam, use=use, frames=frames, guests=guests, index=index, gpu=gpu)
     for name, module in modules.items():
         command = commands.add_parser(name, help="see above")
         command.set_defaults(run=module.run)
