@@ -141,20 +141,23 @@ class ClipPreprocessor(BaseDataPreprocessor):
         return -(-size // self.size_divisor) * self.size_divisor
 
 
-def normalize(images: Tensor, image_shapes: list[tuple[int, int]], mean: Tensor, std: Tensor) -> Tensor:
+def normalize(
+    images: Tensor, image_shapes: list[tuple[int, int]], mean: Sequence[float], std: Sequence[float]
+) -> Tensor:
     """uint8 (B, T, 3, H, W) -> float (B * T, 3, H, W), zero in the padding.
 
     Args:
         image_shapes: (height, width) of the image in each of the B padded clips.
         mean, std: (3,) of pixel values in 0..1.
     """
-    mean, std = (
-        torch.as_tensor(x, dtype=torch.float32, device=images.device).view(3, 1, 1) for x in (mean, std)
+    mean, std = (  # written by the device: the host would wait for a copy
+        torch.cat([torch.full((1, 1, 1), number, device=images.device) for number in numbers])
+        for numbers in (mean, std)
     )
     normalized = (images.float() / 255 - mean) / std
     for clip, (height, width) in zip(normalized, image_shapes, strict=True):
-        clip[..., height:, :] = 0
-        clip[..., width:] = 0
+        clip[..., height:, :].zero_()
+        clip[..., width:].zero_()
     return normalized.flatten(0, 1)
 
 

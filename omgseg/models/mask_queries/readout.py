@@ -37,7 +37,7 @@ from torch import Tensor
 
 from omgseg.messages import did_you_mean
 from omgseg.models.geometry import MaskGeometry
-from omgseg.models.mask_queries.winners import blocks, mask_areas, winning_queries
+from omgseg.models.mask_queries.winners import blocks, mask_areas, saves_by_block, winning_queries
 from omgseg.structures import Task, Vocabulary
 from omgseg.structures.predictions import SEGMENT_SCORES
 
@@ -142,19 +142,32 @@ def read_panoptic(
         empty = torch.full(geometry.original, num_classes, dtype=torch.int32, device=scores.device)
         return [empty.clone() for _ in frames], {}
     winners = [winning_queries(logits, scores, geometry) for logits in frames]
-    won = sum(torch.bincount(rows.flatten(), minlength=len(scores)) for rows, _ in winners)
-    winning = won.nonzero().squeeze(1)
-    areas = torch.zeros_like(won)
-    for logits in frames:
-        areas[winning] += mask_areas(logits[winning], geometry)
+    won = sum(_count(rows, len(scores)) for rows, _ in winners)
+    if saves_by_block(scores):
+        winning = won.nonzero().squeeze(1)
+        areas = torch.zeros_like(won)
+        for logits in frames:
+            areas[winning] += mask_areas(logits[winning], geometry)
+    else:
+        areas = sum(mask_areas(logits, geometry) for logits in frames)
     values = _segment_values(won, areas, labels, num_things, num_classes, config.iou_thr, number)
     maps = []
     for rows, inside in winners:
         segments = values[rows.long()]
         if config.filter_low_score:
-            segments = segments.where(inside, segments.new_tensor(num_classes))
+            segments = torch.where(inside, segments, num_classes)
         maps.append(segments)
     return maps, _segment_scores(values, scores, num_classes)
+
+
+def _count(rows: Tensor, length: int) -> Tensor:
+    """How often each number of 0..length - 1 occurs, int64 (length,)."""
+    rows = rows.flatten()
+    if saves_by_block(rows):
+        return torch.bincount(rows, minlength=length)
+    # bincount would wait for the greatest number
+    counts = torch.zeros(length, dtype=torch.int64, device=rows.device)
+    return counts.index_add_(0, rows, torch.ones_like(rows, dtype=torch.int64))
 
 
 def _segment_values(
@@ -173,22 +186,26 @@ def _segment_values(
         areas: (K,), pixels of its mask.
     """
     survives = (won > 0) & (areas > 0) & (won / areas.clamp(min=1) >= iou_thr)
-    things = (survives & (labels < num_things)).nonzero().squeeze(1)
-    instance = torch.zeros_like(labels)
-    instance[things] = (
-        torch.arange(1, len(things) + 1, device=labels.device) if number is None else number(things)
-    )
+    is_thing = survives & (labels < num_things)
+    if number is None:
+        instance = is_thing.cumsum(0) * is_thing
+    else:
+        things = is_thing.nonzero().squeeze(1)
+        instance = torch.zeros_like(labels)
+        instance[things] = number(things)
     value = torch.where(survives, labels + instance * INSTANCE_OFFSET, num_classes)
     # the numbers of a stream without an end outgrow int32 when they are encoded
-    return value if value.max() > torch.iinfo(torch.int32).max else value.int()
+    is_large = number is not None and bool(value.max() > torch.iinfo(torch.int32).max)
+    return value if is_large else value.int()
 
 
 def _segment_scores(values: Tensor, scores: Tensor, num_classes: int) -> dict[int, float]:
     """The score of each map value but void; several queries may share one of stuff."""
     best: dict[int, float] = {}
-    for value, score in zip(values.tolist(), scores.tolist(), strict=True):
+    both = torch.stack((values.double(), scores.double()))  # the host waits once
+    for value, score in zip(*both.tolist(), strict=True):
         if value != num_classes:
-            best[value] = max(score, best.get(value, 0.0))
+            best[int(value)] = max(score, best.get(int(value), 0.0))
     return best
 
 
@@ -264,8 +281,10 @@ def read_semantic(class_probs: Tensor, mask_logits: Tensor, geometry: MaskGeomet
     highest = weights.amax(0) if len(weights) else class_probs.new_zeros(len(mask_logits))
     labels = torch.empty(geometry.original, dtype=torch.int64, device=class_probs.device)
     for block in blocks(geometry, mask_logits.shape[-2:]):
-        greatest = mask_logits[(slice(None), *block.cells)].flatten(1).amax(1)
-        voters = (highest * greatest.sigmoid() > NEGLIGIBLE).nonzero().squeeze(1)
+        voters = slice(None)
+        if saves_by_block(mask_logits):
+            greatest = mask_logits[(slice(None), *block.cells)].flatten(1).amax(1)
+            voters = (highest * greatest.sigmoid() > NEGLIGIBLE).nonzero().squeeze(1)
         masks = block.resize(mask_logits, voters).sigmoid_()
         votes = weights[:, voters] @ masks.flatten(1)
         labels[block.result] = votes.argmax(0).view(masks.shape[1:])

@@ -59,7 +59,7 @@ class Block:
     def cells(self) -> tuple[slice, slice]:
         return self.rows.cells, self.columns.cells
 
-    def resize(self, logits: Tensor, chosen: Tensor) -> Tensor:
+    def resize(self, logits: Tensor, chosen: Tensor | slice) -> Tensor:
         """The `chosen` (N,) of the masks (K, h, w) -> (N, rows, columns) of the block.
 
         Bit for bit what :meth:`MaskGeometry.resize` has there if the original is as large as the image (and the
@@ -150,8 +150,10 @@ def winning_queries(
     Returns:
         Row of the winner, int32 (H, W), and whether the pixel lies in the winner's own mask, bool (H, W).
     """
-    least, greatest = _bounds(logits)
     scores = scores.view(-1, 1, 1)
+    if not saves_by_block(logits):
+        return _winners_of_whole_maps(logits, scores, geometry, activation)
+    least, greatest = _bounds(logits)
     reached = (scores * activation(least)).amax(0)
     possible = scores * activation(greatest) * (1 + _SLACK) >= reached
     rows = torch.empty(geometry.original, dtype=torch.int32, device=logits.device)
@@ -165,10 +167,37 @@ def winning_queries(
     return rows, inside
 
 
+def saves_by_block(logits: Tensor) -> bool:
+    """Whether queries are left out block by block: on CPUs. Of another device the host would have to learn which ones
+    for each block, and wait for it."""
+    return logits.is_cpu
+
+
+def _winners_of_whole_maps(
+    logits: Tensor, scores: Tensor, geometry: MaskGeometry, activation: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """:func:`winning_queries` of all queries, a few whole masks at a time; equal to rounding."""
+    best = logits.new_full(geometry.original, -1.0)
+    winner = torch.zeros_like(best, dtype=torch.int32)
+    inside = torch.zeros_like(best, dtype=torch.bool)
+    for rows, resized in geometry.resized_chunks(logits):
+        probability = activation(resized)
+        highest, row = (probability * scores[rows]).max(0)
+        own = probability.gather(0, row.unsqueeze(0)).squeeze(0) >= 0.5
+        better = highest > best
+        best = torch.where(better, highest, best)
+        winner = torch.where(better, row.int() + rows.start, winner)
+        inside = torch.where(better, own, inside)
+    return winner, inside
+
+
 def mask_areas(
     logits: Tensor, geometry: MaskGeometry, activation: Callable[[Tensor], Tensor] = torch.sigmoid
 ) -> Tensor:
     """Pixels (K,) where the mask probability is at least one half; see :func:`winning_queries`."""
+    if not saves_by_block(logits):
+        chunks = geometry.resized_chunks(logits)
+        return torch.cat([(activation(resized) >= 0.5).flatten(1).sum(1) for _, resized in chunks])
     least, greatest = _bounds(logits)
     areas = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
     for block in blocks(geometry, logits.shape[-2:]):

@@ -1,9 +1,13 @@
 """The pixel decoder of Mask2Former (arXiv:2112.01527, section 3.2).
 
-Its multi-scale deformable attention also runs, and runs fast, without compiled operators.
+Its multi-scale deformable attention also runs, and runs fast, without compiled operators, and the host does not wait
+for the device.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +17,7 @@ from mmcv.ops.multi_scale_deform_attn import (
     multi_scale_deformable_attn_pytorch,
 )
 from mmdet.models.layers import MSDeformAttnPixelDecoder
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from omgseg.compat import has_compiled_ops
@@ -105,6 +109,32 @@ class _LightAttention(torch.autograd.Function):
         return to_value, None, to_locations, to_weights
 
 
+class Levels(NamedTuple):
+    """The maps whose cells are the keys, one after another.
+
+    Attributes:
+        sizes: height and width of each, known to the host.
+        shapes: the same, int64 (levels, 2), on the device.
+        starts: int64 (levels,), the first key of each, on the device.
+    """
+
+    sizes: list[tuple[int, int]]
+    shapes: Tensor
+    starts: Tensor
+
+    @classmethod
+    def of(cls, maps: Sequence[Tensor]) -> Levels:
+        """Those of maps (B, C, h, w); the host does not wait for the device."""
+        sizes = [tuple(level.shape[-2:]) for level in maps]
+        shapes = _on_device([side for size in sizes for side in size], maps[0].device).view(-1, 2)
+        return cls(sizes, shapes, shapes.prod(1).cumsum(0) - shapes.prod(1))
+
+
+def _on_device(numbers: Sequence[int], device: torch.device) -> Tensor:
+    """int64 (n,), written by the device: it would have to be waited for if it copied them."""
+    return torch.cat([torch.full((1,), number, dtype=torch.int64, device=device) for number in numbers])
+
+
 class DeformableAttention(MultiScaleDeformableAttention):
     """mmcv's module with another forward: same parameters, same result.
 
@@ -119,8 +149,7 @@ class DeformableAttention(MultiScaleDeformableAttention):
         identity: Tensor | None = None,
         query_pos: Tensor | None = None,
         reference_points: Tensor | None = None,
-        spatial_shapes: Tensor | None = None,
-        level_start_index: Tensor | None = None,
+        levels: Levels | None = None,
         **_: object,
     ) -> Tensor:
         """Attend from every query to its sampling points.
@@ -131,8 +160,7 @@ class DeformableAttention(MultiScaleDeformableAttention):
             identity: (B, N, C), what the result is added to; `query` where None.
             query_pos: (B, N, C), added to the query.
             reference_points: (B, N, levels, 2), in 0..1.
-            spatial_shapes: int64 (levels, 2), height and width.
-            level_start_index: int64 (levels,), where a level starts in the K keys.
+            levels: what the K keys are of.
 
         Returns:
             (B, N, C).
@@ -147,17 +175,17 @@ class DeformableAttention(MultiScaleDeformableAttention):
         offsets = self.sampling_offsets(query).view(batch, num_queries, *grid, 2)
         weights = self.attention_weights(query).view(batch, num_queries, self.num_heads, -1).softmax(-1)
         weights = weights.view(batch, num_queries, *grid)
-        size = spatial_shapes.flip(-1)[None, None, None, :, None, :]
+        size = levels.shapes.flip(-1)[None, None, None, :, None, :]
         locations = reference_points[:, :, None, :, None, :] + offsets / size
 
         if has_compiled_ops() and not value.is_cpu and value.dtype != torch.bfloat16:
             attended = MultiScaleDeformableAttnFunction.apply(
-                value, spatial_shapes, level_start_index, locations, weights, self.im2col_step
+                value, levels.shapes, levels.starts, locations, weights, self.im2col_step
             )
         elif torch.is_grad_enabled() and value.shape[-1] < WIDE_HEAD:
-            attended = multi_scale_deformable_attn_pytorch(value, spatial_shapes.tolist(), locations, weights)
+            attended = multi_scale_deformable_attn_pytorch(value, levels.sizes, locations, weights)
         else:
-            attended = _LightAttention.apply(value, spatial_shapes.tolist(), locations, weights)
+            attended = _LightAttention.apply(value, levels.sizes, locations, weights)
         return self.dropout(self.output_proj(attended)) + identity
 
 
@@ -171,19 +199,43 @@ class PixelDecoder(MSDeformAttnPixelDecoder):
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        self.postional_encoding = _OncePerBatch(self.postional_encoding)
         attention = dict(kwargs["encoder"]["layer_cfg"]["self_attn_cfg"], batch_first=True)
         for layer in self.encoder.layers:
             layer.self_attn = DeformableAttention(**attention)
 
+    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """As mmdet's, which waits for the device to learn the sizes of maps: 15 times, and in each layer once more."""
+        coarse = list(features)[::-1][: self.num_encoder_levels]
+        levels = Levels.of(coarse)
+        maps = [convolution(level) for convolution, level in zip(self.input_convs, coarse, strict=True)]
+        query = torch.cat([level.flatten(2).transpose(1, 2) for level in maps], dim=1)
+        places = torch.cat([_centres(size, query.device) for size in levels.sizes])
+        memory = self.encoder(
+            query=query,
+            query_pos=torch.cat([self._positions(index, level) for index, level in enumerate(maps)], dim=1),
+            key_padding_mask=None,
+            spatial_shapes=None,
+            level_start_index=None,
+            valid_ratios=None,
+            reference_points=places[None, :, None].expand(len(query), -1, len(maps), -1),
+            levels=levels,
+        )
+        counts = [height * width for height, width in levels.sizes]
+        parts = memory.transpose(1, 2).split(counts, dim=-1)
+        outs = [part.unflatten(-1, size) for part, size in zip(parts, levels.sizes, strict=True)]
+        for index in reversed(range(self.num_input_levels - self.num_encoder_levels)):
+            lateral = self.lateral_convs[index](features[index])
+            above = F.interpolate(outs[-1], lateral.shape[-2:], mode="bilinear", align_corners=False)
+            outs.append(self.output_convs[index](lateral + above))
+        return self.mask_feature(outs[-1]), outs[: self.num_outs]
 
-class _OncePerBatch(nn.Module):
-    """Computes the position encoding of the first image only: no image is padded here, so all have the same."""
+    def _positions(self, index: int, level: Tensor) -> Tensor:
+        """Position and level encoding (1, h * w, C) of a map (B, C, h, w), the same for all images: none is padded."""
+        positions = self.postional_encoding(level.new_zeros((1, *level.shape[-2:]), dtype=torch.bool))
+        return positions.flatten(2).transpose(1, 2) + self.level_encoding.weight[index]
 
-    def __init__(self, encoding: nn.Module) -> None:
-        super().__init__()
-        self.encoding = encoding
 
-    def forward(self, padding: Tensor) -> Tensor:
-        """(B, h, w) -> (1, C, h, w)."""
-        return self.encoding(padding[:1])
+def _centres(size: tuple[int, int], device: torch.device) -> Tensor:
+    """x and y of the cells of a map in 0..1, float32 (h * w, 2), row by row."""
+    y, x = ((torch.arange(side, dtype=torch.float32, device=device) + 0.5) / side for side in size)
+    return torch.stack(torch.broadcast_tensors(x[None, :], y[:, None]), dim=-1).flatten(0, 1)
