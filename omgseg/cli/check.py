@@ -96,7 +96,7 @@ def _compute() -> dict[str, str]:
     rows["mmcv operators"] = (
         "compiled"
         if has_compiled_ops()
-        else "not compiled; attention runs in PyTorch, which is slower on GPUs"
+        else "not compiled; attention runs in PyTorch, on GPUs as Triton kernels"
     )
     return rows
 

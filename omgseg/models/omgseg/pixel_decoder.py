@@ -6,7 +6,8 @@ for the device.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -109,6 +110,16 @@ class _LightAttention(torch.autograd.Function):
         return to_value, None, to_locations, to_weights
 
 
+@cache
+def _triton_form() -> Callable[..., Tensor] | None:
+    """The attention as Triton kernels; None where PyTorch comes without Triton, as on some systems."""
+    try:
+        from omgseg.models.omgseg.deformable_kernel import TritonDeformableAttention
+    except ImportError:
+        return None
+    return TritonDeformableAttention.apply
+
+
 class Levels(NamedTuple):
     """The maps whose cells are the keys, one after another.
 
@@ -138,8 +149,9 @@ def _on_device(numbers: Sequence[int], device: torch.device) -> Tensor:
 class DeformableAttention(MultiScaleDeformableAttention):
     """mmcv's module with another forward: same parameters, same result.
 
-    Uses the compiled operator where there is one for the device; else a weighted gather, and for narrow heads with
-    gradient the ``grid_sample`` form (each the fastest of its case). ``batch_first`` is required.
+    Uses mmcv's compiled operator on GPUs where it is there and takes the type, else our Triton kernels; on CPUs a
+    weighted gather, and for narrow heads with gradient the ``grid_sample`` form (each the fastest of its case).
+    ``batch_first`` is required.
     """
 
     def forward(
@@ -178,10 +190,13 @@ class DeformableAttention(MultiScaleDeformableAttention):
         size = levels.shapes.flip(-1)[None, None, None, :, None, :]
         locations = reference_points[:, :, None, :, None, :] + offsets / size
 
+        triton_form = _triton_form() if value.is_cuda else None
         if has_compiled_ops() and not value.is_cpu and value.dtype != torch.bfloat16:
             attended = MultiScaleDeformableAttnFunction.apply(
                 value, levels.shapes, levels.starts, locations, weights, self.im2col_step
             )
+        elif triton_form is not None:
+            attended = triton_form(value, levels.shapes, levels.starts, locations, weights)
         elif torch.is_grad_enabled() and value.shape[-1] < WIDE_HEAD:
             attended = multi_scale_deformable_attn_pytorch(value, levels.sizes, locations, weights)
         else:
