@@ -114,7 +114,7 @@ def measure(num_images: int, num_annotations: int, folder: Path) -> dict[str, An
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=int, default=300_000, help="of the largest file (default 300000)")
     parser.add_argument("--annotations", type=int, default=4_000_000, help="likewise (default 4000000)")
-    parser.add_argument("--folder", type=Path, help="for the files, 3 GB by default (default: the system's)")
+    parser.add_argument("--folder", type=Path, help="of the files, 5 GB (default: the system's)")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
 
 

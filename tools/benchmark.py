@@ -33,7 +33,7 @@ guests: seconds of the read-outs of Mask2Former and EoMT, and of those of transf
     made-up outputs. Needs the extra omgseg[guests], about 3 GB of memory and half a minute.
 index: of a made-up COCO file of --images and --annotations, and of a third and a ninth of it: seconds and memory of a
     dataset's first start, which searches the file, and of the next one, which maps the index; a fresh process each.
-    Needs Linux, by default 3 GB of disk and about ten minutes.
+    Needs Linux, by default 5 GB of disk and about ten minutes.
 gpu: of OMG-Seg ConvNeXt-L on a GPU: the whole model and its trunk alone, in float32 and bfloat16, with and without
     torch.compile; the head beside mmdet's; read-outs, a training step, images, clicks and a stream; medians, and peaks
     of the device's memory. Weights and words are random. --device cpu --quick: tiny sizes, to see that it runs.
