@@ -11,8 +11,8 @@ import numpy as np
 from torch import Tensor
 
 from omgseg.inference.abilities import UnsupportedRequest
+from omgseg.inference.pixels import ImageInput, to_image
 from omgseg.inference.results import SegmentationResult
-from omgseg.inference.sources import ImageInput, to_image
 from omgseg.inference.words import Words, to_vocabulary
 from omgseg.protocols import Example
 from omgseg.structures import NO_CLASS, Vocabulary

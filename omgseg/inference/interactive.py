@@ -11,9 +11,9 @@ import numpy as np
 from torch import Tensor
 
 from omgseg.inference.abilities import UnsupportedRequest, require_prompts
+from omgseg.inference.pixels import ImageInput, to_image
 from omgseg.inference.results import SegmentationResult
 from omgseg.inference.running import check_share, locked
-from omgseg.inference.sources import ImageInput, to_image
 from omgseg.inference.words import Words, choose_names, choose_word
 from omgseg.protocols import ExemplarModel, Exemplars, ImageState, MaskSet, PromptableModel, Prompts, Proposer
 from omgseg.structures import NO_CLASS, Category, Task, Vocabulary
@@ -107,7 +107,7 @@ class InteractivePredictor:
         error no image is set, also not the previous one.
 
         Args:
-            image: a file, RGB uint8 (H, W, 3), or a PIL image.
+            image: a file, an RGB array, a tensor or a PIL image, see :mod:`omgseg.inference.pixels`.
 
         Raises:
             FileNotFoundError, OSError, ValueError, TypeError: the image cannot be read; the message says why.

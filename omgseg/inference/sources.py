@@ -8,31 +8,33 @@ directly in it.
 from __future__ import annotations
 
 import glob
+import io
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlparse
 
 import numpy as np
+import torch
 from PIL import Image
 
+from omgseg.inference.pixels import ImageInput, described, to_image, to_video
 from omgseg.inference.video_files import (
     VIDEO_SUFFIXES,
     Frame,
+    is_video_file,
     probe_video,
     read_camera,
     read_video,
     shown_address,
 )
-from omgseg.structures.images import IMAGE_SUFFIXES, read_image, upright
+from omgseg.structures.images import IMAGE_SUFFIXES
 
-ImageInput = str | Path | np.ndarray | Image.Image
-"""An image file, RGB uint8 (H, W, 3), or a PIL image."""
 OnError = Callable[[str, Exception], None]
-SourceInput = ImageInput | int | Sequence[ImageInput]
+SourceInput = ImageInput | int | Sequence[ImageInput] | Iterator[ImageInput]
 LIVE_SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt")
 """URL schemes of streams that do not wait for the reader."""
 
@@ -46,11 +48,11 @@ class Source:
         read: opens the source and iterates its frames; gets the `on_error` of :meth:`frames`.
         is_video: whether the images are the frames of one video, all of one size.
         is_single: whether it is one image.
-        path: the file or folder; None for arrays, cameras and streams.
+        path: the file or folder; None for arrays, generators, cameras and streams.
         fps: frames per second of a video, if known.
         length: number of images or frames, if known; for video files as the container states it, which may be wrong.
         is_live: whether frames arrive without being asked for.
-        images: the images, which can be read in any order; None for video files, cameras and streams.
+        images: the images, which can be read in any order; None for video files, generators, cameras and streams.
     """
 
     read: Callable[[OnError | None], Iterator[Frame]]
@@ -85,9 +87,12 @@ def open_source(source: SourceInput | Source, as_video: bool = False) -> Source:
     Args:
         source: an image file; a video file; a folder of independent images, including its sub-folders, or with
             `as_video` of the frames of one video, without sub-folders; a glob (``"photos/**/*.jpg"``); an RGB image
-            uint8 (H, W, 3); a video uint8 (T, H, W, 3); a PIL image; the number of a camera; the URL of a stream; or a
-            list of images.
-        as_video: whether the images of a folder or list are the frames of one video.
+            uint8 (H, W, 3); a video uint8 (T, H, W, 3); a PIL image; the number of a camera; the URL of a stream; a
+            list of images; or a generator of images, which is read once, and as far as results are asked for. How
+            other arrays and tensors are read says :mod:`omgseg.inference.pixels`. Whether a file is an image or a
+            video is decided by its content, see :func:`~omgseg.inference.video_files.is_video_file`; which files of a
+            folder or glob are either, by their endings.
+        as_video: whether the images of a folder, list or generator are the frames of one video.
 
     Raises:
         FileNotFoundError: the file does not exist, or a folder or glob has no images.
@@ -97,10 +102,10 @@ def open_source(source: SourceInput | Source, as_video: bool = False) -> Source:
     if isinstance(source, Source):
         return source
     if isinstance(source, np.ndarray) and source.ndim == 4:
-        return _from_images(list(check_array(source, 3, 4)), "video", is_video=True)
-    if isinstance(source, (np.ndarray, Image.Image)):
-        if isinstance(source, np.ndarray):
-            check_array(source, 3, 4)
+        return _from_images(list(to_video(source)), "video", is_video=True)
+    if isinstance(source, (np.ndarray, torch.Tensor)):
+        return _from_images([to_image(source)], "image", is_single=True)
+    if isinstance(source, Image.Image):
         return _from_images([source], "image", is_single=True)
     if isinstance(source, int) and not isinstance(source, bool):
         return Source(lambda _: read_camera(source), f"camera{source}", is_video=True, is_live=True)
@@ -110,9 +115,11 @@ def open_source(source: SourceInput | Source, as_video: bool = False) -> Source:
         return _from_path(_to_path(source), as_video)
     if isinstance(source, Sequence):
         return _from_list(source, as_video)
+    if isinstance(source, Iterator) and not isinstance(source, io.IOBase):
+        return _from_iterator(source, as_video)
     raise TypeError(
-        "a source is a path, a URL, a camera's number, an RGB array, a PIL image or a list of images, "
-        f"not {described(source)}"
+        "a source is a path, a URL, a camera's number, an RGB array, a tensor, a PIL image, or a list or generator of "
+        f"images, not {described(source)}"
     )
 
 
@@ -142,12 +149,12 @@ def expand(source: SourceInput | Source) -> list[ImageInput] | None:
 
 
 def is_video_input(source: object) -> bool:
-    """Whether an input is a video: an address, a file with the ending of a video, or an array (T, H, W, 3)."""
+    """Whether an input is a video: an address, the file of a video, or an array (T, H, W, 3)."""
     if isinstance(source, np.ndarray):
         return source.ndim == 4
     if isinstance(source, str) and "://" in source:
         return True
-    return isinstance(source, (str, Path)) and Path(source).suffix.lower() in VIDEO_SUFFIXES
+    return isinstance(source, (str, Path)) and is_video_file(Path(source))
 
 
 def _to_path(source: str | Path) -> Path:
@@ -219,23 +226,46 @@ def _from_images(
     first: int = 0,
 ) -> Source:
     def read(on_error: OnError | None) -> Iterator[Frame]:
-        shape = None
-        for index, image in enumerate(images, first):
-            file = Path(image) if isinstance(image, (str, Path)) else None
-            image_name = _image_name(image, name if is_single else f"{index:05d}")
-            try:
-                pixels = to_image(image)
-            except (OSError, ValueError, TypeError) as error:
-                if on_error is None or is_video:
-                    raise
-                on_error(str(file or f"input {index}"), error)
-                continue
-            if is_video:
-                shape = shape or pixels.shape
-                _check_size(str(file or f"frame {index}"), pixels.shape, shape)
-            yield Frame(pixels, file, image_name, index if is_video else 0)
+        return _read_images(images, name if is_single else None, first, is_video, on_error)
 
     return Source(read, name, is_video, is_single, path, length=len(images), images=images)
+
+
+def _from_iterator(images: Iterator[ImageInput], as_video: bool) -> Source:
+    name, unread = "generator", [images]
+
+    def read(on_error: OnError | None) -> Iterator[Frame]:
+        if not unread:
+            raise ValueError("a generator gives its images once, and was read already; give a list of them")
+        return _read_images(unread.pop(), None, 0, as_video, on_error)
+
+    return Source(read, name, is_video=as_video)
+
+
+def _read_images(
+    images: Iterable[ImageInput], name: str | None, first: int, is_video: bool, on_error: OnError | None
+) -> Iterator[Frame]:
+    """The images as frames.
+
+    Args:
+        name: of images without a file; None: their numbers, the first of which is `first`.
+        is_video, on_error: see :class:`Source`.
+    """
+    shape = None
+    for index, image in enumerate(images, first):
+        file = Path(image) if isinstance(image, (str, Path)) else None
+        image_name = _image_name(image, f"{index:05d}" if name is None else name)
+        try:
+            pixels = to_image(image)
+        except (OSError, ValueError, TypeError) as error:
+            if on_error is None or is_video:
+                raise
+            on_error(str(file or f"input {index}"), error)
+            continue
+        if is_video:
+            shape = shape or pixels.shape
+            _check_size(str(file or f"frame {index}"), pixels.shape, shape)
+        yield Frame(pixels, file, image_name, index if is_video else 0)
 
 
 def _image_name(image: ImageInput, default: str) -> str:
@@ -324,75 +354,6 @@ class FrameReader:
             self._next = -1
             raise
         self._length, self._next = self._next, -1  # the iterator is exhausted
-
-
-def to_image(image: ImageInput) -> np.ndarray:
-    """Any image as uint8 RGB (H, W, 3), rotated as its metadata say.
-
-    Raises:
-        FileNotFoundError, OSError, ValueError: see :func:`~omgseg.structures.images.read_image`; or an array has
-            another type or shape.
-        TypeError: the image is not an :data:`ImageInput`.
-    """
-    if isinstance(image, (str, Path)):
-        return read_image(image)
-    if isinstance(image, Image.Image):
-        return upright(image, "the picture")
-    if isinstance(image, np.ndarray):
-        return check_array(image, 3)
-    raise TypeError(
-        f"an image is a file, an RGB array uint8 (H, W, 3) or a PIL image, not {described(image)}"
-    )
-
-
-def check_array(array: np.ndarray, *dimensions: int) -> np.ndarray:
-    """The array, if it is an RGB image (3 dimensions) or an RGB video (4).
-
-    Args:
-        array: the array.
-        dimensions: accepted numbers of dimensions, of 3 and 4.
-
-    Raises:
-        ValueError: the array has another type or shape; the message says how to convert it.
-    """
-    if array.dtype == np.uint8 and array.ndim in dimensions and array.shape[-1] == 3 and 0 not in array.shape:
-        return array
-    kinds = {3: "an RGB image uint8 (H, W, 3)", 4: "a video uint8 (T, H, W, 3)"}
-    expected = " or ".join(kinds[number] for number in dimensions)
-    raise ValueError(f"expected {expected}, got {array.dtype} {array.shape}{_conversion(array)}")
-
-
-def _conversion(array: np.ndarray) -> str:
-    """The end of the error: the expressions that convert an array to RGB uint8 (H, W, 3)."""
-    steps = []
-    if np.issubdtype(array.dtype, np.floating):
-        in_unit = bool(array.size) and 0 <= float(array.min()) and float(array.max()) <= 1
-        steps.append(f"({'image * 255' if in_unit else 'image'}).round().astype(np.uint8)")
-    elif array.dtype == np.uint16:
-        steps.append("(image >> 8).astype(np.uint8)")
-    elif array.dtype != np.uint8:
-        steps.append("image.astype(np.uint8), if it holds 0 to 255")
-    if array.ndim == 2:
-        steps.append("np.stack([image] * 3, axis=-1), as it is grey")
-    elif array.ndim == 3 and array.shape[-1] == 1:
-        steps.append("np.repeat(image, 3, axis=-1), as it is grey")
-    elif array.ndim == 3 and array.shape[-1] == 4:
-        steps.append("image[..., :3], which leaves the transparency out")
-    elif array.ndim == 3 and array.shape[0] == 3 != array.shape[-1]:
-        steps.append("image.transpose(1, 2, 0), as the channels come first")
-    return f"; convert it with {', then '.join(steps)}" if steps else ""
-
-
-def described(value: object) -> str:
-    """The type of a value that is not an input, with the conversion to one if there is one."""
-    kind = type(value).__name__
-    if hasattr(value, "permute") and hasattr(value, "numpy"):
-        shape = tuple(value.shape)
-        order = ".permute(1, 2, 0)" if len(shape) == 3 and shape[0] in (1, 3) else ""
-        return f"{kind} {shape}; give the array image{order}.cpu().numpy(), uint8 (H, W, 3)"
-    if isinstance(value, (Set, Iterator)):
-        return f"{kind}, which has no order or no length; give a list: list(...)"
-    return kind
 
 
 def list_images(folder: str | Path, recursive: bool = False) -> list[Path]:

@@ -30,8 +30,22 @@ VIDEO_SUFFIXES = (
     ".m2ts",
     ".wmv",
     ".flv",
+    ".f4v",
     ".3gp",
+    ".3g2",
+    ".asf",
+    ".ogv",
+    ".vob",
+    ".m2v",
+    ".mxf",
 )
+FILM_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,mxf"
+"""Formats that FFmpeg may open where the name of a file does not say that it is a video. Play lists are left out, as
+they make a decoder read other files."""
+_PICTURES = (b"\x89PNG", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""Beginnings of PNG, BMP and TIFF."""
+_EITHER = (b"GIF8", b"\xff\xd8\xff")
+"""Beginnings of GIF and JPEG: pictures, or animations and streams of JPEGs."""
 OPEN_TIMEOUT = 10.0
 READ_TIMEOUT = 10.0
 """Seconds without an answer after which a stream counts as lost."""
@@ -58,6 +72,32 @@ class Frame:
     name: str
     index: int = 0
     time: float | None = None
+
+
+def is_video_file(path: Path) -> bool:
+    """Whether a file is a video, by its content; a GIF, a JPEG, and what cannot be read, by its name."""
+    is_called_so = path.suffix.lower() in VIDEO_SUFFIXES
+    if not path.is_file():
+        return is_called_so
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return is_called_so
+    if head.startswith(_EITHER):
+        return is_called_so
+    if head.startswith(_PICTURES) or (head[:4] == b"RIFF" and head[8:] == b"WEBP"):
+        return False
+    return is_called_so or _holds_film(path)
+
+
+def _holds_film(path: Path) -> bool:
+    try:
+        options = {"format_whitelist": FILM_FORMATS}
+        with av.open(str(path), options=options, metadata_errors="ignore") as container:
+            return bool(container.streams.video)
+    except (av.error.FFmpegError, OSError, ValueError):
+        return False
 
 
 def probe_video(path: str | Path) -> tuple[float | None, int | None]:

@@ -18,13 +18,12 @@ import numpy as np
 from gradio.components import Component
 from PIL import Image, UnidentifiedImageError
 
-from omgseg.inference.video_files import VIDEO_SUFFIXES
+from omgseg.inference.video_files import FILM_FORMATS
 from omgseg.structures.images import upright
 
 MEGABYTE = 1 << 20
 PICTURES = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-FILMS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif"
-"""Formats that FFmpeg may open. Play lists are left out, as they make a decoder read other files."""
+
 
 
 class Refused(ValueError):
@@ -251,10 +250,8 @@ def check_film(path: str | None, limits: Limits) -> FilmFacts:
     if path is None:
         raise Refused("Upload a video first.")
     _check_size(path, limits)
-    if Path(path).suffix.lower() not in VIDEO_SUFFIXES:
-        raise Refused(f"A video's name must end in one of {', '.join(VIDEO_SUFFIXES)}.")
     try:
-        with av.open(path, options={"format_whitelist": FILMS}, metadata_errors="ignore") as container:
+        with av.open(path, options={"format_whitelist": FILM_FORMATS}, metadata_errors="ignore") as container:
             if not container.streams.video:
                 raise Refused("This file has no pictures in it. Upload a video.")
             stream = container.streams.video[0]

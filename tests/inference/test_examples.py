@@ -65,7 +65,7 @@ def test_one_example_for_many_images_and_for_videos(seg):
         ((IMAGE, IMAGE), r"mask has the shape \(40, 50, 3\).*one number per pixel"),
         ((IMAGE, np.zeros_like(MASK)), "mask is empty: mark what to segment"),
         ((IMAGE, MASK.astype(int) - 1), "mask holds -1; 0 is background"),
-        ((IMAGE[..., 0], MASK), r"expected an RGB image uint8 \(H, W, 3\)"),
+        ((IMAGE[..., :2], MASK), r"expected an RGB image uint8 \(H, W, 3\)"),
     ],
 )
 def test_mistakes_in_an_example(seg, example, message):

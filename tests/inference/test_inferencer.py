@@ -117,6 +117,20 @@ def test_batches_give_what_single_images_give(seg, model, folder, batch_size):
     assert sum(sizes(model, "predict")) == 10 and max(sizes(model, "predict")) == batch_size
 
 
+def test_generators_are_sources(seg, image, photo):
+    """Of images, of the frames of a video, and of as many images as are asked for."""
+    found = seg((photo if number else image for number in range(2)), "instance", min_score=0)
+    assert found == seg([image, photo], "instance", min_score=0)
+    frames = moving_square(5)
+    film = seg(iter(frames), "instance", as_video=True)
+    assert isinstance(film, VideoResult) and film.frames == seg(np.stack(frames), "instance").frames
+    objects = {1: (frames[0] == frames[0][35, 5]).all(-1)}
+    assert seg.track(iter(frames), objects).frames == seg.track(np.stack(frames), objects).frames
+    endless = seg.stream(itertools.repeat(image), "instance", min_score=0)
+    assert [len(next(endless)) for _ in range(3)] == [4] * 3
+    endless.close()
+
+
 def test_low_scores_are_left_out(seg, image):
     everything = seg(image, "instance", min_score=0)
     assert everything.scores.min() == pytest.approx(0.2)

@@ -70,9 +70,11 @@ def test_films_that_are_refused(tmp_path, film):
     (tmp_path / "no.mp4").write_bytes(b"no film" * 100)
     with pytest.raises(Refused, match="not a video"):
         check_film(str(tmp_path / "no.mp4"), Limits())
-    (tmp_path / "no.txt").write_bytes(film.read_bytes())
-    with pytest.raises(Refused, match="must end in"):
-        check_film(str(tmp_path / "no.txt"), Limits())
+
+
+def test_the_content_decides_what_is_a_film(tmp_path, film):
+    (tmp_path / "film.txt").write_bytes(film.read_bytes())
+    assert check_film(str(tmp_path / "film.txt"), Limits()).frames == 12
 
 
 def test_a_play_list_cannot_make_the_server_read_other_files(tmp_path, film):

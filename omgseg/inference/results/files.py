@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from omgseg.files import safe_name, safe_path, unique_name, whole_file
-from omgseg.inference.video_files import VIDEO_SUFFIXES, read_video
+from omgseg.inference.video_files import is_video_file, read_video
 from omgseg.structures import NO_CLASS, Task, Vocabulary
 from omgseg.structures.images import IMAGE_SUFFIXES
 from omgseg.structures.label_png import object_image
@@ -178,7 +178,7 @@ def _objects(result: Segments) -> Image.Image:
 def read_frames(video: VideoSegments) -> Iterator[np.ndarray | None]:
     """See :meth:`VideoResult.images`. A video file is decoded once, from its start, one frame at a time."""
     paths = [video.path, *(frame.path for frame in video.frames[:1])]
-    files = [path for path in paths if path is not None and path.suffix.lower() in VIDEO_SUFFIXES]
+    files = [path for path in paths if path is not None and is_video_file(path)]
     if not files:
         for frame in video.frames:
             yield frame.image
