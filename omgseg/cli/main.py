@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 import omgseg
-from omgseg.cli import check, compare, export, info, label, models, predict, web
+from omgseg.cli import check, compare, export, info, label, models, predict, samples, web
 from omgseg.cli.status import INTERRUPTED, OK, SOME_FAILED, USAGE, UsageError, one_line
 
 COMMANDS = {
@@ -22,6 +22,7 @@ COMMANDS = {
     "models": models,
     "info": info,
     "check": check,
+    "samples": samples,
     "web": web,
 }
 DESCRIPTION = """\
@@ -36,6 +37,7 @@ Segment images and videos by words, clicks or tracking, with many models.
   omgseg models                                                    the models that have a name
   omgseg info RUN                                                  abilities, cost and words of a model
   omgseg check                                                     what is installed on this machine
+  omgseg samples .                                                 sample images and a video to begin with
 
 RUN is the work folder of a training (`make demo` writes work_dirs/demo/train), NAME one of `omgseg models`.
 `omgseg COMMAND --help` shows examples."""
