@@ -1,6 +1,7 @@
 """The fake model, and the command line in this process."""
 
 import logging
+import signal
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,14 @@ def other_logs_stay():
     logger.setLevel(before[0])
     for handler, stream in before[1]:
         handler.stream = stream
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c_interrupts():
+    """As in a terminal, also where this process was started in the background, with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

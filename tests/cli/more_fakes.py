@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,14 +42,19 @@ class StoppedFake(FakeSegmenter):
 
     def segment_frames(self, frames, request, start):
         if start + len(frames) > 3:
-            raise KeyboardInterrupt
+            press_ctrl_c()
         return super().segment_frames(frames, request, start)
 
     def predict(self, images, request):
         self.seen += 1
         if self.seen == 2:
-            raise KeyboardInterrupt
+            press_ctrl_c()
         return super().predict(images, request)
+
+
+def press_ctrl_c() -> None:
+    """The signal of a terminal, to the thread that Python handles signals in."""
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
 
 @SEGMENTERS.register_module(force=True)

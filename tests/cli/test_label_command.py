@@ -103,6 +103,17 @@ def test_a_killed_run_goes_on_and_loses_nothing(label, model, photos, tmp_path):
     assert out.read_bytes() == (tmp_path / "whole.json").read_bytes()
 
 
+def test_what_is_labelled_before_ctrl_c_is_kept(run, fake, photos, tmp_path):
+    """A signal at the second image of each run: every run labels one more."""
+    out, model = tmp_path / "coco.json", fake("StoppedFake")
+    for kept in range(2):
+        status, _, error = run("label", photos, "--out", out, *model, *ANY_SCORE)
+        assert status == 130 and f"{kept} of them already labelled" in error
+        assert "stopped; the same command continues from here" in error and not out.exists()
+    assert run("label", photos, "--out", out, *model, *ANY_SCORE)[0] == 0
+    assert len(json.loads(out.read_text())["images"]) == 3
+
+
 def test_a_second_run_loses_nothing(label, tmp_path):
     out = tmp_path / "coco.json"
     out.write_text("annotations by hand")
