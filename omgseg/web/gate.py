@@ -7,7 +7,8 @@ only in requests that mark them as files. So the gate checks first:
 - Requests from pages of other origins are refused, including uploads by forms.
 - Only the routes of the page are served.
 - Files that a request names must be in the workspace. The answer does not tell whether other files exist.
-- The size of bodies, and of all uploads together, is limited; see :class:`~omgseg.web.uploads.Limits`.
+- The size of bodies, and of all uploads together, is limited, and the time in which a body arrives; see
+  :class:`~omgseg.web.uploads.Limits`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import ipaddress
 import json
 import logging
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, MutableMapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -31,6 +33,7 @@ JSON_BYTES = 1 << 20
 """Largest body of a request without a file."""
 FORM_BYTES = 1 << 16
 """Largest part of an upload beside the file."""
+NOTHING = "There is nothing here."
 UPLOAD, FILE = "/gradio_api/upload", "/gradio_api/file="
 EVENTS = frozenset({"/gradio_api/queue/join", "/gradio_api/run/predict"})
 """Routes of events: those that wait in the queue, and those that run at once, such as stopping."""
@@ -62,6 +65,35 @@ class _Denied(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class _Arriving:
+    """The `receive` of a request whose body must arrive in time; else it tells that the visitor has left."""
+
+    def __init__(self, receive: Receive, limits: Limits) -> None:
+        self._receive = receive
+        self._longest_pause = limits.pause_seconds
+        self._end = time.monotonic() + limits.request_seconds
+        self._has_arrived = self._is_late = False
+
+    @property
+    def refusal(self) -> _Denied:
+        """Why the request is not answered."""
+        if self._is_late:
+            return _Denied(408, "The request did not arrive in time.")
+        return _Denied(400, "The request was not understood.")
+
+    async def __call__(self) -> MutableMapping[str, Any]:
+        if self._has_arrived:  # what comes now is the end of the visit, which may take any time
+            return await self._receive()
+        left = min(self._longest_pause, self._end - time.monotonic())
+        try:
+            message = await asyncio.wait_for(self._receive(), left)
+        except asyncio.TimeoutError:
+            self._is_late = True
+            return {"type": "http.disconnect"}
+        self._has_arrived = not message.get("more_body")
+        return message
 
 
 class Hosts:
@@ -125,14 +157,16 @@ class Gate:
             self._check_origin(headers)
             path = self._check_route(scope)
             if scope["method"] != "POST":
-                await self._app(scope, receive, send)
-            elif path == UPLOAD:
+                await self._run(scope, receive, send, lambda: _Denied(404, NOTHING))
+                return
+            arriving = _Arriving(receive, self._limits)
+            if path == UPLOAD:
                 with self._workspace.reserved(self._upload_bytes(headers)):
-                    await self._write(scope, receive, send)
+                    await self._run(scope, arriving, send, lambda: arriving.refusal)
             else:
-                body = await _body(receive)
+                body = await _body(arriving)
                 self._check_body(path, body)
-                await self._write(scope, _replayed(body, receive), send)
+                await self._run(scope, _replayed(body, arriving), send, lambda: arriving.refusal)
         except _Denied as denied:
             await _answer(send, denied.status, str(denied))
         except Refused as refused:
@@ -157,7 +191,7 @@ class Gate:
                 return path
         elif method == "POST" and path in WRITE:
             return path
-        raise _Denied(404, "There is nothing here.")
+        raise _Denied(404, NOTHING)
 
     def _upload_bytes(self, headers: dict[str, str]) -> int:
         length = headers.get("content-length", "")
@@ -189,15 +223,16 @@ class Gate:
         ):
             raise _Denied(400, "The request names a file that was not uploaded.")
 
-    async def _write(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run Gradio; its internal errors become status 400, as only requests that are not of the page cause them."""
+    async def _run(self, scope: Scope, receive: Receive, send: Send, refusal: Callable[[], _Denied]) -> None:
+        """Run Gradio; its internal errors become a refusal, as only requests that are not of the page cause them."""
         failed = False
 
         async def checked(message: MutableMapping[str, Any]) -> None:
             nonlocal failed
             if message["type"] == "http.response.start" and message["status"] == 500:
                 failed = True
-                await _answer(send, 400, "The request was not understood.")
+                denied = refusal()
+                await _answer(send, denied.status, str(denied))
             if not failed:
                 await send(message)
 
@@ -246,12 +281,12 @@ def _headers(scope: Scope) -> dict[str, str]:
     return headers
 
 
-async def _body(receive: Receive) -> bytes:
+async def _body(arriving: _Arriving) -> bytes:
     parts, size = [], 0
     while True:
-        message = await receive()
+        message = await arriving()
         if message["type"] == "http.disconnect":
-            raise _Denied(400, "The request ended early.")
+            raise arriving.refusal
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > JSON_BYTES:
@@ -274,7 +309,11 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 async def _answer(send: Send, status: int, message: str) -> None:
     body = json.dumps({"detail": message}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),  # nobody reads the rest of the request
+    ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

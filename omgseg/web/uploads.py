@@ -22,8 +22,9 @@ from omgseg.inference.video_files import FILM_FORMATS
 from omgseg.structures.images import upright
 
 MEGABYTE = 1 << 20
+PART = "tmp*"
+"""Files directly in the workspace in which Gradio collects uploads that are still arriving."""
 PICTURES = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-
 
 
 class Refused(ValueError):
@@ -49,6 +50,8 @@ class Limits:
         visitors: visitors whose state is kept; that of the least recently active one is dropped.
         stored_mb: size of the uploads and results of all visitors together; the oldest are deleted first.
         keep_minutes: time after which uploads and results are deleted.
+        pause_seconds: longest pause while a request arrives.
+        request_seconds: time in which a request must have arrived.
 
     Raises:
         ValueError: a limit is not positive, or `stored_mb` is less than an upload needs.
@@ -67,6 +70,8 @@ class Limits:
     visitors: int = 32
     stored_mb: float = 2000
     keep_minutes: float = 60
+    pause_seconds: float = 20
+    request_seconds: float = 900
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -104,7 +109,7 @@ class Workspace:
         self._limits = limits or Limits()
         self._folder = tempfile.TemporaryDirectory(prefix="omgseg-web-", ignore_cleanup_errors=True)
         self._lock = threading.Lock()
-        self._reserved = 0
+        self._reserved = self._arriving = 0
         self.path = Path(self._folder.name).resolve()
         os.environ["GRADIO_TEMP_DIR"] = str(self.path)
 
@@ -123,7 +128,8 @@ class Workspace:
 
     @contextmanager
     def reserved(self, size: int) -> Iterator[None]:
-        """Reserve space for an upload of `size` bytes while it arrives; the oldest files are deleted for it.
+        """Reserve space for an upload of `size` bytes while it arrives; the oldest files are deleted for it. After the
+        last one of several at the same time, what Gradio keeps of those that broke off is deleted.
 
         Raises:
             Refused: other uploads that arrive at the same time need the space.
@@ -134,11 +140,16 @@ class Workspace:
                 raise Refused("Too many uploads at the same time. Try again in a minute.")
             self._remove(free)
             self._reserved += size
+            self._arriving += 1
         try:
             yield
         finally:
             with self._lock:
                 self._reserved -= size
+                self._arriving -= 1
+                if not self._arriving:
+                    for part in self.path.glob(PART):
+                        part.unlink(missing_ok=True)
 
     def clean(self) -> None:
         """Remove what is older than the limits say, whoever left it."""

@@ -127,6 +127,40 @@ def test_the_gate_does_not_rely_on_what_is_behind_it(site, secret):
         assert asyncio.run(ask(path)) == 403
 
 
+@pytest.mark.parametrize("path", ["queue/join", "upload"])
+@pytest.mark.parametrize("drips", [False, True])
+def test_a_body_that_does_not_arrive_in_time_ends_the_request(path, drips):
+    """It keeps no room for an upload any longer."""
+    workspace = Workspace(Limits(upload_mb=1, stored_mb=2))
+    limits = Limits(pause_seconds=0.2, request_seconds=0.5)
+    answers = []
+
+    async def read_all(scope, receive, send):
+        while (message := await receive())["type"] == "http.request":
+            assert message["more_body"]
+        await send({"type": "http.response.start", "status": 500, "headers": []})
+        raise RuntimeError("the visitor has left")
+
+    async def receive():
+        await asyncio.sleep(0.05 if drips else 60)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def send(message):
+        answers.append(message)
+
+    headers = [(b"host", b"localhost"), (b"content-length", b"1000000")]
+    scope = {"type": "http", "method": "POST", "path": f"/gradio_api/{path}", "headers": headers}
+    gate = Gate(read_all, Hosts("127.0.0.1"), limits, workspace, events=())
+    began = time.monotonic()
+    asyncio.run(gate(scope, receive, send))
+    assert time.monotonic() - began < 5
+    assert answers[0]["status"] == 408 and b"did not arrive in time" in answers[1]["body"]
+    assert (b"connection", b"close") in answers[0]["headers"]
+    with workspace.reserved(2 << 20):
+        pass
+    workspace.close()
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -142,6 +176,11 @@ def test_the_gate_does_not_rely_on_what_is_behind_it(site, secret):
 )
 def test_routes_that_the_page_does_not_need_are_closed(client, method, path):
     assert client.request(method, path, json={} if method == "POST" else None).status_code == 404
+
+
+def test_a_path_that_no_system_can_hold_is_not_there(client):
+    for route in ("static/", "assets/", "svelte/"):
+        assert client.get(route + "x" * 5000).status_code == 404
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "10.0.0.7", "", "[::1", "a:b:c"])
@@ -238,6 +277,18 @@ def test_all_files_together_are_bounded_and_the_oldest_make_room():
             assert not folders[2].exists()
             with pytest.raises(ValueError, match="Too many uploads"), workspace.reserved(2 << 20):
                 pass
+    workspace.close()
+
+
+def test_halves_of_uploads_go_with_the_last_one_that_arrives():
+    workspace = Workspace(Limits(upload_mb=1, stored_mb=3))
+    whole, half = workspace.new_folder(), workspace.path / "tmpabc123"
+    with workspace.reserved(1000):
+        half.write_bytes(b"half an upload")
+        with workspace.reserved(1000):
+            pass
+        assert half.exists(), "it may be that of another visitor, which still arrives"
+    assert whole.exists() and not half.exists()
     workspace.close()
 
 
