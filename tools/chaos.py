@@ -2,6 +2,7 @@
 
     python tools/chaos.py --seed 0 --out chaos.md
     python tools/chaos.py --areas "mutated files" --cases 50
+    python tools/chaos.py --areas "long runs" --visit-minutes 60
 
 Every case runs in a process of its own and gives a right result, a clear error or a failure; docs/reliability.md says
 what each area promises. The same seed gives the same cases. Exit code: 0 nothing failed, 1 something did.
@@ -14,6 +15,7 @@ import os
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault(
@@ -23,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tests/ is import
 
 from tests.chaos.areas import AREAS
 from tests.chaos.campaign import FAILURE, Result, report, run_cases
+from tests.chaos.long_runs import FULL
 from tests.chaos.world import prepare_forks, write_world
 
 
@@ -35,7 +38,14 @@ def build_parser() -> argparse.ArgumentParser:
         "--areas", nargs="+", choices=AREAS, default=list(AREAS), metavar="AREA", help=", ".join(AREAS)
     )
     parser.add_argument("--cases", type=int, metavar="N", help="at most so many of each area; default: all")
-    parser.add_argument("--quick", action="store_true", help="the part that the tests run, of half a minute")
+    parser.add_argument("--quick", action="store_true", help="the part that the tests run, of a minute")
+    parser.add_argument(
+        "--visit-minutes",
+        type=float,
+        default=FULL.minutes,
+        metavar="M",
+        help="how long visitors use the page in 'long runs'; default: %(default)g",
+    )
     parser.add_argument("--out", type=Path, metavar="MD", help="write the report to this file, too")
     return parser
 
@@ -50,7 +60,12 @@ def main() -> int:
             started = time.monotonic()
             area = AREAS[name]
             count = min(args.cases or area.count, area.quick if args.quick else area.count)
-            results += run_cases(name, area.cases(args.seed, count, world), _show)
+            cases = area.cases
+            if args.quick and area.quick_cases is not None:
+                cases = area.quick_cases
+            elif name == "long runs":
+                cases = partial(cases, length=FULL._replace(minutes=args.visit_minutes))
+            results += run_cases(name, cases(args.seed, count, world), _show)
             print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     text = report(results, args.seed)
     print(text)

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.chaos import common_inputs, downloads, full_disks, hostile_files, kills, mutated_files, threads
+from tests.chaos import (
+    common_inputs,
+    downloads,
+    full_disks,
+    hostile_files,
+    kills,
+    long_runs,
+    mutated_files,
+    threads,
+    web_page,
+)
 from tests.chaos.campaign import Case
 
 
@@ -17,11 +28,13 @@ class Area(NamedTuple):
         cases: gets the seed, how many cases are wanted, and the folder of :func:`tests.chaos.world.write_world`.
         count: of the whole campaign.
         quick: of the part that the tests run; 0 where a case takes too long for that.
+        quick_cases: gives the cases of that part, where they are not some of the others.
     """
 
-    cases: Callable[[int, int, Path], list[Case]]
+    cases: Callable[[int, int, Path], Iterable[Case]]
     count: int
     quick: int
+    quick_cases: Callable[[int, int, Path], Iterable[Case]] | None = None
 
 
 AREAS: dict[str, Area] = {
@@ -33,4 +46,8 @@ AREAS: dict[str, Area] = {
     "labelling killed": Area(kills.labelling_cases, kills.LABELLING_COUNT, 1),
     "training killed": Area(kills.training_cases, kills.TRAINING_COUNT, 0),
     "downloads": Area(downloads.cases, downloads.COUNT, 0),
+    "web page": Area(web_page.cases, web_page.COUNT, 12),
+    "long runs": Area(
+        long_runs.cases, long_runs.COUNT, long_runs.COUNT, partial(long_runs.cases, length=long_runs.QUICK)
+    ),
 }

@@ -31,10 +31,12 @@ MEGABYTES = 2000
 
 
 class Outcome(NamedTuple):
-    """What a case gave; the text is the error, or what went wrong."""
+    """What a case gave; the text is the error, or what went wrong; the figures, if there are any, are what the case
+    measured."""
 
     kind: str
     text: str = ""
+    figures: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,10 @@ def report(results: list[Result], seed: int) -> str:
     """The table of a campaign as Markdown, and below it every failure."""
     header = ("area", "cases", "right results", "clear errors", "failures")
     lines = [f"Seed {seed}.", "", markdown_table(header, list(counts(results)), right=range(1, 5))]
+    measured = [result for result in results if result.outcome.figures]
+    if measured:
+        lines += ["", "## Measured", ""]
+        lines += [f"- {area}, {case}: {outcome.figures}" for area, case, outcome in measured]
     failed = [result for result in results if result.outcome.kind == FAILURE]
     if failed:
         lines += ["", "## Failures", ""]

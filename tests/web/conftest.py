@@ -102,7 +102,8 @@ def limits():
 
 @pytest.fixture(scope="session")
 def serve(limits):
-    """``with serve(seg) as site``: a running server; its ``url``, and what its tabs share. One at a time."""
+    """``with serve(seg) as site``: a running server; its ``url`` and ``routes``, and what its tabs share. One at a
+    time."""
     from omgseg.web.server import launch
     from omgseg.web.uploads import Workspace
 
@@ -111,7 +112,7 @@ def serve(limits):
         workspace = Workspace(limits)
         app = launch(seg, "127.0.0.1", 0, limits, workspace)
         site = app.omgseg_site
-        site.url = app.local_url
+        site.url, site.routes = app.local_url, app.app.routes
         try:
             yield site
         finally:
