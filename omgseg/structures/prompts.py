@@ -15,7 +15,9 @@ def depth_map(mask: np.ndarray) -> np.ndarray:
         mask: bool or 0/1 (H, W); what lies beyond the image's border is outside.
     """
     padded = np.pad(mask, 1).astype(np.uint8)
-    return cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    # OpenCV's last digits depend on where the array lies in memory, and with them the deepest of equally deep points
+    return np.sqrt(np.rint(np.square(depth, dtype=np.float64))).astype(np.float32)
 
 
 def innermost_point(mask: np.ndarray) -> tuple[int, int]:

@@ -1,8 +1,10 @@
 """Corrective points: from all wrong pixels, as the published code of EdgeSAM draws them."""
 
+import numpy as np
 import torch
+from scipy.ndimage import distance_transform_edt
 
-from omgseg.structures.prompts import NO_POINT, draw_corrections, wrong_pixels
+from omgseg.structures.prompts import NO_POINT, depth_map, draw_corrections, wrong_pixels
 
 
 def test_the_published_corrections(golden_dir):
@@ -36,3 +38,18 @@ def test_there_may_be_no_mask():
     nothing = torch.zeros(0, 4, 4, dtype=torch.bool)
     points, labels = draw_corrections(nothing, nothing, 2)
     assert points.shape == (0, 2, 2) and labels.shape == (0, 2)
+
+
+def test_depths_are_exact_wherever_the_mask_lies_in_memory():
+    """Equally deep points must be equally deep to the last digit: which one is clicked depends on it."""
+    grid = np.mgrid[:90, :110]
+    masks = [
+        ((grid - [[[y]], [[x]]]) ** 2).sum(0) < r**2 for y, x, r in ((40, 50, 33), (0, 0, 60), (70, 90, 11))
+    ]
+    masks += [masks[0] & ~masks[1], ~masks[2], masks[0] ^ masks[2]]
+    for mask in masks:
+        expected = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1].astype(np.float32)
+        for offset in range(20):
+            moved = np.zeros(mask.size + 64, bool)[offset : offset + mask.size].reshape(mask.shape)
+            moved[:] = mask
+            assert np.array_equal(depth_map(moved), expected)
