@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 _SHORT = reprlib.Repr()
@@ -32,3 +33,34 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
         spelled[match] for match in get_close_matches(str(name).lower(), list(spelled), n=3, cutoff=0.6)
     ]
     return f"; did you mean {' or '.join(map(repr, similar))}?" if similar else ""
+
+
+@contextmanager
+def placed(where: str) -> Iterator[None]:
+    """Say where it was, where a field is missing or holds something else than it should.
+
+    Args:
+        where: what is being read.
+
+    Raises:
+        ValueError: instead of an error of Python itself, such as a TypeError.
+    """
+    try:
+        yield
+    except (AttributeError, LookupError, OverflowError, TypeError) as error:
+        raise ValueError(f"{where}: {_described(error)}") from error
+    except ValueError as error:
+        if type(error) is ValueError and not names_a_file(error):
+            raise ValueError(f"{where}: {error}") from error
+        raise
+
+
+def names_a_file(error: ValueError) -> bool:
+    """Whether it is about a file of the user, as the errors of all readers are."""
+    return "/" in str(error)
+
+
+def _described(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"there is no {error}"
+    return f"a field holds what it should not ({type(error).__name__}: {error})"

@@ -13,9 +13,10 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from omgseg.datasets.files import paused_garbage_collection, require_folder
-from omgseg.datasets.problems import NoSamples, ProblemKind, collecting, placed, report_problem
+from omgseg.datasets.problems import NoSamples, ProblemKind, collecting, report_problem
 from omgseg.datasets.pseudo_labels import PseudoLabels
 from omgseg.datasets.vocabularies import load_vocabulary, unknown_category
+from omgseg.messages import placed
 from omgseg.registry import TRANSFORMS
 from omgseg.structures import Task, Vocabulary
 
@@ -195,7 +196,7 @@ class SegmentationDataset(BaseDataset):
         limit = min(MAX_BROKEN_SAMPLES, max(1, len(self) // 100))
         text = f"{len(self._broken)} of {len(self)} samples of {self.source} cannot be read"
         if len(self._broken) > limit or len(self._broken) == len(self):
-            raise RuntimeError(f"{text}, training skips at most {limit}; the last one: {error}") from error
+            raise OSError(f"{text}, training skips at most {limit}; the last one: {error}") from error
         print_log(f"skipped: {error} ({text})", logger="current", level=logging.WARNING)
 
     def sampling_groups(self) -> tuple[np.ndarray, np.ndarray]:

@@ -100,10 +100,14 @@ def read_lines(path: str | Path, anchor: str, what: str = "videos") -> list[str]
 
     Raises:
         FileNotFoundError: the file is missing.
-        ValueError: it lists nothing.
+        ValueError: it lists nothing, or is no text.
     """
     path = require_file(path, anchor)
-    lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8 ({error}); download it again") from error
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         raise ValueError(f"{path} lists no {what}; see data/README.md#{anchor}")
     return lines

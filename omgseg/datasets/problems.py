@@ -14,6 +14,8 @@ from contextvars import ContextVar
 from enum import Enum
 from typing import NamedTuple, TypeVar
 
+from omgseg.messages import names_a_file, placed
+
 Item = TypeVar("Item")
 Entry = TypeVar("Entry")
 
@@ -78,36 +80,6 @@ def collecting(where: str) -> Iterator[None]:
         found.append(_from_error(error, where))
 
 
-@contextmanager
-def placed(where: str) -> Iterator[None]:
-    """Say where it was, where a field is missing or holds something else than it should.
-
-    Args:
-        where: what is being read.
-
-    Raises:
-        ValueError: instead of an error of Python itself, such as a TypeError.
-    """
-    try:
-        yield
-    except (AttributeError, LookupError, OverflowError, TypeError) as error:
-        raise ValueError(f"{where}: {_described(error)}") from error
-    except ValueError as error:
-        if type(error) is ValueError and not _names_a_file(error):
-            raise ValueError(f"{where}: {error}") from error
-        raise
-
-
-def _names_a_file(error: ValueError) -> bool:
-    return "/" in str(error)  # as the errors of all readers do
-
-
-def _described(error: Exception) -> str:
-    if isinstance(error, KeyError):
-        return f"there is no {error}"
-    return f"a field holds what it should not ({type(error).__name__}: {error})"
-
-
 def read_all(read: Callable[[Item], Entry], items: Iterable[Item], where: str) -> list[Entry]:
     """``[read(item) for item in items]``; inside :func:`collect_problems` without those that fail.
 
@@ -147,6 +119,6 @@ def _from_error(error: Exception, where: str) -> Problem:
         return Problem(ProblemKind.NO_SAMPLES, str(error))
     if isinstance(error, OSError):
         return Problem(ProblemKind.UNREADABLE, str(error))
-    if type(error) is ValueError and _names_a_file(error):
+    if type(error) is ValueError and names_a_file(error):
         return Problem(ProblemKind.ANNOTATION, str(error))
     return Problem(ProblemKind.ANNOTATION, f"{where}: {type(error).__name__}: {error}")

@@ -10,9 +10,9 @@ import torch
 from pycocotools import mask as coco_mask
 
 from omgseg.datasets.files import read_json
-from omgseg.datasets.problems import ProblemKind, collecting, placed, report_problem
+from omgseg.datasets.problems import ProblemKind, collecting, report_problem
 from omgseg.datasets.vocabularies import unknown_category
-from omgseg.messages import shown
+from omgseg.messages import placed, shown
 from omgseg.structures import NO_CLASS, Vocabulary
 from omgseg.structures.label_png import (
     VOID_CLASS,

@@ -20,7 +20,7 @@ from mmengine.runner import Runner
 
 from omgseg import registry
 from omgseg.datasets.embedding_cache import EmbeddingCacheError
-from omgseg.messages import did_you_mean
+from omgseg.messages import did_you_mean, names_a_file
 from omgseg.models.checkpoints.loading import CheckpointError
 
 TOP_LEVEL = frozenset(inspect.signature(Runner.__init__).parameters) - {"self"} | {
@@ -37,6 +37,10 @@ _ADDED_BY_BUILDERS = frozenset({"type", "_scope_", "_delete_", "constructor"})
 
 class ConfigError(ValueError):
     """A key or a name in a config or in ``--cfg-options`` does not exist, or a value cannot be meant."""
+
+
+class NonFiniteLossError(ArithmeticError):
+    """A loss or a weight became NaN or infinite."""
 
 
 class UnsupportedBenchmark(ConfigError):
@@ -303,17 +307,24 @@ LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the program with one line where a file, a key, a checkpoint or a cache is not what the user meant."""
+    """End the program with one line where a file, a key, a checkpoint or a cache is not what the user meant, a disk
+    fails, or a training diverged. Any other error keeps its traceback."""
     try:
         yield
-    except (
-        CheckpointError,
-        ConfigError,
-        EmbeddingCacheError,
-        FileExistsError,
-        FileNotFoundError,
-    ) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+    except (CheckpointError, ConfigError, EmbeddingCacheError, NonFiniteLossError, OSError) as error:
+        sys.exit(f"{type(error).__name__}: {_sentence_of(error)}")
+    except ValueError as error:
+        if not names_a_file(ValueError(_sentence_of(error))):
+            raise
+        sys.exit(f"{type(error).__name__}: {_sentence_of(error)}")
+
+
+def _sentence_of(error: Exception) -> str:
+    """The message of an error; of one that was raised where PyTorch's workers read data, without the worker's traceback
+    before it."""
+    text = str(error)
+    found = list(re.finditer(r"^[\w.]+: ", text, re.MULTILINE))
+    return text[found[-1].end() :].rstrip() if found and "Original Traceback" in text else text
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:

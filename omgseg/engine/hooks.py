@@ -16,6 +16,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
+from omgseg.engine.config import NonFiniteLossError
 from omgseg.engine.runner import unwrap
 from omgseg.models.checkpoints.loading import VOCABULARY_KEY, words_of
 from omgseg.registry import HOOKS, OPTIM_WRAPPERS
@@ -120,10 +121,6 @@ class VocabularyHook(Hook):
             checkpoint["meta"]["dataset_meta"] = getattr(dataset, "metainfo", None)
 
 
-class NonFiniteLossError(ArithmeticError):
-    """A loss became NaN or infinite."""
-
-
 def batch_files(data_samples: Iterable[Any]) -> list[str]:
     """Image files of a batch; a clip (``TrackDataSample``) gives all its frames."""
     files: list[str] = []
@@ -136,9 +133,13 @@ def batch_files(data_samples: Iterable[Any]) -> list[str]:
     return files
 
 
+SHOWN_WEIGHTS = 3
+
+
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
-    """Checks the losses of every iteration; the last checkpoint on disk is from before the bad step."""
+    """Checks the losses of every iteration, and the weights before they are written; the last checkpoint on disk is
+    from before the bad step."""
 
     priority = "VERY_HIGH"  # before the logger and the checkpoint of this iteration
 
@@ -163,6 +164,21 @@ class FiniteLossHook(Hook):
                 f"iteration {runner.iter}: {', '.join(f'{name} = {value}' for name, value in bad.items())}. "
                 f"Files of the batch: {', '.join(batch_files(samples)) or '(none named)'}. "
                 "Look at these files, or lower the learning rate and resume from the last checkpoint."
+            )
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """A gradient may be NaN or infinite where no loss is, and the next losses would show it too late."""
+        trained = {name: value for name, value in runner.model.named_parameters() if value.requires_grad}
+        if not trained:
+            return
+        finite = torch.stack([value.isfinite().all() for value in trained.values()]).tolist()
+        bad = [name for name, is_finite in zip(trained, finite, strict=True) if not is_finite]
+        if bad:
+            shown = ", ".join(bad[:SHOWN_WEIGHTS]) + (", ..." if len(bad) > SHOWN_WEIGHTS else "")
+            raise NonFiniteLossError(
+                f"iteration {runner.iter}: {len(bad)} of {len(trained)} weights are not finite, though the losses were "
+                f"({shown}); no checkpoint is written. Lower the learning rate, or clip the gradients "
+                "(optim_wrapper.clip_grad), and resume from the last checkpoint."
             )
 
 

@@ -43,9 +43,13 @@ def test_missing_masks_of_a_training_video(vipseg_config, tmp_path):
         VIPSegDataset(**vipseg_config, pipeline=LOAD)[0]
 
 
-def test_empty_split_file(davis_config, tmp_path):
-    (tmp_path / "DAVIS/ImageSets/2017/val.txt").write_text("\n")
-    with pytest.raises(ValueError, match=r"val.txt lists no videos; see data/README.md#davis"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"\n", "lists no videos; see data/README.md#davis"), (b"toy\xfe\n", "is not text in UTF-8")],
+)
+def test_wrong_split_file(davis_config, tmp_path, content, message):
+    (tmp_path / "DAVIS/ImageSets/2017/val.txt").write_bytes(content)
+    with pytest.raises(ValueError, match=f"val.txt {message}"):
         DAVISDataset(**davis_config)
 
 
@@ -78,9 +82,7 @@ def test_truncated_image_in_training_is_skipped_counted_and_logged(coco_files, m
     assert level == logging.WARNING
     assert "images/001.jpg is truncated" in text and "1 of 3 samples of coco_panoptic" in text
     cut(coco_files.root / "images/002.jpg")
-    with pytest.raises(
-        RuntimeError, match=r"2 of 3 samples .* at most 1; the last one: .*002.jpg is truncated"
-    ):
+    with pytest.raises(OSError, match=r"2 of 3 samples .* at most 1; the last one: .*002.jpg is truncated"):
         dataset[1]
 
 

@@ -89,7 +89,7 @@ def test_unreadable_images_are_skipped_and_counted(root, caplog):
     sample = dataset[0]["data_samples"]
     assert sample.img_path.endswith("b.png") and dataset._broken == {0}
     (root / "images" / "gold fish" / "b.png").write_bytes(b"no image")
-    with pytest.raises(RuntimeError, match=r"2 of 103 samples of image_folder cannot be read"):
+    with pytest.raises(OSError, match=r"2 of 103 samples of image_folder cannot be read"):
         dataset[1]
 
 

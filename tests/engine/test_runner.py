@@ -109,6 +109,17 @@ def test_a_loss_that_is_not_finite_stops_with_the_files(make_runner):
         make_runner(**{"model.poison": True}).train()
 
 
+def test_weights_that_are_not_finite_are_not_written(make_runner, tmp_path):
+    runner = make_runner()
+    runner.train()
+    runner.model.layer.weight.data.fill_(float("inf"))
+    with pytest.raises(
+        NonFiniteLossError, match=r"iteration 4: 1 of 2 weights .*\(layer.weight\); no checkpoint"
+    ):
+        runner.save_checkpoint(runner.work_dir, "bad.pth")
+    assert not list((tmp_path / "work").glob("*bad.pth*"))
+
+
 def test_bf16_runs_on_this_device(make_runner):
     runner = make_runner(**{"optim_wrapper.type": "Bf16OptimWrapper"})
     runner.train()

@@ -35,6 +35,10 @@ def test_annotation_file_missing_truncated_or_another(name, run_metric, tmp_path
     path.write_text('{"info": {}}')
     with pytest.raises(ValueError, match=r"ann\.json has no list '(annotations|images|videos)'"):
         run_metric(config_of(name, path), [])
+    fields = ("images", "videos", "annotations", "categories")
+    path.write_text(json.dumps({field: ["not an object"] for field in fields}))
+    with pytest.raises(ValueError, match=r"ann\.json"):
+        run_metric(config_of(name, path), [])
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_testing_stops_at_a_truncated_image_and_a_wrong_checkpoint(toy, write_co
         call_tool("test.py", config, "photo.pth")
     call_tool("train.py", config, "--cfg-options", "train_cfg.max_iters=1")
     cut(toy / "data/coco/val2017/000000100001.jpg")
-    with pytest.raises(OSError, match=r"val2017/000000100001.jpg is truncated"):
+    with pytest.raises(SystemExit, match=r"val2017/000000100001.jpg is truncated"):
         call_tool("test.py", config, "work_dirs/small/iter_1.pth")
 
 

@@ -29,6 +29,7 @@ from omgseg.evaluation.functional.panoptic import (
     segments_of_map,
 )
 from omgseg.evaluation.metrics.base import INSTANCE_OFFSET, SampleMetric, percent, split_panoptic, to_numpy
+from omgseg.messages import placed
 from omgseg.registry import METRICS
 from omgseg.structures.run_lengths import encode_masks
 
@@ -62,12 +63,13 @@ class CocoPanopticMetric(SampleMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.annotations = PanopticAnnotations(ann_file, seg_prefix)
-        categories = self.annotations.categories
-        self.class_of = class_lookup(categories)
-        things = np.array([bool(category["isthing"]) for category in categories])
+        with placed(ann_file):
+            self.annotations = PanopticAnnotations(ann_file, seg_prefix)
+            categories = self.annotations.categories
+            self.class_of = class_lookup(categories)
+            things = np.array([bool(category["isthing"]) for category in categories])
+            names = [category["name"] for category in categories]
         self.averages: dict[str, np.ndarray] = {"PQ_th": things, "PQ_st": ~things}
-        names = [category["name"] for category in categories]
         for group, members in (groups or {}).items():
             unknown = [member for member in members if member not in names]
             if unknown:
@@ -78,7 +80,9 @@ class CocoPanopticMetric(SampleMetric):
 
     def reduce(self, sample: dict[str, Any]) -> PanopticStat:
         image_id = self.field(sample, "img_id")
-        ground_truth = self.annotations.load(image_id)
+        where = str(self.annotations.ann_file)
+        with placed(where):
+            ground_truth = self.annotations.load(image_id)
         labels, instances = split_panoptic(
             self.label_map(sample, "pred_panoptic_seg").astype(np.int64), len(self.vocabulary)
         )
@@ -86,12 +90,13 @@ class CocoPanopticMetric(SampleMetric):
         present = unique_index(ids)[0]
         categories = self.category_ids((present[present > 0] - 1) % INSTANCE_OFFSET)
         category_of = dict(zip(present[present > 0].tolist(), categories.tolist(), strict=True))
-        return compare_image(
-            ground_truth,
-            (ids, segments_of_map(ids, category_of)),
-            self.class_of,
-            self.annotations.name_of(image_id),
-        )
+        with placed(where):
+            return compare_image(
+                ground_truth,
+                (ids, segments_of_map(ids, category_of)),
+                self.class_of,
+                self.annotations.name_of(image_id),
+            )
 
     def summarize(self, results: dict[Any, PanopticStat]) -> dict[str, float]:
         total = reduce(add, results.values())
@@ -116,8 +121,9 @@ class InstanceFileMetric(SampleMetric):
         super().__init__(**kwargs)
         self.ann_file = ann_file
         self.ground_truth = load_annotations(ann_file, ("images", "annotations", "categories"))
-        self.sizes = {i["id"]: (i["height"], i["width"]) for i in self.ground_truth["images"]}
-        check_masks(self.ground_truth["annotations"], self.sizes, ann_file)
+        with placed(ann_file):
+            self.sizes = {i["id"]: (i["height"], i["width"]) for i in self.ground_truth["images"]}
+            check_masks(self.ground_truth["annotations"], self.sizes, ann_file)
 
     @abstractmethod
     def evaluate_entries(self, entries: list[dict[str, Any]], image_ids: list[Any]) -> dict[str, float]:
@@ -156,7 +162,8 @@ class InstanceFileMetric(SampleMetric):
 
     def summarize(self, results: dict[Any, list[dict[str, Any]]]) -> dict[str, float]:
         entries = list(chain.from_iterable(results.values()))
-        return percent(self.evaluate_entries(entries, list(results)))
+        with placed(self.ann_file):
+            return percent(self.evaluate_entries(entries, list(results)))
 
 
 @METRICS.register_module()

@@ -25,6 +25,7 @@ from omgseg.evaluation.functional.video_panoptic import (
 from omgseg.evaluation.functional.vos import count_objects, frame_scores, summarize_davis
 from omgseg.evaluation.metrics.base import SampleMetric, frames_of, percent, split_panoptic, to_numpy
 from omgseg.evaluation.submission import MapSubmission, TrackSubmission
+from omgseg.messages import placed
 from omgseg.registry import METRICS
 from omgseg.structures.label_png import VOID_CLASS, read_index_png, read_vipseg_panomask
 
@@ -138,8 +139,9 @@ class YouTubeVISMetric(SampleMetric):
                 f"{ann_file} has no annotations: those of this split are not public, and AP cannot be computed "
                 f"here; write what the server takes with {type(self).__name__}(submission='results.zip')"
             )
-        self.sizes = {v["id"]: (v["height"], v["width"]) for v in self.ground_truth["videos"]}
-        check_masks(self.ground_truth.get("annotations") or (), self.sizes, ann_file)
+        with placed(ann_file):
+            self.sizes = {v["id"]: (v["height"], v["width"]) for v in self.ground_truth["videos"]}
+            check_masks(self.ground_truth.get("annotations") or (), self.sizes, ann_file)
 
     def reduce(self, sample: dict[str, Any]) -> list[dict[str, Any]]:
         video_id = self.field(sample, "video_id")
@@ -179,7 +181,8 @@ class YouTubeVISMetric(SampleMetric):
         tracks = list(chain.from_iterable(results.values()))
         values: dict[str, float] = {}
         if self.has_truth:
-            values = percent(evaluate_tracks(self.ground_truth, tracks, list(results))[0])
+            with placed(self.ann_file):
+                values = percent(evaluate_tracks(self.ground_truth, tracks, list(results))[0])
         if self.submission is not None:
             check_tracks(self.ground_truth, tracks)
             self.submission.write(tracks)
