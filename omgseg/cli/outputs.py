@@ -53,10 +53,14 @@ class Outputs:
 
     Args:
         folder: folder of all files; created with the first file.
+
+    Raises:
+        FileNotFoundError: at the end of the block, finished files are not there any more.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._finished: list[Path] = []
         self._stack = ExitStack()
         self._writers: dict[str, Writer] = {}
 
@@ -67,6 +71,21 @@ class Outputs:
 
     def __exit__(self, *error: object) -> None:
         self._stack.__exit__(*error)
+        if error[0] is None:
+            self._check_presence()
+
+    def _check_presence(self) -> None:
+        """A folder that was lost meanwhile was made again for the later files.
+
+        Raises:
+            FileNotFoundError: a finished file is not there any more.
+        """
+        gone = [path for path in self._finished if not path.exists()]
+        if gone:
+            raise FileNotFoundError(
+                f"{gone[0]} was written and is gone, as {len(gone)} of {len(self._finished)} files are: {self.folder} "
+                "was moved, deleted or unmounted meanwhile; run the command again"
+            )
 
     @property
     def collected(self) -> list[Path]:
@@ -78,6 +97,7 @@ class Outputs:
         files = job.files(self.folder)
         for path in files:
             result.save(path)
+        self._finished += files
         self._collect(job, result)
         return files
 
@@ -116,6 +136,7 @@ class Outputs:
             if "json" in job.formats:
                 video.save(self.folder / f"{job.name}.json")
             self._collect(job, video)
+        self._finished += job.files(self.folder)
         return Written(job.files(self.folder), Counter(names.values()), interrupted)
 
     def _add_frame(self, job: Job, result: SegmentationResult, films: list[VideoWriter]) -> None:

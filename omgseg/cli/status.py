@@ -17,8 +17,8 @@ class UsageError(Exception):
     """A mistake in the command; the message names it and the fix, in one line."""
 
 
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
-"""Errors of a full or failing disk, which are not mistakes in the command."""
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE)
+"""Errors of a full or failing disk or of a lost network drive, which are not mistakes in the command."""
 
 
 @contextmanager

@@ -10,12 +10,14 @@ from typing import NamedTuple
 from tests.chaos import (
     common_inputs,
     downloads,
+    evaluation,
     full_disks,
     hostile_files,
     kills,
     long_runs,
     mutated_files,
     threads,
+    tools_on_data,
     web_page,
 )
 from tests.chaos.campaign import Case
@@ -45,6 +47,9 @@ AREAS: dict[str, Area] = {
     "threads": Area(threads.cases, threads.COUNT, 0),
     "labelling killed": Area(kills.labelling_cases, kills.LABELLING_COUNT, 1),
     "training killed": Area(kills.training_cases, kills.TRAINING_COUNT, 0),
+    "training on NaN": Area(tools_on_data.training_cases, tools_on_data.TRAINING_COUNT, 1),
+    "testing on damage": Area(tools_on_data.testing_cases, tools_on_data.TESTING_COUNT, 3),
+    "evaluation": Area(evaluation.cases, evaluation.COUNT, 2),
     "downloads": Area(downloads.cases, downloads.COUNT, 0),
     "web page": Area(web_page.cases, web_page.COUNT, 12),
     "long runs": Area(

@@ -15,12 +15,14 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import torch
 
 from tests.chaos.campaign import CLEAR, FAILURE, RIGHT, Case, Outcome
 from tests.chaos.world import MADE
 
-COUNT = 13
+GOLDEN = os.environ.get("OMGSEG_GOLDEN", "")
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 ROOT = Path(__file__).parents[2]
 LOCATION = "hf://owner/model/weights.safetensors"
@@ -135,7 +137,8 @@ def hub(data: bytes, way: str) -> Iterator[Any]:
         server.shutdown()
 
 
-def _start(server: Any, cache: Path, location: str = LOCATION, **more: str) -> subprocess.Popen:
+def _start(server: Any, cache: Path, program: str = READ, *arguments: str, **more: str) -> subprocess.Popen:
+    """A user's process; without arguments it reads ``LOCATION``."""
     environment = {
         **os.environ,
         "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
@@ -146,7 +149,7 @@ def _start(server: Any, cache: Path, location: str = LOCATION, **more: str) -> s
         "PYTHONPATH": str(ROOT),
         **more,
     }
-    command = [sys.executable, "-c", READ, location]
+    command = [sys.executable, "-c", program, *(arguments or [LOCATION])]
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
@@ -171,11 +174,11 @@ def _whole(server: Any, folder: Path) -> Outcome:
 
 def _model(server: Any, folder: Path) -> Outcome:
     """A whole repository by its short name."""
-    return _judged(_start(server, folder / "cache", "hf:owner/model"), server, folder / "cache")
+    return _judged(_start(server, folder / "cache", READ, "hf:owner/model"), server, folder / "cache")
 
 
 def _at_a_commit(server: Any, folder: Path) -> Outcome:
-    return _judged(_start(server, folder / "cache", f"{LOCATION}@{COMMIT}"), server, folder / "cache")
+    return _judged(_start(server, folder / "cache", READ, f"{LOCATION}@{COMMIT}"), server, folder / "cache")
 
 
 def _killed_and_again(server: Any, folder: Path) -> Outcome:
@@ -232,6 +235,82 @@ WAYS: dict[str, tuple[str, Callable[[Any, Path], Outcome], str]] = {
 }
 
 
+class Published(NamedTuple):
+    """A system whose published checkpoint is made from the names of its tensors.
+
+    Attributes:
+        config: of the model.
+        golden: its folder below $OMGSEG_GOLDEN.
+        keys: where its golden file has the names and shapes.
+        file: the name of the checkpoint.
+    """
+
+    config: str
+    golden: str
+    keys: tuple[str, ...]
+    file: str
+
+
+PUBLISHED: dict[str, Published] = {
+    "EdgeSAM": Published(
+        "projects/edge_sam/configs/edge_sam.py", "edge_sam", ("full", "keys"), "edge_sam.pth"
+    ),
+    "MobileSAM": Published(
+        "projects/mobile_sam/configs/mobile_sam.py", "mobile_sam", ("keys",), "mobile_sam.pt"
+    ),
+    "EfficientSAM": Published(
+        "projects/efficient_sam/configs/efficient_sam_ti.py",
+        "efficient_sam",
+        ("keys",),
+        "efficient_sam_vitt.pt",
+    ),
+    "SAM": Published("configs/sam/sam_vit_b.py", "sam", ("vit_b", "keys"), "sam_vit_b_01ec64.pth"),
+}
+COUNT = len(WAYS) + len(PUBLISHED) * bool(GOLDEN)
+CLICK = """
+import sys
+import numpy as np, omgseg
+from omgseg.protocols import Prompts
+image = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+answers = []
+for weights in sys.argv[2:]:
+    model = omgseg.load(sys.argv[1], weights, device="cpu")
+    found = model.segment_prompts(
+        model.encode_image(image), Prompts(points=np.array([[[80.0, 60.0]]]), labels=np.ones((1, 1), int))
+    )
+    answers.append((found.scores.tolist(), [mask["counts"] for mask in found.rles]))
+print("same" if answers[0] == answers[1] and answers[0][1] else f"other masks: {answers}")
+"""
+"""Answers a click with the weights of two locations."""
+
+
+def _checkpoint(system: Published, file: Path) -> None:
+    """Write what is published, in form: a state dict of the published names and shapes."""
+    sys.path.insert(0, GOLDEN)
+    import filled
+
+    content: Any = torch.load(Path(GOLDEN, system.golden, "golden.pt"), weights_only=True)
+    for key in system.keys:
+        content = content[key]
+    torch.save({name: filled.filled(name, tuple(shape)) for name, shape in content.items()}, file)
+
+
+def _load_published(name: str, folder: Path) -> Outcome:
+    """A model answers a click from the hub as it does from the file."""
+    system = PUBLISHED[name]
+    file = folder / system.file
+    _checkpoint(system, file)
+    with hub(file.read_bytes(), "well") as server:
+        location = f"hf://owner/model/{system.file}"
+        process = _start(server, folder / "cache", CLICK, str(ROOT / system.config), location, str(file))
+        said = process.communicate(timeout=280)[0].strip()
+    if not said.endswith("same"):
+        return Outcome(FAILURE, f"status {process.returncode}: {said[-300:]}")
+    (cached,) = (folder / "cache").rglob(f"snapshots/*/{system.file}")
+    whole = cached.read_bytes() == file.read_bytes()
+    return Outcome(RIGHT) if whole else Outcome(FAILURE, "another file is in the cache")
+
+
 def _run(name: str, world: Path, folder: Path) -> Outcome:
     way, act, expected = WAYS[name]
     data = (world / MADE / "weights.safetensors").read_bytes()
@@ -243,6 +322,8 @@ def _run(name: str, world: Path, folder: Path) -> Outcome:
 
 
 def cases(seed: int, count: int, world: Path) -> list[Case]:
-    """All of them, or `count` that the seed chooses."""
+    """All of them, or `count` that the seed chooses; published layouts only where $OMGSEG_GOLDEN is set."""
     found = [Case(name, partial(_run, name, world), seconds=300) for name in WAYS]
+    if GOLDEN:
+        found += [Case(f"{name} as published", partial(_load_published, name), 300) for name in PUBLISHED]
     return found if count >= len(found) else random.Random(f"downloads {seed}").sample(found, count)

@@ -6,6 +6,8 @@ import ctypes
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,17 +24,24 @@ import omgseg.files
 from omgseg.cli.main import main
 from omgseg.engine import Runner, read_checkpoint
 from tests.chaos.campaign import FAILURE, RIGHT, Case, Outcome
+from tests.chaos.ranks import run_ranks
 from tests.chaos.world import MADE
 from tests.fakes import picture
 from tests.small_toy import SMALL
 
-LABELLING_COUNT, TRAINING_COUNT = 20, 20
+LABELLING_COUNT, TRAINING_COUNT = 20, 32
+TOGETHER = 12
+"""Of the trainings, those of two processes."""
 IMAGES = 40
 MOST_KILLS = 6
 """After so many a run is left alone."""
 PR_SET_PDEATHSIG = 1
 """Of Linux: the signal that a process gets when its parent dies."""
-ITERATIONS, INTERVAL = 6, 2
+ITERATIONS, INTERVAL, GLOBAL_BATCH = 6, 2, 2
+ROOT = Path(__file__).parents[2]
+LAUNCHER_SECONDS = 400
+FAILED_LAUNCHER = -1
+"""In place of an exit status: the launcher took the death of a process for success."""
 
 
 class Run(NamedTuple):
@@ -117,34 +126,59 @@ def _kill_labelling(world: Path, shards: int, seed: str, folder: Path) -> Outcom
     return Outcome(FAILURE, f"left behind: {stray}") if stray else Outcome(RIGHT, f"{kills} kills")
 
 
-def _train(work_dir: Path, world: Path, workers: int, die: Callable[[], None] | None = None) -> int:
-    os.environ["OMGSEG_TOY"] = str(world)
-    if die is not None:
-        die()
-    (work_dir.parent / f"{work_dir.name}.py").write_text(SMALL)
-    config = Config.fromfile(work_dir.parent / f"{work_dir.name}.py")
-    config.train_cfg.max_iters = ITERATIONS
-    config.default_hooks.checkpoint.interval = INTERVAL
-    config.train_dataloader.num_workers = workers
-    config.update(work_dir=str(work_dir), resume=True, experiment_name=f"{work_dir.name}_{os.getpid()}")
-    Runner.from_cfg(config).train()
-    return 0
+class Training(NamedTuple):
+    """The small toy training; a global batch has two samples, whatever the number of processes."""
+
+    world: Path
+    workers: int
+    processes: int
+
+    def start(self, work_dir: Path, die: Callable[[int], None] | None = None) -> int:
+        """Train, or resume what is in the folder; each process calls ``die(rank)`` before it begins."""
+        if self.processes == 1:
+            return self._train(work_dir, die, rank=0)
+        return run_ranks(partial(self._train, work_dir, die), self.processes, work_dir.parent)
+
+    def _train(self, work_dir: Path, die: Callable[[int], None] | None, rank: int) -> int:
+        os.environ["OMGSEG_TOY"] = str(self.world)
+        if die is not None:
+            die(rank)
+        file = work_dir.parent / f"{work_dir.name}-{rank}.py"
+        file.write_text(SMALL)
+        config = Config.fromfile(file)
+        config.merge_from_dict(self.options())
+        config.update(work_dir=str(work_dir), resume=True, experiment_name=f"{work_dir.name}_{os.getpid()}")
+        config.launcher = "pytorch" if self.processes > 1 else "none"
+        Runner.from_cfg(config).train()
+        return 0
+
+    def options(self) -> dict[str, int]:
+        """What differs from the config."""
+        return {
+            "train_cfg.max_iters": ITERATIONS,
+            "default_hooks.checkpoint.interval": INTERVAL,
+            "train_dataloader.num_workers": self.workers,
+            "train_dataloader.batch_size": GLOBAL_BATCH // self.processes,
+        }
 
 
-def _undisturbed(world: Path, workers: int) -> Path:
+def _undisturbed(training: Training) -> Path:
     """The folder of a training that nobody killed; made by the first case that needs it."""
-    whole = world / f"undisturbed-{workers}"
+    world = training.world
+    whole = world / f"undisturbed-{training.workers}-{training.processes}"
     if not whole.exists():
         unfinished = world / f"unfinished-{os.getpid()}"
-        run = run_until(partial(_train, unfinished, world, workers), None)
+        run = run_until(partial(training.start, unfinished), None)
         (unfinished / "seconds").write_text(str(run.seconds))
         unfinished.rename(whole)
     return whole
 
 
-def _die_in_write(number: int, place: str) -> None:
-    """Let this process kill itself in the midst of writing its n-th file, or just before or after the file gets its
-    name."""
+def _die_in_write(number: int, place: str, rank: int) -> None:
+    """Let the process that writes checkpoints kill itself in the midst of writing its n-th file, or just before or
+    after the file gets its name."""
+    if rank != 0:
+        return
     replace, count = os.replace, 0
 
     def deadly(source: Any, target: Any) -> None:
@@ -161,19 +195,32 @@ def _die_in_write(number: int, place: str) -> None:
     omgseg.files.os.replace = deadly
 
 
-def _kill_training(world: Path, way: str, workers: int, seed: str, folder: Path) -> Outcome:
+def _die_alone(victim: int, delay: float, rank: int) -> None:
+    """Let one of several processes kill itself after `delay` seconds."""
+    if rank == victim:
+        timer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL))
+        timer.daemon = True
+        timer.start()
+
+
+def _kill_training(training: Training, way: str, seed: str, folder: Path) -> Outcome:
     rng = random.Random(seed)
-    whole = _undisturbed(world, workers)
+    whole = _undisturbed(training)
+    seconds = float((whole / "seconds").read_text())
     work_dir = folder / "killed"
-    train = partial(_train, work_dir, world, workers)
+    train = partial(training.start, work_dir)
     if way == "time":
-        kills, status = _kill_until_done(train, rng, float((whole / "seconds").read_text()))
+        kills, status = _kill_until_done(train, rng, seconds)
+    elif way == "launcher":
+        kills, status = _kill_under_launcher(training, work_dir, rng)
     else:
-        place = way.removeprefix("write ")
-        kills = 1
-        dead = run_until(partial(train, partial(_die_in_write, rng.randint(1, 3), place)), None)
-        if dead.status is not None:
+        die = partial(_die_alone, rng.randrange(training.processes), rng.uniform(0.5, 1) * seconds)
+        if way != "one process":
+            die = partial(_die_in_write, rng.randint(1, 3), way.removeprefix("write "))
+        dead = run_until(partial(train, die), None)
+        if dead.status is not None and (way != "one process" or dead.status != 0):
             return Outcome(FAILURE, f"the process did not die: {dead}")
+        kills = int(dead.status is None)
         status = run_until(train, None).status
     if (
         way == "time" and rng.random() < 0.5 and status == 0
@@ -191,6 +238,43 @@ def _kill_training(world: Path, way: str, workers: int, seed: str, folder: Path)
         return Outcome(FAILURE, f"after {kills} kills {different} differ from the undisturbed training")
     stray = [path.name for path in work_dir.glob(".*.tmp")]
     return Outcome(FAILURE, f"left behind: {stray}") if stray else Outcome(RIGHT, f"{kills} kills")
+
+
+def _kill_under_launcher(training: Training, work_dir: Path, rng: random.Random) -> tuple[int, int]:
+    """As users train with several processes: tools/dist_train.sh, one of whose processes is killed after the first
+    checkpoint. It must end by itself; the number of kills, and the exit status of the same command afterwards."""
+    config = work_dir.parent / "small.py"
+    config.write_text(SMALL)
+    options = [f"{key}={value}" for key, value in training.options().items()]
+    command = [str(ROOT / "tools/dist_train.sh"), str(config), str(training.processes), "--resume"]
+    command += ["--work-dir", str(work_dir), "--cfg-options", *options]
+    environment = {**os.environ, "OMGSEG_TOY": str(training.world), "PYTHON": sys.executable}
+    launcher = subprocess.Popen(command, env=environment)
+    while launcher.poll() is None and not (work_dir / f"iter_{INTERVAL}.pth").exists():
+        time.sleep(0.01)
+    time.sleep(rng.uniform(0, 0.5))
+    ranks = [pid for pid in _children(launcher.pid) if "tools/train.py" in _command_line(pid)]
+    kills = 0
+    if ranks:
+        os.kill(rng.choice(ranks), signal.SIGKILL)
+        kills = 1
+    if (launcher.wait(timeout=LAUNCHER_SECONDS) == 0) is (kills == 1):
+        return kills, FAILED_LAUNCHER
+    return kills, subprocess.run(command, env=environment, timeout=LAUNCHER_SECONDS).returncode
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:  # it has ended
+        return []
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -218,12 +302,16 @@ def labelling_cases(seed: int, count: int, world: Path) -> list[Case]:
 
 
 def training_cases(seed: int, count: int, world: Path) -> list[Case]:
-    """At random moments and in the midst of writing a checkpoint, with no and with two workers that read data."""
-    ways = ("write half", "time", "write before", "time", "write after", "time")
-    return [
-        Case(
-            f"{n}: {way}, {workers} workers", partial(_kill_training, world, way, workers, f"{seed} {n}"), 900
-        )
-        for n in range(count)
-        for way, workers in [(ways[n % len(ways)], 2 * (n // len(ways) % 2))]
-    ]
+    """At random moments and in the midst of writing a checkpoint, with no and with two workers that read data, in one
+    process and, the last twelve, in two, of which the kill takes one or both."""
+    alone = ("write half", "time", "write before", "time", "write after", "time")
+    together = ("one process", "time", "write half", "one process", "launcher", "write before")
+    found = []
+    for number in range(TRAINING_COUNT):
+        place = number - (TRAINING_COUNT - TOGETHER)
+        ways, place, processes = (alone, number, 1) if place < 0 else (together, place, 2)
+        way, workers = ways[place % len(ways)], 2 * (place // len(ways) % 2)
+        act = partial(_kill_training, Training(world, workers, processes), way, f"{seed} {number}")
+        several = f", {processes} processes" * (processes > 1)
+        found.append(Case(f"{number}: {way}, {workers} workers{several}", act, 900))
+    return found[:count]

@@ -24,11 +24,13 @@ from omgseg.evaluation.functional.inputs import load_detections
 from omgseg.inference import SegmentationResult, VideoResult
 from omgseg.inference.video_files import probe_video, read_video
 from omgseg.registry import DATASETS
-from omgseg.structures import Vocabulary
+from omgseg.structures import Category, Vocabulary
 from omgseg.structures.images import read_image
+from omgseg.toy.categories import vipseg_vocabulary
+from omgseg.toy.image_files import cityscapes_vocabulary
 from tests.chaos.campaign import FAILURE, RIGHT, Case, Outcome, outcome_of
 from tests.chaos.mutations import BYTES, mutate_json
-from tests.chaos.world import KEYS, MADE, SAMPLE
+from tests.chaos.world import CLASSES, KEYS, MADE, PSEUDO_LABELS, SAMPLE
 
 COUNT = 500
 LOAD = [dict(type="LoadFrames"), dict(type="LoadSegments"), dict(type="PackClip")]
@@ -135,7 +137,7 @@ def _dataset(kind: str, root: Path, file: Path, **config: Any) -> None:
 def _check_sample(sample: dict[str, Any]) -> None:
     frames = sample["data_samples"]
     for frame in frames.video_data_samples if hasattr(frames, "video_data_samples") else [frames]:
-        if "gt_instances" in frame:
+        if "gt_instances" in frame and "masks" in frame.gt_instances:
             objects = frame.gt_instances
             masks = objects.masks
             assert len(masks) == len(objects.labels)
@@ -161,6 +163,24 @@ _DAVIS = dict(
     ann_file="ImageSets/2017/val.txt", data_prefix=dict(img="JPEGImages/480p/", seg="Annotations/480p/")
 )
 _VOS = dict(ann_file="valid/meta.json", data_prefix=dict(img="valid/JPEGImages/", seg="valid/Annotations/"))
+_PSEUDO = dict(ann_file=PSEUDO_LABELS, data_prefix=dict(img="val2017/"), pseudo_labels=dict(sure_score=0.5))
+_OBJECTS365 = dict(ann_file="annotations/objects365_v2_train_masks.json", data_prefix=dict(img="train/"))
+_ADE20K = dict(
+    ann_file="ade20k_panoptic_val.json",
+    data_prefix=dict(img="images/validation/", seg="ade20k_panoptic_val/"),
+)
+_CITYSCAPES = dict(
+    data_prefix=dict(img="leftImg8bit/val/", seg="gtFine/val/"), vocabulary=cityscapes_vocabulary()
+)
+_VSPW = dict(ann_file="val.txt", data_prefix=dict(img="data/"), vocabulary=vipseg_vocabulary())
+_OVIS = dict(ann_file="annotations_valid.json", data_prefix=dict(img="valid/"))
+_CLASSES = partial(
+    _dataset, "ImageFolderDataset", ann_file=f"{CLASSES}.txt", data_prefix=dict(img=f"{CLASSES}/")
+)
+_CLASSES_OF_A_MAP = Vocabulary(Category(f"class {n}", is_thing=False, id=n) for n in range(255))
+_MASKS = dict(
+    data_prefix=dict(img="images/validation/", seg="annotations/validation/"), vocabulary=_CLASSES_OF_A_MAP
+)
 TARGETS: dict[str, Target] = {
     "png": Target("photo.png", _image, is_checked=True),
     "jpeg": Target("photo.jpg", _image),
@@ -202,6 +222,20 @@ TARGETS: dict[str, Target] = {
     "DAVIS PNG": _set("DAVISDataset", "DAVIS", "Annotations/480p/*/*.png", **_DAVIS),
     "YouTube-VOS": _set("YouTubeVOSDataset", "YouTubeVOS", "valid/meta.json", **_VOS),
     "SA-1B": _set("SA1BDataset", "sa1b", "sa_*/*.json", data_prefix=dict(img="")),
+    "pseudo labels": _set("CocoInstanceDataset", "coco", PSEUDO_LABELS, **_PSEUDO),
+    "boxes only": _set("V3DetDataset", "coco", "annotations/instances_val2017.json", **_COCO),
+    "Objects365": _set(
+        "Objects365Dataset", "objects365v2", "annotations/objects365_v2_train_masks.json", **_OBJECTS365
+    ),
+    "ADE20K": _set("ADE20KDataset", "ADEChallengeData2016", "ade20k_panoptic_val.json", **_ADE20K),
+    "ADE20K PNG": _set("ADE20KDataset", "ADEChallengeData2016", "ade20k_panoptic_val/*.png", **_ADE20K),
+    "masks PNG": _set("MaskFolderDataset", "ADEChallengeData2016", "annotations/validation/*.png", **_MASKS),
+    "Cityscapes PNG": _set("CityscapesDataset", "cityscapes", "gtFine/val/*/*Ids.png", **_CITYSCAPES),
+    "VSPW PNG": _set("VSPWDataset", "VSPW", "data/*_val/mask/*.png", **_VSPW),
+    "OVIS": _set("OVISDataset", "ovis", "annotations_valid.json", **_OVIS),
+    "list of videos": _set("VIPSegDataset", "VIPSeg", "val.txt", **_VIPSEG),
+    "list of classes": Target(f"{CLASSES}.txt", _CLASSES),
+    "classified image": Target(f"{CLASSES}/*/*.png", _CLASSES),
 }
 
 

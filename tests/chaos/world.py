@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 from pathlib import Path
 
 import av
@@ -25,6 +26,10 @@ KEYS = ("0123456789abcdef" * 4, "f" * 64)
 """Of the cached embeddings."""
 SAMPLE = 7
 """Id of the dumped sample."""
+CLASSES = "classes"
+"""The folder of classified images, and the file with their words."""
+PSEUDO_LABELS = "annotations/pseudo_val2017.json"
+"""In the folder of COCO: its instances, with scores."""
 
 
 def write_world(root: Path) -> Path:
@@ -33,6 +38,8 @@ def write_world(root: Path) -> Path:
     made = root / MADE
     made.mkdir()
     _write_images(made)
+    _write_classified(made)
+    _write_pseudo_labels(root / "data/coco")
     _write_videos(made)
     _write_results(made)
     _write_weights(made)
@@ -51,6 +58,20 @@ def _write_images(made: Path) -> None:
     image = Image.fromarray(a_picture())
     for ending in ("png", "jpg", "bmp", "tif", "webp"):
         image.save(made / f"photo.{ending}")
+
+
+def _write_classified(made: Path) -> None:
+    for name in ("n01", "n02"):
+        (made / CLASSES / name).mkdir(parents=True)
+        Image.fromarray(a_picture()).save(made / CLASSES / name / "photo.png")
+    (made / f"{CLASSES}.txt").write_text("n01 goldfish, Carassius auratus\nn02 tench, Tinca tinca\n")
+
+
+def _write_pseudo_labels(coco: Path) -> None:
+    content = json.loads((coco / "annotations/instances_val2017.json").read_text())
+    for number, annotation in enumerate(content["annotations"]):
+        annotation["score"] = 0.3 + number % 7 / 10
+    (coco / PSEUDO_LABELS).write_text(json.dumps(content))
 
 
 def _write_videos(made: Path) -> None:
