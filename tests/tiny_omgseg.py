@@ -55,6 +55,7 @@ def tiny_config() -> Config:
     model.pixel_decoder.norm_cfg.num_groups = 4
     model.query_decoder.update(num_queries=12, num_layers=3, channels=channels, feedforward_channels=64)
     model.prompt_encoder.channels = model.classifier.channels = channels
+    model.prompt_encoder.corrections = True
     model.test_cfg.update(clip_size=2, short_clip_size=2, max_per_image=10)
     model.test_cfg.panoptic.update(iou_thr=0.0, filter_low_score=False)
     return config

@@ -20,5 +20,5 @@ def test_the_list_as_json(capsys):
     assert main(["models", "--json"]) == 0
     first, *_ = json.loads(capsys.readouterr().out)
     assert first["name"] == "omg-seg-convnext-l" and Path(first["config"]).is_file()
-    assert first["cached"] is False and first["parameters"] == 220847233
+    assert first["cached"] is False and first["parameters"] == 220781185
     assert first["tasks"] == ["everything", "instance", "interactive", "panoptic", "semantic", "vos"]

@@ -46,6 +46,7 @@ def tiny_model(tmp_path_factory, words):
     config.pixel_decoder.positional_encoding.num_feats = channels // 2
     config.query_decoder.update(num_queries=8, num_layers=3, channels=channels, feedforward_channels=64)
     config.prompt_encoder.channels = config.classifier.channels = channels
+    config.prompt_encoder.corrections = True
     config.criterion.num_points = 64
     config.test_cfg.update(clip_size=2, short_video=0, num_candidates=6)
     torch.manual_seed(0)

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from omgseg.engine import unwrap
 from omgseg.models.geometry import frames_of
-from omgseg.models.omgseg.prompt_training import PromptTraining
 from omgseg.registry import HOOKS
 
 KINDS = ("image", "clip", "prompts")
@@ -66,8 +65,7 @@ def gradients(model: nn.Module, kind: str, indices: range) -> dict[str, Tensor]:
     inner.zero_grad()
     batch = [sample(kind, index) for index in indices]
     data = dict(inputs=[x["inputs"] for x in batch], data_samples=[x["data_samples"] for x in batch])
-    single = PromptTraining(max_corrections=0, box_share=0.0)  # no chance, which is each process's own
-    with mock.patch("torch.rand", lattice), mock.patch.object(inner, "prompt_training", single):
+    with mock.patch("torch.rand", lattice):
         losses = model(**inner.data_preprocessor(data, True), mode="loss")
     inner.parse_losses(losses)[0].backward()
     return {name: p.grad.clone() for name, p in inner.named_parameters() if p.grad is not None}

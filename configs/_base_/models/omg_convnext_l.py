@@ -42,9 +42,9 @@ model = dict(
         num_heads=8,
         feedforward_channels=2048,
     ),
-    # corrections=False: single prompts, as in the published training
-    prompt_encoder=dict(type="PromptEncoder", channels=channels, corrections=True),
-    prompt_training=dict(max_corrections=4, box_share=0.5, mask_share=0.5),
+    # corrections=True: further clicks, boxes and masks are trained, too; docs/training.md#prompts
+    prompt_encoder=dict(type="PromptEncoder", channels=channels, corrections=False),
+    prompt_training=dict(max_corrections=4, single_share=0.5, box_share=0.35, mask_share=0.5),
     classifier=dict(type="OpenVocabularyClassifier", channels=channels),
     criterion=dict(type="SetCriterion", num_points=12544),
     test_cfg=dict(

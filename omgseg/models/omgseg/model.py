@@ -262,26 +262,20 @@ class OMGSeg(BaseModel):
     def _losses_in_the_loop(
         self, features: Features, prompts: dict[str, Tensor], targets: list[ClipTargets]
     ) -> dict[str, Tensor]:
-        """Losses of the last round of corrections; those of the last layer are half of it, and half of the first
-        prompts."""
-        first = first_prompts(prompts, targets, self.prompt_training.box_share)
-        if not self.prompt_training.max_corrections:
-            return self.criterion.prompt_losses(self.decode(features, first), targets)
-        (output,) = self.decode(features, first, every_layer=False)
-        alone = self.criterion.prompt_losses([output], targets)
-        with torch.no_grad():
-            shared = self.with_cache(features)
+        """Losses of the prompts that the rounds of corrections end with."""
+        prompts = first_prompts(prompts, targets, self.prompt_training.box_share)
+        if self.prompt_training.max_corrections:
+            with torch.no_grad():
+                shared = self.with_cache(features)
 
-            def answer(prompts: PromptGroups) -> Tensor:
-                (output,) = self.decode(shared, prompts, every_layer=False)
-                return output.mask_logits[:, :, 0] > 0
+                def answer(prompts: PromptGroups) -> Tensor:
+                    (output,) = self.decode(shared, prompts, every_layer=False)
+                    return output.mask_logits[:, :, 0] > 0
 
-            masks = output.mask_logits[:, :, 0] > 0
-            given = (targets, features.image_shapes, self.prompt_training)
-            corrected = add_corrections(first, masks, answer, *given)
-        torch.clear_autocast_cache()  # older versions of torch keep weights there that were cast without gradient
-        losses = self.criterion.prompt_losses(self.decode(features, corrected), targets)
-        return losses | {name: (losses[name] + value) / 2 for name, value in alone.items()}
+                given = (targets, features.image_shapes, self.prompt_training)
+                prompts = add_corrections(prompts, answer(prompts), answer, *given)
+            torch.clear_autocast_cache()  # older versions of torch keep weights there that were cast without gradient
+        return self.criterion.prompt_losses(self.decode(features, prompts), targets)
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, data_samples: list[Sample]) -> list[Sample]:

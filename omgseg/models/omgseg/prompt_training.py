@@ -1,7 +1,7 @@
 """Prompts in the loop of OMG-Seg's training: a first prompt, then corrections where the decoder is wrong.
 
-The rounds of SAM (arXiv:2304.02643, appendix A) on features that are computed once. The last round has the
-losses of all layers, the first one those of the last layer; those between them have no gradient.
+The rounds of SAM (arXiv:2304.02643, appendix A) on features that are computed once, and without gradient. The losses
+are those of the prompts that they end with.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class PromptTraining:
 
     Attributes:
         max_corrections: a batch has 1 to so many rounds of corrections, at random, and each of its objects 1 to as many
-            corrections as the batch has rounds. 0: there are no corrections.
+            corrections as the batch has rounds, or none. 0: there are no corrections.
+        single_share: share of the objects that have no corrections.
         box_share: share of the objects whose first prompt is a box instead of the point that the data give.
         mask_share: share of the corrections that come with the mask so far.
 
@@ -34,7 +35,8 @@ class PromptTraining:
     """
 
     max_corrections: int = 4
-    box_share: float = 0.5
+    single_share: float = 0.5
+    box_share: float = 0.35
     mask_share: float = 0.5
 
     def __post_init__(self) -> None:
@@ -42,7 +44,7 @@ class PromptTraining:
             raise ValueError(
                 f"prompt_training.max_corrections is {self.max_corrections}, at least 0 is needed"
             )
-        for name in ("box_share", "mask_share"):
+        for name in ("single_share", "box_share", "mask_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(
                     f"prompt_training.{name} is {getattr(self, name)}, a share of 0 to 1 is needed"
@@ -92,6 +94,7 @@ def add_corrections(
     """
     rounds = int(torch.randint(1, config.max_corrections + 1, ()))
     counts = torch.randint(1, rounds + 1, prompts.is_point.shape, device=masks.device)
+    counts = counts.masked_fill(_coins(counts, config.single_share), 0)
     truth, counted = _at_size(targets, image_shapes, masks.shape)
     stride = targets[0].masks.shape[-1] / masks.shape[-1]
     for number in range(rounds):

@@ -43,7 +43,7 @@ class Answers:
 def corrected(seed: int, **config):
     torch.manual_seed(seed)
     answers, given = Answers(), targets()
-    training = PromptTraining(**config)
+    training = PromptTraining(**{"single_share": 0.0, **config})
     prompts = first_prompts(points(), given, training.box_share)
     return add_corrections(prompts, answers(prompts), answers, given, SHAPES, training), answers
 
@@ -81,6 +81,16 @@ def test_each_object_has_its_own_number_of_corrections():
         together.add(tuple(valid[0].sum(-1).tolist()))
     assert set(counts) == {1, 2, 3, 4} and 0.4 < counts.count(1) / len(counts) < 0.65
     assert any(len(set(of_batch)) > 1 for of_batch in together)
+
+
+def test_a_share_of_the_objects_has_no_corrections():
+    alone = []
+    for seed in range(40):
+        prompts, _ = corrected(seed, single_share=0.5, mask_share=1.0)
+        none = (prompts.labels < 0).all(-1)
+        assert not prompts.masks[none].any(), "nor the mask so far"
+        alone += none.flatten().tolist()
+    assert 0.4 < sum(alone) / len(alone) < 0.6
 
 
 def test_the_mask_so_far_comes_with_half_of_the_last_corrections():
@@ -132,6 +142,7 @@ def test_ignored_pixels_are_not_corrected():
     ("config", "message"),
     [
         (dict(max_corrections=-1), r"prompt_training.max_corrections is -1, at least 0"),
+        (dict(single_share=2.0), r"prompt_training.single_share is 2.0, a share"),
         (dict(box_share=1.5), r"prompt_training.box_share is 1.5, a share"),
         (dict(mask_share=-0.1), r"prompt_training.mask_share is -0.1"),
     ],
@@ -162,7 +173,7 @@ def loss_of(model, seed: int, *counts: int) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("amp", [False, True])
 def test_corrections_and_masks_are_trained(tiny_model, amp, monkeypatch):
     """Also where autocast keeps weights that it has cast: those of the rounds have no gradient."""
-    monkeypatch.setattr(tiny_model, "prompt_training", PromptTraining(mask_share=1.0))
+    monkeypatch.setattr(tiny_model, "prompt_training", PromptTraining(single_share=0.0, mask_share=1.0))
     encoder, decoder = tiny_model.prompt_encoder, tiny_model.query_decoder
     new = torch.zeros(2)
     for seed in range(6):
@@ -177,22 +188,21 @@ def test_corrections_and_masks_are_trained(tiny_model, amp, monkeypatch):
     assert (new > 0).all()
 
 
-def test_the_first_prompts_alone_are_trained_too(tiny_model, monkeypatch):
-    """Half of the last layer's loss is that of the first prompts, whatever comes after them."""
-    monkeypatch.setattr(tiny_model, "prompt_training", PromptTraining(max_corrections=0))
+def test_losses_are_those_of_the_prompts_at_the_end(tiny_model, monkeypatch):
     seen, decode = [], tiny_model.decode
-    monkeypatch.setattr(
-        tiny_model, "decode", lambda *args, **options: seen.append(args[1]) or decode(*args, **options)
-    )
+
+    def note(features, prompts, **options):
+        seen.append((prompts.clicks.shape[2], torch.is_grad_enabled()))
+        return decode(features, prompts, **options)
+
+    monkeypatch.setattr(tiny_model, "decode", note)
+    monkeypatch.setattr(tiny_model, "prompt_training", PromptTraining(max_corrections=0))
     loss_of(tiny_model, 0, 3, 1)
-    assert [prompts.clicks.shape[2] for prompts in seen] == [0]
+    assert seen == [(0, True)]
     monkeypatch.setattr(tiny_model, "prompt_training", PromptTraining(max_corrections=1))
-    monkeypatch.setattr(
-        tiny_model.criterion, "prompt_losses", lambda outputs, _: {"loss": torch.tensor(float(len(seen)))}
-    )
     seen.clear()
-    assert loss_of(tiny_model, 0, 3, 1) == {"loss": 1.5}, "the mean of the first call's 1 and the second's 2"
-    assert [prompts.clicks.shape[2] for prompts in seen] == [0, 1]
+    loss_of(tiny_model, 0, 3, 1)
+    assert seen == [(0, False), (1, True)]
 
 
 def test_one_key_gives_single_prompts(tiny_model, monkeypatch):
